@@ -1,0 +1,18 @@
+// The running log, on stderr: one JSON object a line, or coloured text on a terminal. An event has a snake_case name and
+// fields. Counts and ids only: never updates, losses of single records, or keys. What must be kept goes to the event log.
+#pragma once
+
+#include <initializer_list>
+#include <string_view>
+
+#include "base/json.h"
+
+namespace sotto {
+
+enum class Level { kDebug, kInfo, kWarning, kError };
+
+// Below `level` nothing is written; default kInfo, or SOTTO_LOG=debug|info|warning|error in the environment.
+void set_log_level(Level level);
+void log(Level level, std::string_view event, std::initializer_list<Json::Member> fields = {});
+
+}  // namespace sotto
