@@ -1,0 +1,141 @@
+#include "base/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+namespace sotto {
+
+struct Command::State {
+  CLI::App* app = nullptr;
+  std::function<Result<void>()> action;
+  std::vector<std::unique_ptr<Command>> children;
+};
+
+struct Cli::State {
+  CLI::App app;
+  std::unique_ptr<Command> root;
+  State(const std::string& description, const std::string& program) : app(description, program) {}
+};
+
+namespace {
+
+template <class T>
+void add(CLI::App& app, const std::string& name, T& target, const std::string& help, bool required) {
+  auto* option = app.add_option(name, target, help);
+  if (required) option->required();
+  if constexpr (!std::is_same_v<T, std::vector<std::string>>) {
+    if (!required) option->capture_default_str();
+  }
+}
+
+// The deepest command that the user named.
+const CLI::App* named(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? &app : named(*chosen.front());
+}
+
+}  // namespace
+
+Command::Command(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Command::~Command() = default;
+
+Command& Command::option(const std::string& name, std::string& target, const std::string& help, bool required) {
+  add(*state_->app, name, target, help, required);
+  return *this;
+}
+Command& Command::option(const std::string& name, double& target, const std::string& help, bool required) {
+  add(*state_->app, name, target, help, required);
+  return *this;
+}
+Command& Command::option(const std::string& name, std::int64_t& target, const std::string& help, bool required) {
+  add(*state_->app, name, target, help, required);
+  return *this;
+}
+Command& Command::option(const std::string& name, std::vector<std::string>& target, const std::string& help, bool required) {
+  add(*state_->app, name, target, help, required);
+  return *this;
+}
+Command& Command::flag(const std::string& name, bool& target, const std::string& help) {
+  state_->app->add_flag(name, target, help);
+  return *this;
+}
+
+Command& Command::on_run(std::function<Result<void>()> action) {
+  state_->action = std::move(action);
+  return *this;
+}
+
+Command& Command::subcommand(const std::string& name, const std::string& help) {
+  auto state = std::make_unique<State>();
+  state->app = state_->app->add_subcommand(name, help);
+  state_->children.push_back(std::unique_ptr<Command>(new Command(std::move(state))));
+  return *state_->children.back();
+}
+
+Command& Command::later(const std::string& name, const std::string& help) {
+  Command& command = subcommand(name, help + " (not in this version)");
+  command.state_->app->prefix_command();  // whatever follows is not ours to judge
+  return command.on_run([name]() -> Result<void> { return unsupported("'" + name + "' is not in this version"); });
+}
+
+Cli::Cli(const std::string& program, const std::string& version, const std::string& description)
+    : state_(std::make_unique<State>(description, program)) {
+  state_->app.set_version_flag("--version", program + " " + version);
+  auto root = std::make_unique<Command::State>();
+  root->app = &state_->app;
+  state_->root.reset(new Command(std::move(root)));
+}
+Cli::~Cli() = default;
+Command& Cli::root() { return *state_->root; }
+
+namespace {
+
+int report(const std::string& program, const Error& error) {
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), error.message.c_str());
+  return error.code == ErrorCode::kUnsupported ? 2 : 1;
+}
+
+}  // namespace
+
+int Cli::run(int argc, char** argv) {
+  const std::string program = state_->app.get_name();
+  try {
+    state_->app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::printf("%s", named(state_->app)->help().c_str());
+    return 0;
+  } catch (const CLI::CallForAllHelp&) {
+    std::printf("%s", state_->app.help("", CLI::AppFormatMode::All).c_str());
+    return 0;
+  } catch (const CLI::CallForVersion& e) {
+    std::printf("%s\n", e.what());
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    std::fprintf(stderr, "%s: %s (see '%s --help')\n", program.c_str(), e.what(), program.c_str());
+    return 2;
+  }
+  const CLI::App* chosen = named(state_->app);
+  const std::function<const Command*(const Command&)> find = [&](const Command& c) -> const Command* {
+    if (c.state_->app == chosen) return &c;
+    for (const auto& child : c.state_->children)
+      if (const Command* found = find(*child)) return found;
+    return nullptr;
+  };
+  const Command* command = find(*state_->root);
+  if (!command || !command->state_->action) {
+    std::fprintf(stderr, "%s: a command is missing (see '%s --help')\n", program.c_str(), program.c_str());
+    return 2;
+  }
+  try {
+    const Result<void> outcome = command->state_->action();
+    return outcome.ok() ? 0 : report(program, outcome.error());
+  } catch (const Failure& failure) {
+    std::fprintf(stderr, "%s: internal failure: %s\n", program.c_str(), failure.what());
+    return 1;
+  } catch (const std::exception& failure) {
+    std::fprintf(stderr, "%s: internal failure: %s\n", program.c_str(), failure.what());
+    return 1;
+  }
+}
+
+}  // namespace sotto
