@@ -1,0 +1,31 @@
+// A file's bytes for random reading: mapped read-only into memory, or held (what a test or a fuzzer made). Movable, not copyable;
+// reading from several threads is safe. A mapped file that somebody truncates meanwhile ends the process (SIGBUS): model files
+// are replaced by renaming, never rewritten in place.
+#pragma once
+
+#include <string>
+
+#include "base/bytes.h"
+
+namespace sotto::data {
+
+class FileBytes {
+ public:
+  // Fails when the file cannot be opened, is no regular file, or cannot be mapped. An empty file gives an empty view.
+  static Result<FileBytes> map(const std::string& path);
+  static FileBytes hold(Bytes bytes);
+
+  FileBytes(FileBytes&& other) noexcept;
+  FileBytes& operator=(FileBytes&& other) noexcept;
+  ~FileBytes();
+
+  ByteSpan view() const { return view_; }
+
+ private:
+  FileBytes() = default;
+  Bytes held_;
+  ByteSpan view_;
+  bool mapped_ = false;
+};
+
+}  // namespace sotto::data
