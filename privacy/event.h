@@ -1,0 +1,53 @@
+// DpEvent: what one DP-SGD step released, with every parameter that an accountant needs. A step's event is put together only
+// from what the sampler and the noise function returned (SampledUnits, NoisySum), so it says what ran, not what a plan wished.
+// Here it is plain data: logs carry it and auditors read it back. Values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/json.h"
+#include "privacy/units.h"
+
+namespace sotto::privacy {
+
+enum class SamplingKind : std::uint8_t { kPoisson = 1 };
+enum class NoiseKind : std::uint8_t { kDiscreteGaussian = 1 };
+std::string_view to_string(SamplingKind kind);  // "poisson"
+std::string_view to_string(NoiseKind kind);     // "discrete_gaussian"
+
+struct DpEvent {
+  Unit unit = Unit::kPatient;
+  SamplingKind sampling = SamplingKind::kPoisson;
+  SamplingRate sampling_rate{1.0};  // that ran
+  NoiseKind noise = NoiseKind::kDiscreteGaussian;
+  std::uint64_t noise_stddev = 0;   // s, in grid units, that ran: an integer, see noise.h
+  std::uint64_t sensitivity = 0;    // C~, in grid units: no unit's integer vector is longer (L2)
+  std::uint64_t dimension = 0;      // d: coordinates of the released vector
+  double grid_step = 0;             // length of a grid unit, in the gradient's unit
+  std::uint64_t count = 1;          // this many such steps, each with fresh samples and noise
+  bool operator==(const DpEvent&) const = default;
+};
+
+// Canonical bytes (for the event log) and JSON (for reports and `compose`). Reading refuses unknown kinds and values outside
+// their range, by name: an event that this version does not know is never accounted as something else.
+Bytes encode(const DpEvent& event);
+Result<DpEvent> decode_event(ByteSpan bytes);
+Json to_json(const DpEvent& event);
+Result<DpEvent> event_from_json(const Json& json);
+
+// The noise's certificate (docs/privacy.md, "The noise"). Discrete Gaussian noise of standard deviation s on the integers is a
+// randomised rounding, of width r, of continuous Gaussian noise of variance s^2 - r^2, up to a log-ratio of at most
+// kLogRatioPerCoordinate in each coordinate and either direction. So an event is accounted as a Gaussian with
+//   effective noise multiplier = sqrt(s^2 - r^2) / C~   (rounded down)
+// and d * kLogRatioPerCoordinate is charged besides, as a pure max-divergence in both directions.
+inline constexpr double kRoundingWidth = 2.0;              // r, grid units
+inline constexpr std::uint64_t kSmallestNoiseStddev = 8;   // s, grid units: what the proof asks for
+inline constexpr double kLogRatioPerCoordinate = 1.03e-34; // > -ln(1 - 2 sum_k exp(-2 pi^2 r^2 k^2)) + ln(1 + the same with s)
+
+// Refused when s < kSmallestNoiseStddev (noise off, or a grid too coarse for the certificate) or C~ = 0.
+Result<NoiseMultiplier> effective_noise_multiplier(const DpEvent& event);
+double certificate_log_ratio(const DpEvent& event);  // d * kLogRatioPerCoordinate, for one step
+
+}  // namespace sotto::privacy

@@ -1,0 +1,122 @@
+// From gradients to an exact sum of bounded sensitivity. Each unit's gradient is clipped and rounded to an integer grid on its
+// own, its exact integer norm is checked, and integers are summed; so what one unit adds to a sum is the same integer vector
+// whoever else is in the batch, and two neighbouring sums differ by exactly that vector. Proof: docs/privacy.md, "The grid".
+// Not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "privacy/sampler.h"
+#include "privacy/units.h"
+
+namespace sotto::privacy {
+
+// The integer grid for vectors of `dimension` coordinates clipped to C. Rounding to nearest moves a vector by at most
+// sqrt(d)/2 grid units, so C~ = ceil(C / step + sqrt(d)/2) grid units bounds the rounded vector. The step is a power of two
+// (scaling by it is exact) and the largest one with C~ * step <= (1 + max_excess) * C.
+class Grid {
+ public:
+  static constexpr double kLocalExcess = 1e-3;  // C~ <= 1.001 C where the grid is used with a site's own noise
+  Grid(ClipNorm clip, std::size_t dimension, double max_excess = kLocalExcess);
+
+  ClipNorm clip() const { return clip_; }
+  std::size_t dimension() const { return dimension_; }
+  double step() const { return step_; }                       // gradient units per grid unit
+  std::uint64_t sensitivity() const { return sensitivity_; }  // C~, grid units
+  bool operator==(const Grid&) const = default;
+
+ private:
+  ClipNorm clip_;
+  std::size_t dimension_;
+  double step_ = 0;
+  std::uint64_t sensitivity_ = 0;
+};
+
+// One unit's contribution: gradient * min(1, C / norm), rounded to nearest, with integer norm <= C~ always. The norm is taken
+// in double. A gradient with a non-finite entry gives zeros. gradient.size() == grid.dimension().
+std::vector<std::int32_t> clip_and_round(std::span<const float> gradient, const Grid& grid);
+
+// What the model hands per-unit gradients to. Every drawn unit is added exactly once, in any order; position counts in
+// units().units(). The gradient is the sum over the unit's drawn records.
+class UnitSink {
+ public:
+  virtual ~UnitSink() = default;
+  virtual const SampledUnits& units() const = 0;
+  virtual std::size_t dimension() const = 0;
+  virtual void add(std::size_t position, std::span<const float> gradient) = 0;
+};
+
+// A sum whose sensitivity is bounded by grid().sensitivity() grid units. It still has to be noised; only add_noise() takes it.
+class ClippedSum {
+ public:
+  ClippedSum(ClippedSum&&) noexcept = default;
+  ClippedSum& operator=(ClippedSum&&) noexcept = default;
+  ClippedSum(const ClippedSum&) = delete;
+  ClippedSum& operator=(const ClippedSum&) = delete;
+
+  const Grid& grid() const { return grid_; }
+  ClipNorm clip() const { return grid_.clip(); }
+  std::size_t dimension() const { return grid_.dimension(); }
+  const SamplingEvent& sampling() const { return sampling_; }
+  // The exact sum, unprotected: for tests and for the self-check on throw-away data. Never leaves the process.
+  const std::vector<std::int64_t>& reveal_without_noise() const { return values_; }
+
+ private:
+  friend class GridAccumulator;
+  friend class NoisySum;
+  ClippedSum(const Grid& grid, const SamplingEvent& sampling, std::vector<std::int64_t> values)
+      : grid_(grid), sampling_(sampling), values_(std::move(values)) {}
+  Grid grid_;
+  SamplingEvent sampling_;
+  std::vector<std::int64_t> values_;
+};
+
+class GridAccumulator final : public UnitSink {
+ public:
+  GridAccumulator(SampledUnits&& units, const Grid& grid);
+  const SampledUnits& units() const override { return units_; }
+  std::size_t dimension() const override { return grid_.dimension(); }
+  void add(std::size_t position, std::span<const float> gradient) override;
+  ClippedSum finish() &&;  // every drawn unit has been added
+
+ private:
+  SampledUnits units_;
+  Grid grid_;
+  std::vector<bool> added_;
+  std::vector<std::int64_t> values_;
+};
+
+// For runs that the user declared non-private: the same path, without clipping, rounding and noise. The result has no DpEvent
+// and converts to nothing that has one, so it can never be accounted or masked as private.
+class UnclippedSum {
+ public:
+  UnclippedSum(UnclippedSum&&) noexcept = default;
+  UnclippedSum& operator=(UnclippedSum&&) noexcept = default;
+  UnclippedSum(const UnclippedSum&) = delete;
+  UnclippedSum& operator=(const UnclippedSum&) = delete;
+
+ private:
+  friend class UnclippedAccumulator;
+  friend class NonPrivateSum;
+  explicit UnclippedSum(std::vector<double> values) : values_(std::move(values)) {}
+  std::vector<double> values_;
+};
+
+class UnclippedAccumulator final : public UnitSink {
+ public:
+  UnclippedAccumulator(SampledUnits&& units, std::size_t dimension);
+  const SampledUnits& units() const override { return units_; }
+  std::size_t dimension() const override { return values_.size(); }
+  void add(std::size_t position, std::span<const float> gradient) override;
+  UnclippedSum finish() &&;
+
+ private:
+  SampledUnits units_;
+  std::vector<bool> added_;
+  std::vector<double> values_;
+};
+
+}  // namespace sotto::privacy
