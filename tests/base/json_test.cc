@@ -1,0 +1,37 @@
+#include "base/json.h"
+
+#include <limits>
+
+#include "tests/support/catch.h"
+
+using namespace sotto;
+
+TEST_CASE("JSON keeps the order of members and gives the same bytes again", "[base]") {
+  const std::string text = R"({"b":1,"a":[true,null,"é\n",0.1],"c":{}})";
+  CHECK(Json::parse(text, "x")->dump() == text);
+}
+
+TEST_CASE("JSON that is broken is refused with its line", "[base]") {
+  const auto broken = Json::parse("{\n\"a\": }\n", "file.json");
+  REQUIRE_FALSE(broken.ok());
+  CHECK(broken.error().message.starts_with("file.json:2:"));
+  CHECK_FALSE(Json::parse(std::string(100000, '['), "deep").ok());
+}
+
+TEST_CASE("checked reads name the field", "[base]") {
+  const Json value = Json::object({{"n", 3}, {"s", "x"}});
+  CHECK(*value.get_int("n") == 3);
+  CHECK(*value.get_double("n") == 3.0);
+  CHECK(value.get_string("n").error().message == "field 'n' is not a string");
+  CHECK_FALSE(value.get_array("none").ok());
+}
+
+TEST_CASE("non-finite numbers are written as text and read back", "[base]") {
+  const Json infinite(std::numeric_limits<double>::infinity());
+  CHECK(infinite.dump() == "\"inf\"");
+  CHECK(Json::parse("\"inf\"", "x")->as_double() == std::numeric_limits<double>::infinity());
+}
+
+TEST_CASE("bytes that are not UTF-8 never break a dump", "[base]") {
+  CHECK_FALSE(Json(std::string("a\xff")).dump().empty());
+}

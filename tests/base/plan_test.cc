@@ -1,0 +1,118 @@
+#include <functional>
+
+#include "base/round_descriptor.h"
+#include "base/run_plan.h"
+#include "tests/support/catch.h"
+
+using namespace sotto;
+
+namespace {
+
+RunPlan plan_of(std::uint32_t n) {
+  RunPlan p;
+  p.run = RunId("demo");
+  p.lora.targets = {"q_proj"};
+  p.expected_batch = 24;
+  p.colluders = default_colluders(n);
+  p.min_sites = shamir_threshold(n, p.colluders);
+  for (std::uint32_t i = 0; i < n; ++i) p.sites.push_back({"site-" + std::to_string(i), 1000, 24.0 / 1000, 0.5, 1.0});
+  return p;
+}
+
+Roster roster_of(const RunPlan& p) {
+  Roster r;
+  r.colluders = p.colluders;
+  for (std::uint8_t i = 0; i < p.sites.size(); ++i) {
+    RosterSite s{p.sites[i].name, {}, {}, p.sites[i].declared_size};
+    s.identity[0] = i;
+    r.sites.push_back(s);
+  }
+  return r;
+}
+
+std::string why(const RunPlan& p) {
+  const auto checked = validate(p);
+  return checked.ok() ? "" : checked.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("the Shamir threshold follows from the roster as the protocol states it", "[base]") {
+  // t = floor((n + c) / 2) + 1 with c = max(1, floor((n - 1) / 3)).
+  const std::vector<std::pair<std::uint32_t, std::uint32_t>> expected{{3, 3}, {4, 3}, {8, 6}, {32, 22}, {100, 67}};
+  for (const auto& [n, t] : expected) CHECK(shamir_threshold(n, default_colluders(n)) == t);
+  for (std::uint32_t n = 2; n <= 128; ++n)
+    for (std::uint32_t c = 0; c < n; ++c) CHECK(2 * shamir_threshold(n, c) > n + c);
+}
+
+TEST_CASE("a plan and a roster survive their encodings, every prefix is refused", "[base]") {
+  const RunPlan p = plan_of(4);
+  const Bytes bytes = encode(p);
+  CHECK(encode(*decode_plan(bytes)) == bytes);
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) CHECK_FALSE(decode_plan(ByteSpan(bytes).first(cut)).ok());
+  const Bytes roster = encode(roster_of(p));
+  CHECK(encode(*decode_roster(roster)) == roster);
+  for (std::size_t cut = 0; cut < roster.size(); ++cut) CHECK_FALSE(decode_roster(ByteSpan(roster).first(cut)).ok());
+  CHECK(validate(p, roster_of(p)).ok());
+}
+
+TEST_CASE("a plan that could not be kept is refused, and the message names the field", "[base]") {
+  const std::vector<std::pair<std::function<void(RunPlan&)>, std::string>> cases{
+      {[](RunPlan& p) { p.min_sites = 2; }, "min_sites"},
+      {[](RunPlan& p) { p.min_sites = 5; }, "min_sites"},
+      {[](RunPlan& p) { p.ring.bits = 12; }, "ring.bits"},
+      {[](RunPlan& p) { p.ring.bits = 33; }, "ring.bits"},
+      {[](RunPlan& p) { p.clip_norm = 0; }, "clip_norm"},
+      {[](RunPlan& p) { p.delta = 1; }, "delta"},
+      {[](RunPlan& p) { p.sites[1].noise_multiplier = 0; }, "noise multiplier of site 'site-1'"},
+      {[](RunPlan& p) { p.sites[1].sampling_rate = 1.5; }, "sampling rate of site 'site-1'"},
+      {[](RunPlan& p) { p.optimizer.learning_rate = std::nan(""); }, "optimizer.learning_rate"},
+      {[](RunPlan& p) { p.lora.targets.clear(); }, "lora.targets"},
+      {[](RunPlan& p) { p.mode = static_cast<Mode>(2); }, "not in this version"},
+      {[](RunPlan& p) { p.unit = static_cast<PrivacyUnit>(3); }, "not in this version"},
+  };
+  for (const auto& [change, field] : cases) {
+    RunPlan p = plan_of(4);
+    change(p);
+    INFO(field);
+    CHECK(why(p).find(field) != std::string::npos);
+  }
+}
+
+TEST_CASE("two sites are refused unless the operator says so by name", "[base]") {
+  RunPlan p = plan_of(2);
+  CHECK(why(p).find("--allow-two-sites") != std::string::npos);
+  p.allow_two_sites = true;
+  CHECK(why(p).empty());
+}
+
+TEST_CASE("a plan whose rate does not follow from the declared size is refused", "[base]") {
+  RunPlan p = plan_of(4);
+  p.sites[2].sampling_rate = 0.05;
+  CHECK_FALSE(validate(p, roster_of(p)).ok());
+  Roster other = roster_of(plan_of(4));
+  other.sites[0].declared_size = 999;
+  CHECK_FALSE(validate(plan_of(4), other).ok());
+}
+
+TEST_CASE("a stored update may be masked again only for the same inputs", "[base]") {
+  const RunPlan p = plan_of(4);
+  RoundDescriptor d = describe(p, roster_of(p));
+  RoundDescriptor again = d;
+  again.attempt = AttemptId(2);
+  again.transcript[0] = 1;
+  again.coordinator_head[0] = 1;
+  CHECK(same_round_inputs(d, again));
+  const std::vector<std::function<void(RoundDescriptor&)>> changes{
+      [](RoundDescriptor& x) { x.min_sites -= 1; },          [](RoundDescriptor& x) { x.colluders += 1; },
+      [](RoundDescriptor& x) { x.per_site[0].noise_multiplier *= 0.5; }, [](RoundDescriptor& x) { x.ring.step *= 2; },
+      [](RoundDescriptor& x) { x.per_site[1].weight = 2; },  [](RoundDescriptor& x) { x.rotation_seed[0] = 1; },
+      [](RoundDescriptor& x) { x.adapter[0] = 1; },          [](RoundDescriptor& x) { x.model[0] = 1; },
+      [](RoundDescriptor& x) { x.round = RoundId(1); }};
+  for (const auto& change : changes) {
+    RoundDescriptor other = again;
+    change(other);
+    CHECK_FALSE(same_round_inputs(d, other));
+  }
+  CHECK(encode(*decode_descriptor(encode(d))) == encode(d));
+}
