@@ -1,0 +1,93 @@
+// A frozen Llama model with, optionally, a LoRA adapter on it: scoring, evaluation, greedy generation. (Training: trainer.h.)
+// The only public face of the tensor library: no header of this part mentions it. Movable; one thread at a time.
+// Numbers. kFp32: everything in fp32 (the parity path). kBf16: the layers' matrix products take bf16 inputs and give bf16 outputs;
+// embeddings, norms, rotary angles, softmax, residual stream, LoRA, head, loss and gradients with respect to A and B stay fp32.
+// So logits and losses are always fp32: log-softmax over fp32 logits, summed in fp64.
+// What a record gives does not depend on what else is in the call: tokens of several records share matrix products of one fixed
+// height (kRowsPerPass in packing.h), and each row of such a product is computed alike wherever it stands.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/adapter.h"
+#include "base/run_plan.h"
+#include "data/chat_template.h"
+#include "model/model_config.h"
+
+namespace sotto::model {
+
+struct LoadOptions {
+  std::string device = "cpu";  // "cpu" or "cuda:N"
+  // kAuto: bf16 where the CPU has instructions for it (AVX512-BF16, AMX) or the device is a GPU, else fp32.
+  Precision precision = Precision::kAuto;
+  // Threads of one matrix product; 0 leaves the library's choice. Processes that share cores should have 1 each.
+  int threads = 0;
+};
+
+struct TokenLogprob {
+  std::int32_t id = 0;
+  double logprob = 0;
+};
+
+struct Scores {
+  std::vector<double> token_logprobs;  // log p(ids[i + 1] | ids[0..i]): one fewer than ids
+  double total = 0;                    // their sum
+  std::vector<TokenLogprob> top;       // the likeliest next tokens after the last id, best first
+};
+
+// Of one example: losses are in nats, over the tokens that have a label.
+struct ExampleLoss {
+  double loss_sum = 0;
+  std::uint32_t tokens = 0;
+  std::uint32_t correct = 0;  // tokens whose label has the largest logit (of equal ones the lowest id)
+};
+
+struct GenerateOptions {
+  std::uint32_t max_new_tokens = 64;
+  std::vector<std::int32_t> stop_ids;  // generation of a sequence ends at one of these; it is not part of the result
+};
+
+class LanguageModel {
+ public:
+  // `path`: a .gguf file (tensors F32, F16, BF16, Q8_0, Q4_1) or a Hugging Face folder (config.json, model.safetensors in fp32,
+  // fp16 or bf16). Refused by name: other architectures and tensor types, settings that are not computed, missing or misshapen
+  // tensors, a device that is not there, bf16 on a CPU without instructions for it.
+  static Result<LanguageModel> load(const std::string& path, const LoadOptions& options = {});
+  LanguageModel(LanguageModel&&) noexcept;
+  LanguageModel& operator=(LanguageModel&&) noexcept;
+  ~LanguageModel();
+
+  const ModelConfig& config() const;
+  Precision precision() const;  // kFp32 or kBf16: what runs
+  const std::string& device() const;
+  std::uint64_t weight_bytes() const;  // of the frozen base in memory
+
+  // Puts an adapter on, in place of any other. Its modules must be linear layers of this model, with fitting sizes and ranks
+  // above 0 (else refused by name).
+  Result<void> set_adapter(const AdapterState& state);
+  void clear_adapter();
+
+  // Token ids must lie in the vocabulary and sequences must not be empty nor longer than config().max_positions (else refused).
+  Result<Scores> score(std::span<const std::int32_t> ids, std::size_t top = 10) const;
+  Result<std::vector<ExampleLoss>> evaluate(std::span<const data::Example> examples) const;
+  // Greedy continuations, one per prompt.
+  Result<std::vector<std::vector<std::int32_t>>> generate_greedy(std::span<const std::vector<std::int32_t>> prompts,
+                                                                 const GenerateOptions& options) const;
+  // All logits after position `row`, for each of `rows`: [rows, vocab_size], row-major.
+  Result<std::vector<float>> logits(std::span<const std::int32_t> ids, std::span<const std::uint32_t> rows) const;
+  // One weight of the frozen base as it was read, [out, in] row-major, by its Hugging Face name ("model.norm.weight").
+  Result<std::vector<float>> weight(const std::string& name) const;
+
+ private:
+  friend class Trainer;
+  struct State;
+  explicit LanguageModel(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sotto::model
