@@ -1,0 +1,35 @@
+# make demo: the main job, end to end.  make test: every test.  Both do all of their own set-up; a second run needs no network.
+SHELL := /bin/bash
+BUILD := build
+LIBTORCH := $(or $(SOTTO_LIBTORCH),$(CURDIR)/.deps/libtorch/torch)
+JOBS ?= $(shell nproc)
+export CCACHE_DIR ?= $(CURDIR)/.deps/ccache
+export CCACHE_SLOPPINESS = pch_defines,time_macros,include_file_mtime,include_file_ctime
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: all setup configure demo test bench clean
+all: configure
+	ninja -C $(BUILD) -j$(JOBS)
+
+setup:
+	@deploy/setup.sh
+
+configure: setup
+	@test -e $(BUILD)/build.ninja || cmake --preset release -B $(BUILD) -DSOTTO_LIBTORCH="$(LIBTORCH)" >$(BUILD).log 2>&1 || \
+	  { cat $(BUILD).log; rm -f $(BUILD)/build.ninja; exit 1; }
+	@rm -f $(BUILD).log
+
+demo: all
+	python3 configs/demo/demo.py --privacy $(or $(PRIVACY),on)
+
+test: all
+	ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure --no-tests=error
+
+bench: all
+	$(MAKE) --no-print-directory bench-demo
+
+bench-%: all
+	python3 bench/$*.py
+
+clean:
+	rm -rf $(BUILD) $(BUILD).log

