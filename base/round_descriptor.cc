@@ -96,4 +96,23 @@ Bytes u3_preimage(const std::vector<SiteIndex>& survivors) {
   return out.take();
 }
 
+Bytes first_transcript_preimage(const Digest& plan, const Digest& roster) {
+  ByteWriter out;
+  out.text("sotto/transcript/v1").raw(plan).raw(roster);
+  return out.take();
+}
+
+Bytes transcript_preimage(const Digest& previous, const RoundOutcome& o) {
+  ByteWriter out;
+  out.text("sotto/transcript/result/v1").raw(previous).u32(o.round.value()).u32(o.attempt.value());
+  out.raw(o.u1).raw(o.u3).raw(o.sum).raw(o.adapter);
+  return out.take();
+}
+
+Bytes void_transcript_preimage(const Digest& previous, RoundId round) {
+  ByteWriter out;
+  out.text("sotto/transcript/void/v1").raw(previous).u32(round.value());
+  return out.take();
+}
+
 }  // namespace sotto

@@ -56,4 +56,18 @@ struct Participant {
 Bytes u1_preimage(const std::vector<Participant>& u1);      // ordered by site
 Bytes u3_preimage(const std::vector<SiteIndex>& survivors);  // ordered by site
 
+// The transcript is a chain of hashes over the rounds of a run, which every party computes for itself and D names:
+//   T(0) = H(first_transcript_preimage), T(r + 1) = H(transcript_preimage(T(r), outcome of round r)).
+struct RoundOutcome {
+  RoundId round;
+  AttemptId attempt;  // the one that was opened
+  Digest u1{};        // H(U1)
+  Digest u3{};        // H(U3)
+  Digest sum{};       // H(packed sum)
+  Digest adapter{};   // H(encode(AdapterState)) of the published bytes
+};
+Bytes first_transcript_preimage(const Digest& plan, const Digest& roster);
+Bytes transcript_preimage(const Digest& previous, const RoundOutcome& outcome);
+Bytes void_transcript_preimage(const Digest& previous, RoundId round);  // of a round without result
+
 }  // namespace sotto

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "base/round_descriptor.h"
 #include "base/run_plan.h"
 
 namespace sotto::wire {
@@ -127,9 +128,10 @@ struct RunOffer {
   Bytes roster;  // encode(Roster)
 };
 struct RoundOpen {
-  Bytes descriptor;        // encode(RoundDescriptor)
-  HeadBytes head;          // the head that D names
-  Bytes adapter;           // encode(AdapterState); its hash is in D
+  Bytes descriptor;            // encode(RoundDescriptor)
+  HeadBytes head;              // the head that D names
+  Bytes adapter;               // encode(AdapterState); its hash is in D
+  SignatureBytes signature{};  // the coordinator's: two descriptors of one attempt are a proof against it
 };
 struct KeysOf {
   SiteIndex site;
@@ -160,6 +162,7 @@ struct Survivor {
 struct ConfirmRequest {
   RoundHeader header;
   std::vector<Survivor> survivors;  // U3, ordered
+  SignatureBytes signature{};       // the coordinator's: two sets of survivors are a proof against it
 };
 struct ConfirmOf {
   SiteIndex site;
@@ -170,15 +173,21 @@ struct UnmaskRequest {
   std::vector<SiteIndex> survivors;
   std::vector<ConfirmOf> confirms;  // at least t, of distinct signers in U1, all over the same (ctx, H(U1), H(U3))
 };
+// Complete in itself: a site that was away can check from it who took part, without having seen the attempt.
 struct RoundResult {
   RoundHeader header;
+  Bytes descriptor;              // of the attempt that was opened
+  std::vector<Participant> u1;   // ordered
   std::vector<SiteIndex> survivors;
+  std::vector<ConfirmOf> confirms;  // at least t, over the same (ctx, H(U1), H(U3))
   Bytes sum;      // ring elements of the unmasked sum, packed to b bits
   Bytes adapter;  // encode(AdapterState) after the server step
+  SignatureBytes signature{};    // the coordinator's
 };
 struct RoundVoid {
-  RoundHeader header;
+  RoundHeader header;  // with the last attempt that was tried
   std::string reason;
+  SignatureBytes signature{};  // the coordinator's
 };
 struct RunFinished {
   RunId run;
@@ -195,7 +204,19 @@ using ToCoordinator = std::variant<Join, Hello, FetchRun, RunApproval, RunRefusa
 using ToSite = std::variant<JoinReply, Welcome, RunOffer, RoundOpen, KeyList, ShareList, ConfirmRequest, UnmaskRequest, RoundResult,
                             RoundVoid, RunFinished, Rejected>;
 
-// The fixed-order bytes that a message's signature covers (their SHA-256 is the statement's body hash).
+// The fixed-order bytes that a message's signature covers: their SHA-256 is the statement's body, label_of() its label. KEYS to
+// UNMASK are signed by the site under its roster name, the coordinator's four under kCoordinatorName.
+inline constexpr const char* kCoordinatorName = "coordinator";
+const char* label_of(const Join&);
+const char* label_of(const RunApproval&);
+const char* label_of(const Keys&);
+const char* label_of(const Shares&);
+const char* label_of(const Unmask&);
+const char* label_of(const RoundOpen&);
+const char* label_of(const ConfirmRequest&);
+const char* label_of(const RoundResult&);
+const char* label_of(const RoundVoid&);
+
 Bytes body(const Join& m, const PublicKeyBytes& transport);
 Bytes body(const RunApproval& m);
 Bytes body(const Keys& m);
@@ -204,6 +225,14 @@ Bytes body(const SharesFrom& m);  // equals the sender's
 Bytes report_body(const Digest& context, const Digest& u1, const Digest& masked);
 Bytes body(const Confirm& m);
 Bytes body(const Unmask& m);
+Bytes body(const RoundOpen& m);
+Bytes body(const ConfirmRequest& m);
+Bytes body(const RoundResult& m);
+Bytes body(const RoundVoid& m);
+
+// What H(list of share hashes) in U1 is the hash of.
 Bytes share_hashes_preimage(const std::vector<Digest>& seed_share_hashes, const std::vector<Digest>& key_share_hashes);
+// Which share of whose secret: the context of crypto::share_hash.
+Bytes share_context(const RoundHeader& header, SiteIndex dealer, SecretKind kind);
 
 }  // namespace sotto::wire
