@@ -26,7 +26,7 @@ void apply(std::span<std::uint32_t> values, MaskStreamKey&& key, std::uint32_t b
   static constexpr std::array<std::uint8_t, kTileWords * sizeof(std::uint32_t)> kZeros{};
   alignas(64) std::array<std::uint32_t, kTileWords> tile;
   const auto tile_bytes = std::span(reinterpret_cast<std::uint8_t*>(tile.data()), kZeros.size());
-  const CipherContext cipher = aes_256_ctr_from_zero(key.reveal());
+  const CipherContext cipher = aes_256_ctr(key.reveal(), CounterBlock{});
   key.erase();
   for (std::size_t begin = 0; begin < values.size(); begin += kTileWords) {
     const auto part = values.subspan(begin, std::min(kTileWords, values.size() - begin));

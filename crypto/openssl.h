@@ -43,11 +43,12 @@ inline int as_int(std::size_t size) {
   return static_cast<int>(size);
 }
 
-// A context of AES-256-CTR with the counter at 0; feeding it zeros gives the keystream.
-inline CipherContext aes_256_ctr_from_zero(std::span<const std::uint8_t, 32> key) {
+using CounterBlock = std::array<std::uint8_t, 16>;
+
+// AES-256-CTR with a big-endian 128-bit counter (NIST SP 800-38A, section 6.5); feeding it zeros gives the keystream.
+inline CipherContext aes_256_ctr(std::span<const std::uint8_t, 32> key, const CounterBlock& first) {
   CipherContext context(require(EVP_CIPHER_CTX_new(), "EVP_CIPHER_CTX_new"));
-  const std::array<std::uint8_t, 16> zero_iv{};
-  require(EVP_EncryptInit_ex2(context.get(), EVP_aes_256_ctr(), key.data(), zero_iv.data(), nullptr) == 1, "EVP_EncryptInit_ex2");
+  require(EVP_EncryptInit_ex2(context.get(), EVP_aes_256_ctr(), key.data(), first.data(), nullptr) == 1, "EVP_EncryptInit_ex2");
   return context;
 }
 

@@ -27,7 +27,7 @@ struct StreamRandom::State {
 };
 
 StreamRandom::StreamRandom(StreamKey&& key) : state_(std::make_unique<State>()) {
-  state_->cipher = aes_256_ctr_from_zero(key.reveal());
+  state_->cipher = aes_256_ctr(key.reveal(), CounterBlock{});
   key.erase();
 }
 StreamRandom::StreamRandom(StreamRandom&&) noexcept = default;
