@@ -41,7 +41,9 @@ struct EpsilonBound {
   Direction direction = Direction::kRemove;   // the direction with the larger RDP at that order
 };
 
-// The epsilon of the composition, at the best order, in the worse of both directions. Refused when it is not finite.
-Result<EpsilonBound> epsilon_of_steps(std::span<const GaussianSteps> steps, Delta delta);
+// The epsilon of the composition, at the best order, in the worse of both directions. max_divergence is charged besides, in both
+// directions: each step's true pair of output distributions may differ from the Gaussian's by such a log-ratio, added over steps.
+// Refused when the result is not finite.
+Result<EpsilonBound> epsilon_of_steps(std::span<const GaussianSteps> steps, Delta delta, double max_divergence = 0);
 
 }  // namespace sotto::privacy
