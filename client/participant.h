@@ -109,10 +109,10 @@ using Action = std::variant<Persist, Append, Send, Train, CheckInitial, CheckSte
 class Participant {
  public:
   // Fails (kRefused) when the plan lies below the limits, and (kInvalid) when plan, roster, layout or identity do not fit
-  // together. `random` must outlive the participant.
-  static Result<Participant> create(ParticipantConfig config, crypto::SigningKey identity, RandomSource& random);
+  // together. `identity` and `random` must outlive the participant.
+  static Result<Participant> create(ParticipantConfig config, const crypto::SigningKey& identity, RandomSource& random);
   // The same, from the bytes of the last Persist. Fails (kInvalid) when they are damaged or belong to another run or site.
-  static Result<Participant> restore(ParticipantConfig config, crypto::SigningKey identity, RandomSource& random,
+  static Result<Participant> restore(ParticipantConfig config, const crypto::SigningKey& identity, RandomSource& random,
                                      ByteSpan snapshot);
   Participant(Participant&&) noexcept;
   Participant& operator=(Participant&&) noexcept;

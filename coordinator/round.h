@@ -19,7 +19,6 @@
 #include <chrono>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -66,7 +65,7 @@ struct Unmasked {  // what run(UnmaskJob) returned
   Result<std::vector<std::uint32_t>> sum;
 };
 struct Stepped {
-  Bytes adapter;  // encode(AdapterState) after the server step
+  Result<Bytes> adapter;  // encode(AdapterState) after the server step
 };
 using Event = std::variant<Open, FromSite, SiteConnected, SiteGone, Tick, Unmasked, Stepped>;
 
@@ -91,7 +90,7 @@ struct KeepProof {
   SiteIndex against;
   std::string code;
   std::string reason;
-  Bytes first;   // codec-free: the bodies that the signatures cover, each followed by its signature
+  Bytes first;   // a body that a signature covers, followed by that signature
   Bytes second;
 };
 // The site lacks rounds: send it the RoundResult or RoundVoid of each round since the last that it accepted, then SiteConnected.
