@@ -1,0 +1,408 @@
+#include "wire/codec.h"
+
+#include <google/protobuf/io/coded_stream.h>
+
+#include <algorithm>
+#include <limits>
+#include <span>
+
+#include "wire/codec_walk.h"
+#include "wire/link.h"
+#include "wire/sotto.pb.h"
+
+namespace sotto::wire {
+namespace walk {
+
+constexpr std::uint64_t kAnyNumber = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t kLastSite = kMaxList - 1;
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RoundHeader& p) {
+  d.name("run", m.run, p.mutable_run());
+  d.number("round", kAnyNumber, m.round, p.round(), [&](auto v) { p.set_round(v); });
+  d.number("attempt", kAnyNumber, m.attempt, p.attempt(), [&](auto v) { p.set_attempt(v); });
+}
+
+template <class D, class M, class P>
+void header(D& d, M& m, P& p) { d.nested("header", m.header, p.has_header(), p.mutable_header()); }
+
+template <class D, class M, class P>
+void signature(D& d, M& m, P& p) { d.fixed("signature", m.signature, p.mutable_signature()); }
+
+// A site's index under the member name that the struct and its twin share.
+#define SOTTO_SITE(member) \
+  d.number(#member, kLastSite, m.member, p.member(), [&](auto v) { p.set_##member(v); })
+
+inline void declared_size(Put&, const Join& m, pb::Join& p) { p.set_declared_size(m.declared_size); }
+inline void declared_size(Take& d, Join& m, const pb::Join& p) {
+  if (p.declared_size() == 0) d.fail("declared_size", "0, must be at least 1");
+  m.declared_size = p.declared_size();
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Join& p) {
+  d.name("name", m.name, p.mutable_name());
+  d.bytes("token", kMaxToken, m.token, p.mutable_token());
+  d.fixed("identity", m.identity, p.mutable_identity());
+  declared_size(d, m, p);
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Hello& p) {
+  d.name("name", m.name, p.mutable_name());
+  d.sentence("version", m.version, p.mutable_version());
+  d.bytes("head", kMaxHead, m.head, p.mutable_head());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::FetchRun& p) { d.name_or_empty("run", m.run, p.mutable_run()); }
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RunApproval& p) {
+  d.name("run", m.run, p.mutable_run());
+  d.fixed("plan", m.plan, p.mutable_plan());
+  d.fixed("roster", m.roster, p.mutable_roster());
+  d.bytes("layout", kMaxLayout, m.layout, p.mutable_layout());
+  d.bytes("head", kMaxHead, m.head, p.mutable_head());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RunRefusal& p) {
+  d.name("run", m.run, p.mutable_run());
+  d.sentence("reason", m.reason, p.mutable_reason());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Keys& p) {
+  header(d, m, p);
+  d.fixed("mask_key", m.mask_key, p.mutable_mask_key());
+  d.fixed("seal_key", m.seal_key, p.mutable_seal_key());
+  d.fixed("seed_commitment", m.seed_commitment, p.mutable_seed_commitment());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::SealedShare& p) {
+  SOTTO_SITE(to);
+  d.bytes("sealed", kMaxSealed, m.sealed, p.mutable_sealed());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Shares& p) {
+  header(d, m, p);
+  d.digests("seed_share_hashes", m.seed_share_hashes, p.mutable_seed_share_hashes());
+  d.digests("key_share_hashes", m.key_share_hashes, p.mutable_key_share_hashes());
+  d.list("sealed", m.sealed, p.mutable_sealed());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Report& p) {
+  header(d, m, p);
+  d.fixed("context", m.context, p.mutable_context());
+  d.fixed("u1", m.u1, p.mutable_u1());
+  d.bytes("masked", kMaxMessageBytes, m.masked, p.mutable_masked());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Confirm& p) {
+  header(d, m, p);
+  d.fixed("context", m.context, p.mutable_context());
+  d.fixed("u1", m.u1, p.mutable_u1());
+  d.fixed("u3", m.u3, p.mutable_u3());
+  signature(d, m, p);
+}
+
+inline void kind(Put&, const RevealedShare& m, pb::RevealedShare& p) {
+  p.set_kind(m.kind == SecretKind::kSelfMaskSeed ? pb::SELF_MASK_SEED : pb::MASK_KEY);
+}
+inline void kind(Take& d, RevealedShare& m, const pb::RevealedShare& p) {
+  if (p.kind() == pb::SELF_MASK_SEED) m.kind = SecretKind::kSelfMaskSeed;
+  else if (p.kind() == pb::MASK_KEY) m.kind = SecretKind::kMaskKey;
+  else d.fail("kind", std::to_string(p.kind()) + ", must be 1 or 2");
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RevealedShare& p) {
+  SOTTO_SITE(owner);
+  kind(d, m, p);
+  d.fixed("share", m.share, p.mutable_share());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Unmask& p) {
+  header(d, m, p);
+  d.list("shares", m.shares, p.mutable_shares());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Accepted& p) {
+  header(d, m, p);
+  d.fixed("adapter", m.adapter, p.mutable_adapter());
+  d.bytes("head", kMaxHead, m.head, p.mutable_head());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Declined& p) {
+  header(d, m, p);
+  d.sentence("code", m.code, p.mutable_code());
+  d.sentence("reason", m.reason, p.mutable_reason());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::SiteRecord& p) {
+  d.name("run", m.run, p.mutable_run());
+  d.bytes("log", kMaxMessageBytes, m.log, p.mutable_log());
+  d.bytes("head", kMaxHead, m.head, p.mutable_head());
+}
+
+inline void accepted(Put&, const JoinReply& m, pb::JoinReply& p) { p.set_accepted(m.accepted); }
+inline void accepted(Take&, JoinReply& m, const pb::JoinReply& p) { m.accepted = p.accepted(); }
+
+template <class D, class M>
+void fields(D& d, M& m, pb::JoinReply& p) {
+  accepted(d, m, p);
+  d.sentence("message", m.message, p.mutable_message());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Welcome& p) {
+  d.bytes("coordinator_head", kMaxHead, m.coordinator_head, p.mutable_coordinator_head());
+  d.bytes("last_head_of_site", kMaxHead, m.last_head_of_site, p.mutable_last_head_of_site());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RunOffer& p) {
+  d.bytes("plan", kMaxConfig, m.plan, p.mutable_plan());
+  d.bytes("roster", kMaxConfig, m.roster, p.mutable_roster());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RoundOpen& p) {
+  d.bytes("descriptor", kMaxConfig, m.descriptor, p.mutable_descriptor());
+  d.bytes("head", kMaxHead, m.head, p.mutable_head());
+  d.bytes("adapter", kMaxMessageBytes, m.adapter, p.mutable_adapter());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::KeysOf& p) {
+  SOTTO_SITE(site);
+  d.nested("keys", m.keys, p.has_keys(), p.mutable_keys());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::KeyList& p) {
+  header(d, m, p);
+  d.list("keys", m.keys, p.mutable_keys());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::SharesFrom& p) {
+  SOTTO_SITE(from);
+  d.digests("seed_share_hashes", m.seed_share_hashes, p.mutable_seed_share_hashes());
+  d.digests("key_share_hashes", m.key_share_hashes, p.mutable_key_share_hashes());
+  d.sites("recipients", m.recipients, p.mutable_recipients());
+  d.digests("sealed_hashes", m.sealed_hashes, p.mutable_sealed_hashes());
+  d.bytes("sealed", kMaxSealed, m.sealed, p.mutable_sealed());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::ShareList& p) {
+  header(d, m, p);
+  d.list("from", m.from, p.mutable_from());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Survivor& p) {
+  SOTTO_SITE(site);
+  d.fixed("masked", m.masked, p.mutable_masked());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::ConfirmRequest& p) {
+  header(d, m, p);
+  d.list("survivors", m.survivors, p.mutable_survivors());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::ConfirmOf& p) {
+  SOTTO_SITE(site);
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::UnmaskRequest& p) {
+  header(d, m, p);
+  d.sites("survivors", m.survivors, p.mutable_survivors());
+  d.list("confirms", m.confirms, p.mutable_confirms());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Participant& p) {
+  SOTTO_SITE(site);
+  d.fixed("keys", m.keys, p.mutable_keys());
+  d.fixed("share_hashes", m.share_hashes, p.mutable_share_hashes());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RoundResult& p) {
+  header(d, m, p);
+  d.bytes("descriptor", kMaxConfig, m.descriptor, p.mutable_descriptor());
+  d.list("u1", m.u1, p.mutable_u1());
+  d.sites("survivors", m.survivors, p.mutable_survivors());
+  d.list("confirms", m.confirms, p.mutable_confirms());
+  d.bytes("sum", kMaxMessageBytes, m.sum, p.mutable_sum());
+  d.bytes("adapter", kMaxMessageBytes, m.adapter, p.mutable_adapter());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RoundVoid& p) {
+  header(d, m, p);
+  d.sentence("reason", m.reason, p.mutable_reason());
+  signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::RunFinished& p) {
+  d.name("run", m.run, p.mutable_run());
+  d.fixed("adapter", m.adapter, p.mutable_adapter());
+  d.bytes("head", kMaxHead, m.head, p.mutable_head());
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::Rejected& p) {
+  d.sentence("code", m.code, p.mutable_code());
+  d.sentence("reason", m.reason, p.mutable_reason());
+}
+
+#undef SOTTO_SITE
+
+}  // namespace walk
+namespace {
+
+// Struct and its member of the oneof: the one table that both directions use.
+#define SOTTO_TO_COORDINATOR(X)                                                                                            \
+  X(Join, join) X(Hello, hello) X(FetchRun, fetch_run) X(RunApproval, run_approval)            \
+  X(RunRefusal, run_refusal) X(Keys, keys) X(Shares, shares) X(Report, report)                  \
+  X(Confirm, confirm) X(Unmask, unmask) X(Accepted, accepted) X(Declined, declined)            \
+  X(SiteRecord, site_record)
+#define SOTTO_TO_SITE(X)                                                                                                   \
+  X(JoinReply, join_reply) X(Welcome, welcome) X(RunOffer, run_offer) X(RoundOpen, round_open)  \
+  X(KeyList, key_list) X(ShareList, share_list) X(ConfirmRequest, confirm_request)                    \
+  X(UnmaskRequest, unmask_request) X(RoundResult, round_result) X(RoundVoid, round_void)               \
+  X(RunFinished, run_finished) X(Rejected, rejected)
+
+// The twin of a message inside its envelope, and its name.
+#define SOTTO_SLOT(Type, member)                                                    \
+  [[maybe_unused]] pb::Type* slot(const Type&, Envelope& p) { return p.mutable_##member(); } \
+  [[maybe_unused]] const char* label(const Type&) { return #member; }
+namespace to_coordinator {
+using Envelope = pb::ToCoordinator;
+SOTTO_TO_COORDINATOR(SOTTO_SLOT)
+}  // namespace to_coordinator
+namespace to_site {
+using Envelope = pb::ToSite;
+SOTTO_TO_SITE(SOTTO_SLOT)
+}  // namespace to_site
+#undef SOTTO_SLOT
+
+template <class Envelope>
+Bytes serialized(const Envelope& envelope) {
+  const std::size_t size = envelope.ByteSizeLong();
+  SOTTO_CHECK(size <= kMaxMessageBytes);
+  Bytes out(size);
+  SOTTO_CHECK(envelope.SerializeToArray(out.data(), static_cast<int>(size)));
+  return out;
+}
+
+// Before Protobuf allocates anything: the message is one field of the envelope and nothing else, and small unless its kind may
+// be large. `large` has the field numbers of those kinds.
+Result<void> check_envelope(ByteSpan bytes, std::span<const std::uint32_t> large) {
+  if (bytes.size() > kMaxMessageBytes)
+    return protocol_error("message of " + std::to_string(bytes.size()) + " bytes, at most " + std::to_string(kMaxMessageBytes));
+  google::protobuf::io::CodedInputStream in(bytes.data(), static_cast<int>(bytes.size()));
+  const std::uint32_t tag = in.ReadTag();
+  std::uint32_t length = 0;
+  if ((tag & 7) != 2 || !in.ReadVarint32(&length) || static_cast<std::size_t>(in.CurrentPosition()) + length != bytes.size())
+    return protocol_error("message of " + std::to_string(bytes.size()) + " bytes is not one message of this protocol");
+  if (length > walk::kMaxSmallMessage && std::find(large.begin(), large.end(), tag >> 3) == large.end())
+    return protocol_error("message " + std::to_string(tag >> 3) + " of " + std::to_string(length) + " bytes, at most " +
+                          std::to_string(walk::kMaxSmallMessage));
+  return {};
+}
+
+template <class Envelope>
+Result<void> parse(Envelope& envelope, ByteSpan bytes, std::span<const std::uint32_t> large) {
+  SOTTO_TRY_VOID(check_envelope(bytes, large));
+  if (!envelope.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return protocol_error("message of " + std::to_string(bytes.size()) + " bytes cannot be parsed");
+  return {};
+}
+
+template <class Message, class Twin>
+Result<Message> take(const char* label, Twin& twin) {
+  Message message;
+  walk::Take taker(label);
+  fields(taker, message, twin);
+  if (taker.error()) return *taker.error();
+  return message;
+}
+
+}  // namespace
+
+Bytes encode(const ToCoordinator& message) {
+  pb::ToCoordinator envelope;
+  walk::Put put;
+  std::visit([&](const auto& m) { fields(put, m, *to_coordinator::slot(m, envelope)); }, message);
+  return serialized(envelope);
+}
+
+Bytes encode(const ToSite& message) {
+  pb::ToSite envelope;
+  walk::Put put;
+  std::visit([&](const auto& m) { fields(put, m, *to_site::slot(m, envelope)); }, message);
+  return serialized(envelope);
+}
+
+#define SOTTO_TAKE(Type, member)                                            \
+  if (envelope.has_##member()) {                                                   \
+    SOTTO_TRY(auto message, take<Type>(#member, *envelope.mutable_##member()));    \
+    return Envelope(std::move(message));                                           \
+  }
+
+Result<ToCoordinator> decode_to_coordinator(ByteSpan bytes) {
+  using Envelope = ToCoordinator;
+  constexpr std::array<std::uint32_t, 2> kLarge{pb::ToCoordinator::kReportFieldNumber, pb::ToCoordinator::kSiteRecordFieldNumber};
+  pb::ToCoordinator envelope;
+  SOTTO_TRY_VOID(parse(envelope, bytes, kLarge));
+  SOTTO_TO_COORDINATOR(SOTTO_TAKE)
+  return protocol_error("message of a kind that this version does not know");
+}
+
+Result<ToSite> decode_to_site(ByteSpan bytes) {
+  using Envelope = ToSite;
+  constexpr std::array<std::uint32_t, 2> kLarge{pb::ToSite::kRoundOpenFieldNumber, pb::ToSite::kRoundResultFieldNumber};
+  pb::ToSite envelope;
+  SOTTO_TRY_VOID(parse(envelope, bytes, kLarge));
+  SOTTO_TO_SITE(SOTTO_TAKE)
+  return protocol_error("message of a kind that this version does not know");
+}
+
+const char* name_of(const ToCoordinator& message) {
+  return std::visit([](const auto& m) { return to_coordinator::label(m); }, message);
+}
+
+const char* name_of(const ToSite& message) {
+  return std::visit([](const auto& m) { return to_site::label(m); }, message);
+}
+
+}  // namespace sotto::wire
