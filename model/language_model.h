@@ -80,8 +80,6 @@ class LanguageModel {
                                                                  const GenerateOptions& options) const;
   // All logits after position `row`, for each of `rows`: [rows, vocab_size], row-major.
   Result<std::vector<float>> logits(std::span<const std::int32_t> ids, std::span<const std::uint32_t> rows) const;
-  // One weight of the frozen base as it was read, [out, in] row-major, by its Hugging Face name ("model.norm.weight").
-  Result<std::vector<float>> weight(const std::string& name) const;
 
  private:
   friend class Trainer;
