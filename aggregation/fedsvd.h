@@ -21,8 +21,12 @@ Result<AdapterState> initial_adapter(const AdapterLayout& layout, const Digest& 
 // The largest |entry| of A A^T - I over all modules.
 double orthonormality_error(const AdapterState& state);
 
-// ||B A - B' A'|| / ||B A|| in the Frobenius norm over all modules together; 0 for two zero products, infinity if only the
-// first one is zero. The layouts must be equal.
+// The largest of ||B A - B' A'|| / ||B A|| (Frobenius) over the modules; a module counts 0 where both products are zero and
+// infinity where only the first is. The layouts must be equal.
 double product_distance(const AdapterState& expected, const AdapterState& other);
+
+// The largest over the modules of sqrt(sum of sin^2 of the principal angles) between the row spaces of both A: 0 if equal, up to
+// sqrt(rank). The layouts must be equal, every A of full rank.
+double row_space_distance(const AdapterState& expected, const AdapterState& other);
 
 }  // namespace sotto::aggregation

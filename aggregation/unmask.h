@@ -24,9 +24,9 @@ class MaskedSum {
   std::size_t size() const { return sum_.size(); }
   std::uint32_t bits() const { return bits_; }
   const std::vector<std::uint32_t>& elements() const { return sum_; }
+  std::vector<std::uint32_t> take() && { return std::move(sum_); }
 
  private:
-  friend Result<std::vector<std::uint32_t>> unmask(MaskedSum&& sum, struct Unmasking&& with);
   std::vector<std::uint32_t> sum_;
   std::vector<SiteIndex> sites_;
   std::uint32_t bits_;
