@@ -1,0 +1,282 @@
+#include "client/run_session.h"
+
+#include <chrono>
+
+#include "aggregation/fedsvd.h"
+#include "aggregation/ring.h"
+#include "aggregation/server_step.h"
+#include "audit/signed_head.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "client/text_model.h"
+#include "crypto/hash.h"
+#include "crypto/stream_random.h"
+#include "data/hold_out.h"
+#include "model/lora.h"
+#include "model/peft_folder.h"
+#include "model/self_check.h"
+#include "crypto/kdf.h"
+#include "privacy/noise.h"
+
+namespace sotto::client {
+namespace {
+
+audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+Bytes typed(const audit::Event& event) {
+  ByteWriter out;
+  out.u16(static_cast<std::uint16_t>(audit::type_of(event))).raw(audit::encode(event));
+  return out.take();
+}
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+}  // namespace
+
+RunSession::RunSession(const SiteContext& context, Offer offer, SiteIndex site)
+    : context_(context), offer_(std::move(offer)), site_(site) {}
+
+Result<std::unique_ptr<RunSession>> RunSession::open(const SiteContext& context, Offer offer, SiteIndex site) {
+  std::unique_ptr<RunSession> session(new RunSession(context, std::move(offer), site));
+  SOTTO_TRY_VOID(session->prepare());
+  return session;
+}
+
+Result<void> RunSession::prepare() {
+  const RunPlan& plan = offer_.plan;
+  const SiteConfig& config = *context_.config;
+  SOTTO_TRY(model_, model::LanguageModel::load(config.model, {config.device, plan.precision, config.threads}));
+  SOTTO_TRY(layout_, model::lora_layout(model_->config(), plan.lora));
+  log(Level::kInfo, "model_loaded",
+      {{"run", plan.run.value()}, {"adapter", model::summarize(model_->config(), model_->weight_bytes(), layout_, plan.trained).text()}});
+  SOTTO_TRY_VOID(load_data());
+  SOTTO_TRY_VOID(check_engine());
+  SOTTO_TRY(trainer_, model::Trainer::make(*model_, model::zero_adapter(layout_), plan.trained, plan.lora.dropout));
+  training_.emplace(plan, site_, *trainer_, data_, context_.folder->run_key());
+
+  for (const auto& record : context_.log->image().records) {
+    ByteWriter out;
+    out.u16(static_cast<std::uint16_t>(record.type)).raw(record.payload);
+    logged_.insert(out.take());
+  }
+  const ParticipantConfig participant{plan, offer_.roster, site_, layout_, {config.policy.min_sites, config.policy.min_colluders}};
+  auto identity = crypto::SigningKey::from(context_.folder->identity_key().reveal());
+  SOTTO_TRY(const auto state, context_.folder->state(plan.run));
+  if (state) {
+    SOTTO_TRY(participant_, Participant::restore(participant, std::move(identity), *context_.random, *state));
+    const std::string kept = context_.folder->run_folder(plan.run) + "/adapter.bin";
+    if (file_exists(kept)) {
+      SOTTO_TRY(const Bytes bytes, read_binary_file(kept));
+      SOTTO_TRY(adapter_, decode_adapter(bytes));
+    }
+  } else {
+    SOTTO_TRY(participant_, Participant::create(participant, std::move(identity), *context_.random));
+  }
+  return drive(OwnHead{own_head()});
+}
+
+Result<void> RunSession::load_data() {
+  const RunPlan& plan = offer_.plan;
+  const SiteConfig& config = *context_.config;
+  SOTTO_TRY(const TextModel text, TextModel::load(config.model));
+  SOTTO_TRY(const auto chat, text.chat());
+  std::vector<data::Record> records;
+  for (const auto& file : config.data) {
+    SOTTO_TRY(auto more, data::read_records(file, {plan.system_prompt}));
+    std::ranges::move(more, std::back_inserter(records));
+  }
+  const data::HoldOut hold_out(
+      data::HoldOutKey(crypto::hkdf_sha256<32>({}, context_.folder->run_key().reveal(), as_bytes("sotto/hold-out-key/v1"))),
+      config.holdout_fraction);
+  data::Split parts = data::split(std::move(records), hold_out);
+  const auto unit = plan.unit;
+  data_ = data::encode(std::move(parts.training), chat, {unit, plan.max_tokens});
+  // Only what the operator sees on the site's own terminal: these counts go into no message, log or report.
+  log(Level::kDebug, "data_loaded", {{"records", data_.examples.size()}, {"units", data_.units.size()}, {"skipped", data_.skipped}});
+  return {};
+}
+
+// design: "Proves itself", before the first private record.
+Result<void> RunSession::check_engine() {
+  const RunPlan& plan = offer_.plan;
+  if (!plan.privacy) return {};
+  SOTTO_TRY(const auto report, model::self_check(*model_, layout_, plan.trained, privacy::ClipNorm(plan.clip_norm), *context_.random));
+  log(Level::kInfo, "self_check", {{"run", plan.run.value()}, {"result", report.text()}});
+  return {};
+}
+
+Result<void> RunSession::on(wire::ToSite message) {
+  if (!halted_.empty()) {
+    log(Level::kError, "run_halted", {{"run", offer_.plan.run.value()}, {"reason", halted_}});
+    return {};
+  }
+  if (const auto* done = std::get_if<wire::RunFinished>(&message)) return finish(*done);
+  return drive(FromCoordinator{std::move(message)});
+}
+
+Result<void> RunSession::drive(Event event) {
+  pending_.push_back(std::move(event));
+  while (!pending_.empty() && halted_.empty()) {
+    Event next = std::move(pending_.front());
+    pending_.erase(pending_.begin());
+    const std::uint64_t size_before = context_.log->size();
+    for (Action& action : participant_->on(std::move(next))) SOTTO_TRY_VOID(carry_out(std::move(action)));
+    if (context_.log->size() != size_before) pending_.push_back(OwnHead{own_head()});
+  }
+  return {};
+}
+
+Result<void> RunSession::carry_out(Action action) {
+  return std::visit(
+      Overloaded{
+          [&](Persist& a) { return context_.folder->save_state(offer_.plan.run, a.snapshot.reveal()); },
+          [&](Append& a) { return append(a.event); },
+          [&](Send& a) -> Result<void> {
+            if (auto* accepted = std::get_if<wire::Accepted>(&a.message)) accepted->head = own_head();
+            if (context_.hooks->before_send) context_.hooks->before_send(a.message);
+            SOTTO_TRY_VOID(context_.send(a.message));
+            if (context_.hooks->after_send) context_.hooks->after_send(a.message);
+            return {};
+          },
+          [&](Train& a) -> Result<void> {
+            pending_.push_back(train(a));
+            return {};
+          },
+          [&](CheckInitial& a) -> Result<void> {
+            pending_.push_back(check_initial(a));
+            return {};
+          },
+          [&](CheckStep& a) -> Result<void> {
+            pending_.push_back(check_step(a));
+            return {};
+          },
+          [&](Accept& a) -> Result<void> {
+            SOTTO_TRY(adapter_, decode_adapter(a.adapter));
+            const std::string folder = context_.folder->run_folder(offer_.plan.run);
+            SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
+            log(Level::kInfo, "adapter_accepted", {{"run", offer_.plan.run.value()}, {"next_round", a.next_round.value()}});
+            return write_file_atomically(folder + "/adapter.bin", a.adapter, FileMode::kPrivate);
+          },
+          [&](KeepProof& a) { return keep_proof(a.proof); },
+          [&](Halt& a) -> Result<void> {
+            halted_ = a.proof.reason;
+            log(Level::kError, "run_halted", {{"run", offer_.plan.run.value()}, {"code", a.proof.code}, {"reason", halted_}});
+            return keep_proof(a.proof);
+          }},
+      action);
+}
+
+Result<void> RunSession::append(const audit::Event& event) {
+  const auto [place, fresh] = logged_.insert(typed(event));
+  if (!fresh) return {};
+  if (const auto* report = std::get_if<audit::ReportSent>(&event)) return context_.ledger->note_report(*report, now());
+  SOTTO_TRY([[maybe_unused]] const auto index, context_.log->append(event, now()));
+  return {};
+}
+
+wire::HeadBytes RunSession::own_head() const {
+  return audit::encode(audit::sign_head(context_.log->image(), context_.folder->site().name, context_.folder->identity_key()));
+}
+
+// A reservation of this round that was made before a crash is the same one: no byte of it has left.
+Result<void> RunSession::reserve(RoundId round) {
+  const RunPlan& plan = offer_.plan;
+  const auto& rounds = context_.ledger->spending().rounds();
+  if (const auto known = rounds.find({plan.run, round}); known != rounds.end()) {
+    if (known->second.state == audit::RoundSpend::State::kReserved) return {};
+    return refused("the update of round " + std::to_string(round.value()) + " was lost when this site stopped, and is spent; the site sits this round out");
+  }
+  const Policy& policy = context_.config->policy;
+  std::optional<audit::BudgetLimit> limit;
+  if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta};
+  return context_.ledger->reserve(plan.run, round, planned_round(plan, site_.value(), trainer_->dimension()), limit, now());
+}
+
+Event RunSession::train(const Train& action) {
+  const RunPlan& plan = offer_.plan;
+  const RoundId round = action.descriptor.round;
+  const auto refuse = [&](const std::string& code, const std::string& reason) -> Event {
+    log(Level::kError, "training_refused", {{"run", plan.run.value()}, {"round", round.value()}, {"code", code}, {"reason", reason}});
+    return TrainingRefused{round, code, reason};
+  };
+  const auto start = decode_adapter(action.adapter);
+  if (!start.ok()) return refuse("bad_adapter", start.error().message);
+  if (const auto reserved = reserve(round); !reserved.ok())
+    return refuse(reserved.error().code == ErrorCode::kOverBudget ? "over_budget" : "not_reserved", reserved.error().message);
+
+  Progress progress("round " + std::to_string(round.value() + 1) + " of " + std::to_string(plan.rounds) + ", local steps", plan.local_steps);
+  auto update = training_->round(round, *start, *context_.random, [&](std::uint32_t) { progress.advance(); });
+  progress.finish();
+  if (!update.ok()) return refuse("training_failed", "the training engine failed; see this site's own log");  // its message may tell of data
+  if (const auto committed = context_.ledger->commit(plan.run, round, update->events(), now()); !committed.ok())
+    return refuse("not_as_planned", committed.error().message);
+
+  const auto ring = aggregation::Ring::make(plan.ring, static_cast<std::uint32_t>(plan.sites.size()));
+  if (!ring.ok()) return refuse("bad_ring", ring.error().message);
+  const double weight = aggregation::relative_weights(plan.sites).at(site_.value());
+  Trained trained{round, aggregation::quantize(update->change(), weight, *ring)};
+  if (context_.hooks->on_update) context_.hooks->on_update(round, trained.update);
+  return trained;
+}
+
+AdapterChecked RunSession::check_initial(const CheckInitial& action) const {
+  const Digest hash = crypto::sha256(action.adapter);
+  const auto published = decode_adapter(action.adapter);
+  if (!published.ok()) return {hash, false, published.error().message};
+  const auto expected = aggregation::initial_adapter(layout_, offer_.plan.seed);
+  if (!expected.ok()) return {hash, false, expected.error().message};
+  const auto agreed = aggregation::adapters_agree(*expected, *published);
+  return {hash, agreed.ok(), agreed.ok() ? "" : agreed.error().message};
+}
+
+AdapterChecked RunSession::check_step(const CheckStep& action) const {
+  const RunPlan& plan = offer_.plan;
+  const Digest hash = crypto::sha256(action.adapter);
+  const auto published = decode_adapter(action.adapter);
+  if (!published.ok()) return {hash, false, published.error().message};
+  if (!adapter_) return {hash, false, "this site has no adapter that the round could have started from"};
+  const auto ring = aggregation::Ring::make(plan.ring, static_cast<std::uint32_t>(plan.sites.size()));
+  if (!ring.ok()) return {hash, false, ring.error().message};
+  const auto weights = aggregation::relative_weights(plan.sites);
+  double total = 0;
+  for (const SiteIndex s : action.survivors) total += weights.at(s.value());
+  const auto mean = aggregation::dequantize_mean(action.sum, total, *ring);
+  const auto expected = aggregation::server_step(*adapter_, mean, {plan.trained, 1.0, plan.trained == TrainedPart::kB});
+  if (!expected.ok()) return {hash, false, expected.error().message};
+  const auto agreed = aggregation::adapters_agree(*expected, *published);
+  return {hash, agreed.ok(), agreed.ok() ? "" : agreed.error().message};
+}
+
+Result<void> RunSession::keep_proof(const Proof& proof) const {
+  const std::string folder = context_.folder->run_folder(offer_.plan.run) + "/proofs";
+  SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
+  const Json json = Json::object({{"code", proof.code}, {"reason", proof.reason}, {"first", to_hex(proof.first)}, {"second", to_hex(proof.second)}});
+  const std::string text = json.dump(2) + "\n";
+  log(Level::kWarning, "proof_kept", {{"code", proof.code}, {"reason", proof.reason}});
+  return write_file_atomically(folder + "/" + proof.code + "-" + to_hex(crypto::sha256(as_bytes(text))).substr(0, 8) + ".json", text, FileMode::kPrivate);
+}
+
+Result<void> RunSession::finish(const wire::RunFinished& message) {
+  const RunId& run = offer_.plan.run;
+  if (!finished_ && adapter_) {
+    if (crypto::sha256(encode(*adapter_)) != message.adapter) {
+      log(Level::kError, "adapter_differs", {{"run", run.value()}, {"next_step", "ask the coordinator's operator: it names another adapter than the one this site accepted"}});
+      return {};
+    }
+    const std::string folder = context_.folder->run_folder(run) + "/adapter";
+    SOTTO_TRY_VOID(model::save_peft_folder(folder, *adapter_, context_.config->model));
+    log(Level::kInfo, "run_finished", {{"run", run.value()}, {"adapter", folder}});
+  }
+  SOTTO_TRY_VOID(append(audit::RunFinished{run, message.adapter}));
+  SOTTO_TRY(Bytes bytes, read_binary_file(context_.log->path()));
+  SOTTO_TRY_VOID(context_.send(wire::SiteRecord{run, std::move(bytes), own_head()}));
+  finished_ = true;
+  return {};
+}
+
+}  // namespace sotto::client

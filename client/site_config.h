@@ -1,0 +1,37 @@
+// What a site's engineer configures, read once from site.toml (configs/site.toml is a commented example), and the limits
+// that the site's operator sets whatever a coordinator asks for. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/run_plan.h"
+
+namespace sotto::client {
+
+struct Policy {
+  double epsilon_limit = 0;  // over all runs, of this site's patients
+  double delta = 1e-5;       // at which that limit holds
+  std::vector<PrivacyUnit> units;       // accepted
+  std::uint32_t min_sites = 3;          // tau must be at least this
+  std::uint32_t min_colluders = 1;      // c must be at least this
+  std::uint32_t max_rounds = 1000;      // of one run
+  std::vector<Digest> models;           // accepted fingerprints; empty: the configured model's own, and no other
+  bool allow_without_privacy = false;   // whether a run without clipping and noise may use this site's data at all
+};
+
+struct SiteConfig {
+  std::string model;               // .gguf file or Hugging Face folder
+  std::vector<std::string> data;   // JSON-lines files
+  std::string device = "cpu";
+  int threads = 0;                 // of one matrix product; 0: the library's choice
+  double holdout_fraction = 0;     // of patients, by keyed hash: never trained on, for the site's own evaluation
+  Policy policy;
+};
+
+// Paths in the file are relative to it; those in the result are relative to the current folder. Errors name file, line, key.
+Result<SiteConfig> read_site_config(const std::string& path);
+
+}  // namespace sotto::client

@@ -1,0 +1,27 @@
+// The commands that read JSON lines on stdin and answer each with one on stdout: tokenize, chat-template, score. A line that
+// cannot be answered ends the command with its number; what was answered before stands.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace sotto::client {
+
+struct TextCommand {
+  std::string model;        // .gguf file or Hugging Face folder
+  std::string adapter;      // PEFT folder; empty: none
+  std::string device = "cpu";
+  std::string precision = "fp32";
+  std::int64_t top = 10;
+  bool decode = false;      // tokenize: ids to text
+  bool control = false;     // tokenize: control tokens in the text become their ids
+  bool add_generation_prompt = false;
+  bool json = false;
+};
+
+Result<void> tokenize(const TextCommand& command);
+Result<void> chat_template(const TextCommand& command);
+Result<void> score(const TextCommand& command);
+
+}  // namespace sotto::client

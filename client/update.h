@@ -1,0 +1,59 @@
+// What a site computes in one round of mode `local`: K steps of DP-SGD on its own records, and the change of the adapter that
+// results. The types carry the argument: units are drawn (SampledUnits), their gradients clipped and rounded one by one
+// (ClippedSum), noised (NoisySum), and only then does the model move; a LocalUpdate holds the events of exactly those sums.
+// Everything after a step's noise is post-processing. One thread.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/random.h"
+#include "base/run_plan.h"
+#include "client/site_folder.h"
+#include "data/data_set.h"
+#include "model/trainer.h"
+#include "privacy/event.h"
+
+namespace sotto::client {
+
+class LocalUpdate {
+ public:
+  LocalUpdate(LocalUpdate&&) noexcept = default;
+  LocalUpdate& operator=(LocalUpdate&&) noexcept = default;
+  LocalUpdate(const LocalUpdate&) = delete;
+  LocalUpdate& operator=(const LocalUpdate&) = delete;
+
+  const std::vector<float>& change() const { return change_; }              // trained numbers after minus before
+  const std::vector<privacy::DpEvent>& events() const { return events_; }   // one a step; none without privacy
+
+ private:
+  friend class LocalTraining;
+  LocalUpdate(std::vector<float> change, std::vector<privacy::DpEvent> events)
+      : change_(std::move(change)), events_(std::move(events)) {}
+  std::vector<float> change_;
+  std::vector<privacy::DpEvent> events_;
+};
+
+class LocalTraining {
+ public:
+  // `trainer` and `data` must outlive this. `site` is the position in the plan.
+  LocalTraining(const RunPlan& plan, SiteIndex site, model::Trainer& trainer, const data::DataSet& data, const RunKey& key);
+
+  // From the adapter that the round starts with. `on_step` is told after each step. Moments start anew: the coordinator's
+  // re-factoring changes the basis that they were in.
+  Result<LocalUpdate> round(RoundId round, const AdapterState& start, RandomSource& random,
+                            const std::function<void(std::uint32_t step)>& on_step = {});
+
+ private:
+  model::DropoutStreams dropout(std::uint64_t step) const;
+
+  const RunPlan* plan_;
+  const SitePlan* own_;
+  model::Trainer* trainer_;
+  const data::DataSet* data_;
+  const RunKey* key_;
+  std::vector<std::uint32_t> records_of_unit_;
+};
+
+}  // namespace sotto::client
