@@ -1,6 +1,7 @@
 #include "wire/codec.h"
 
 #include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>
 #include <limits>
@@ -24,7 +25,7 @@ void fields(D& d, M& m, pb::RoundHeader& p) {
 }
 
 template <class D, class M, class P>
-void header(D& d, M& m, P& p) { d.nested("header", m.header, p.has_header(), p.mutable_header()); }
+void header(D& d, M& m, P& p) { d.nested("header", m.header, p.mutable_header()); }
 
 template <class D, class M, class P>
 void signature(D& d, M& m, P& p) { d.fixed("signature", m.signature, p.mutable_signature()); }
@@ -192,7 +193,7 @@ void fields(D& d, M& m, pb::RoundOpen& p) {
 template <class D, class M>
 void fields(D& d, M& m, pb::KeysOf& p) {
   SOTTO_SITE(site);
-  d.nested("keys", m.keys, p.has_keys(), p.mutable_keys());
+  d.nested("keys", m.keys, p.mutable_keys());
 }
 
 template <class D, class M>
@@ -343,6 +344,7 @@ Result<void> check_envelope(ByteSpan bytes, std::span<const std::uint32_t> large
 template <class Envelope>
 Result<void> parse(Envelope& envelope, ByteSpan bytes, std::span<const std::uint32_t> large) {
   SOTTO_TRY_VOID(check_envelope(bytes, large));
+  const google::protobuf::LogSilencer silencer;  // what does not parse is reported below, not on stderr
   if (!envelope.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
     return protocol_error("message of " + std::to_string(bytes.size()) + " bytes cannot be parsed");
   return {};

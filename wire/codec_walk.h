@@ -61,7 +61,7 @@ class Put {
     for (const auto& item : value) fields(*this, item, *field->Add());
   }
   template <class T, class Twin>
-  void nested(const char*, const T& value, bool, Twin* twin) { fields(*this, value, *twin); }
+  void nested(const char*, const T& value, Twin* twin) { fields(*this, value, *twin); }
 };
 
 // Keeps the first error, which names message and field, and goes on.
@@ -133,8 +133,7 @@ class Take {
     }
   }
   template <class T, class Twin>
-  void nested(const char* field, T& value, bool present, Twin* twin) {
-    if (!present) return fail(field, "missing");
+  void nested(const char* field, T& value, Twin* twin) {
     const auto outer = path_;
     path_ += std::string(".") + field;
     fields(*this, value, *twin);

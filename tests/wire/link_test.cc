@@ -1,0 +1,249 @@
+#include "wire/link.h"
+
+#include "tests/support/catch.h"
+#include "tests/support/fixed_random.h"
+
+namespace sotto::wire {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Waits are upper bounds: each ends as soon as what is waited for is there.
+constexpr auto kLong = 10000ms;
+
+TransportKey key(std::uint64_t seed) {
+  FixedRandom source(seed);
+  return TransportKey::random(source);
+}
+
+LinkOptions quick() {
+  LinkOptions options;
+  options.linger = 500ms;
+  return options;
+}
+
+struct Coordinator {
+  RouterLink link = bind();
+  static RouterLink bind(const std::string& endpoint = "tcp://127.0.0.1:0") {
+    auto link = RouterLink::bind(endpoint, key(100), quick());
+    REQUIRE(link.ok());
+    return std::move(link).value();
+  }
+  void admit(std::initializer_list<std::uint64_t> seeds, bool unknown = false) {
+    Admission admission;
+    for (const auto seed : seeds) admission.sites.emplace(transport_public_key(key(seed)), name(seed));
+    admission.unknown_may_join = unknown;
+    link.admit(std::move(admission));
+  }
+  static SiteName name(std::uint64_t seed) { return SiteName("site-" + std::to_string(seed)); }
+};
+
+DealerLink site(const RouterLink& coordinator, std::uint64_t seed, std::uint64_t coordinator_seed = 100) {
+  auto link = DealerLink::connect(coordinator.endpoint(), transport_public_key(key(coordinator_seed)), key(seed), quick());
+  REQUIRE(link.ok());
+  return std::move(link).value();
+}
+
+// Handshakes need the coordinator's receive() to run, so waiting for a site's event drives both ends.
+std::optional<DealerEvent> next_event(DealerLink& site, RouterLink& coordinator) {
+  for (auto waited = 0ms; waited < kLong; waited += 20ms) {
+    CHECK_FALSE(coordinator.receive(10ms));
+    if (auto event = site.receive(10ms)) return event;
+  }
+  return std::nullopt;
+}
+
+void connect(DealerLink& site, RouterLink& coordinator) {
+  const auto event = next_event(site, coordinator);
+  REQUIRE(event);
+  CHECK(event->kind == DealerEvent::Kind::kConnected);
+}
+
+Bytes text(const std::string& s) { return Bytes(s.begin(), s.end()); }
+
+TEST_CASE("a transport key's public key is the X25519 one", "[wire]") {
+  // RFC 7748, section 6.1: Alice and Bob.
+  const auto public_of = [](const char* secret) {
+    return to_hex(transport_public_key(TransportKey::from(from_hex(secret).value())));
+  };
+  CHECK(public_of("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a") ==
+        "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+  CHECK(public_of("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb") ==
+        "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+}
+
+TEST_CASE("several sites exchange messages with the coordinator, each under its own name", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1, 2, 3});
+  std::vector<DealerLink> sites;
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    sites.push_back(site(coordinator.link, i));
+    connect(sites.back(), coordinator.link);
+  }
+  for (std::uint64_t i = 1; i <= 3; ++i) REQUIRE(sites[i - 1].send(text("from " + std::to_string(i)), kLong).ok());
+  for (int i = 0; i < 3; ++i) {
+    const auto received = coordinator.link.receive(kLong);
+    REQUIRE(received);
+    REQUIRE(received->peer);
+    const auto name = received->peer->value();
+    CHECK(as_text(received->bytes) == "from " + name.substr(5));
+    REQUIRE(coordinator.link.send(*received->peer, text("to " + name)).ok());
+  }
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    const auto event = sites[i - 1].receive(kLong);
+    REQUIRE(event);
+    CHECK(as_text(event->bytes) == "to site-" + std::to_string(i));
+  }
+}
+
+TEST_CASE("messages of many megabytes and empty ones pass whole and in order", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  auto one = site(coordinator.link, 1);
+  connect(one, coordinator.link);
+  Bytes large(std::size_t{20} << 20);
+  FixedRandom source(9);
+  source.fill(large);
+  REQUIRE(one.send(large, kLong).ok());
+  REQUIRE(one.send({}, kLong).ok());
+  const auto first = coordinator.link.receive(kLong);
+  REQUIRE(first);
+  CHECK(first->bytes == large);
+  const auto second = coordinator.link.receive(kLong);
+  REQUIRE(second);
+  CHECK(second->bytes.empty());
+  REQUIRE(coordinator.link.send(SiteName("site-1"), large).ok());
+  const auto back = one.receive(kLong);
+  REQUIRE(back);
+  CHECK(back->bytes == large);
+}
+
+TEST_CASE("an unknown key is turned away while no invite is outstanding", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  auto stranger = site(coordinator.link, 2);
+  const auto event = next_event(stranger, coordinator.link);
+  REQUIRE(event);
+  CHECK(event->kind == DealerEvent::Kind::kRefused);
+  CHECK(event->detail.find("does not let this site's key in") != std::string::npos);
+  const auto sent = stranger.send(text("hello"), 50ms);
+  REQUIRE_FALSE(sent.ok());
+  CHECK(sent.error().code == ErrorCode::kUnavailable);
+}
+
+TEST_CASE("an unknown key is let in while an invite is outstanding, without a name, and gets an answer", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1}, true);
+  auto stranger = site(coordinator.link, 2);
+  connect(stranger, coordinator.link);
+  REQUIRE(stranger.send(text("join"), kLong).ok());
+  const auto received = coordinator.link.receive(kLong);
+  REQUIRE(received);
+  CHECK_FALSE(received->peer);
+  CHECK(received->transport == transport_public_key(key(2)));
+  CHECK(as_text(received->bytes) == "join");
+  REQUIRE(coordinator.link.reply(received->transport, text("welcome")).ok());
+  const auto answer = stranger.receive(kLong);
+  REQUIRE(answer);
+  CHECK(as_text(answer->bytes) == "welcome");
+
+  // Enrolled, the same connection has its name at once.
+  coordinator.admit({1, 2});
+  REQUIRE(coordinator.link.send(SiteName("site-2"), text("you are in")).ok());
+  REQUIRE(stranger.send(text("hello"), kLong).ok());
+  const auto named = coordinator.link.receive(kLong);
+  REQUIRE(named);
+  CHECK(named->peer == SiteName("site-2"));
+}
+
+TEST_CASE("a large message of an unknown key is dropped", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({}, true);
+  auto stranger = site(coordinator.link, 2);
+  connect(stranger, coordinator.link);
+  REQUIRE(stranger.send(Bytes(kMaxUnknownPeerBytes + 1), kLong).ok());
+  REQUIRE(stranger.send(text("small"), kLong).ok());
+  const auto received = coordinator.link.receive(kLong);
+  REQUIRE(received);
+  CHECK(as_text(received->bytes) == "small");
+}
+
+TEST_CASE("a site that was revoked is not heard any more on its open connection", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1, 2});
+  auto one = site(coordinator.link, 1);
+  auto two = site(coordinator.link, 2);
+  connect(one, coordinator.link);
+  connect(two, coordinator.link);
+  coordinator.admit({2});
+  REQUIRE(one.send(text("still here"), kLong).ok());
+  REQUIRE(two.send(text("me too"), kLong).ok());
+  const auto received = coordinator.link.receive(kLong);
+  REQUIRE(received);
+  CHECK(received->peer == SiteName("site-2"));
+  CHECK_FALSE(coordinator.link.receive(100ms));
+  CHECK_FALSE(coordinator.link.send(SiteName("site-1"), text("x")).ok());
+}
+
+TEST_CASE("a site that expects another coordinator key gets no connection", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  auto one = site(coordinator.link, 1, 101);
+  const auto event = next_event(one, coordinator.link);
+  REQUIRE(event);
+  CHECK(event->kind == DealerEvent::Kind::kRefused);
+  CHECK(event->detail.find("its key is not the one in the invite code") != std::string::npos);
+}
+
+TEST_CASE("a site reconnects by itself to a coordinator that was restarted", "[wire]") {
+  std::optional<Coordinator> coordinator(std::in_place);
+  coordinator->admit({1});
+  const std::string endpoint = coordinator->link.endpoint();
+  auto one = site(coordinator->link, 1);
+  connect(one, coordinator->link);
+  coordinator.reset();
+  const auto gone = one.receive(kLong);
+  REQUIRE(gone);
+  CHECK(gone->kind == DealerEvent::Kind::kDisconnected);
+  CHECK_FALSE(one.send(text("lost?"), 0ms).ok());
+
+  Coordinator again{Coordinator::bind(endpoint)};
+  again.admit({1});
+  connect(one, again.link);
+  CHECK_FALSE(again.link.send(SiteName("site-1"), text("too early")).ok());
+  REQUIRE(one.send(text("hello again"), kLong).ok());
+  const auto received = again.link.receive(kLong);
+  REQUIRE(received);
+  CHECK(as_text(received->bytes) == "hello again");
+  CHECK(again.link.send(SiteName("site-1"), text("welcome")).ok());
+}
+
+TEST_CASE("the last message leaves before a link closes", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  {
+    auto one = site(coordinator.link, 1);
+    connect(one, coordinator.link);
+    REQUIRE(one.send(Bytes(1 << 20, 7), kLong).ok());
+  }
+  const auto received = coordinator.link.receive(kLong);
+  REQUIRE(received);
+  CHECK(received->bytes == Bytes(1 << 20, 7));
+}
+
+TEST_CASE("endpoints that are none, and addresses that are taken, are refused", "[wire]") {
+  for (const char* endpoint : {"", "tcp://", "tcp://host", "tcp://host:", "tcp://host:x", "tcp://host:65536", "tcp://:80",
+                               "ipc:///tmp/x", "host:80", "tcp://host:80x"}) {
+    INFO(endpoint);
+    CHECK_FALSE(DealerLink::connect(endpoint, transport_public_key(key(1)), key(2)).ok());
+    CHECK_FALSE(RouterLink::bind(endpoint, key(1)).ok());
+  }
+  CHECK_FALSE(DealerLink::connect("tcp://127.0.0.1:0", transport_public_key(key(1)), key(2)).ok());
+  Coordinator coordinator;
+  const auto second = RouterLink::bind(coordinator.link.endpoint(), key(1), quick());
+  REQUIRE_FALSE(second.ok());
+  CHECK(second.error().code == ErrorCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace sotto::wire
