@@ -7,6 +7,5 @@
 #include <catch2/generators/catch_generators.hpp>
 using Catch::Approx;
 #else
-#include <catch2/catch.hpp>
-using Catch::Approx;
+#include <catch2/catch.hpp>  // names Approx itself
 #endif
