@@ -59,7 +59,7 @@ struct TrainingRefused {
   std::string reason;  // a sentence made from plan and policy alone
 };
 struct AdapterChecked {
-  Digest adapter{};
+  Digest adapter{};  // SHA-256 of the bytes that were to be checked
   bool ok = false;
   std::string reason;
 };
@@ -82,10 +82,11 @@ struct Train {
 struct CheckInitial {  // is this the adapter that plan.seed gives for the layout, within the stated tolerance?
   Bytes adapter;
 };
-struct CheckStep {  // does the server step over this sum lead from the last accepted adapter to this one?
+struct CheckStep {  // does the server step over this sum lead from `previous` to `adapter`?
   RoundId round;
   std::vector<SiteIndex> survivors;
   std::vector<std::uint32_t> sum;
+  Bytes previous;
   Bytes adapter;
 };
 struct Accept {
