@@ -1,6 +1,8 @@
 #include "client/run_session.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "aggregation/fedsvd.h"
 #include "aggregation/ring.h"
@@ -10,13 +12,11 @@
 #include "base/progress.h"
 #include "client/text_model.h"
 #include "crypto/hash.h"
-#include "crypto/stream_random.h"
+#include "crypto/kdf.h"
 #include "data/hold_out.h"
 #include "model/lora.h"
 #include "model/peft_folder.h"
 #include "model/self_check.h"
-#include "crypto/kdf.h"
-#include "privacy/noise.h"
 
 namespace sotto::client {
 namespace {
@@ -65,17 +65,17 @@ Result<void> RunSession::prepare() {
     logged_.insert(out.take());
   }
   const ParticipantConfig participant{plan, offer_.roster, site_, layout_, {config.policy.min_sites, config.policy.min_colluders}};
-  auto identity = crypto::SigningKey::from(context_.folder->identity_key().reveal());
+  const auto& identity = context_.folder->identity_key();
   SOTTO_TRY(const auto state, context_.folder->state(plan.run));
   if (state) {
-    SOTTO_TRY(participant_, Participant::restore(participant, std::move(identity), *context_.random, *state));
+    SOTTO_TRY(participant_, Participant::restore(participant, identity, *context_.random, *state));
     const std::string kept = context_.folder->run_folder(plan.run) + "/adapter.bin";
     if (file_exists(kept)) {
       SOTTO_TRY(const Bytes bytes, read_binary_file(kept));
       SOTTO_TRY(adapter_, decode_adapter(bytes));
     }
   } else {
-    SOTTO_TRY(participant_, Participant::create(participant, std::move(identity), *context_.random));
+    SOTTO_TRY(participant_, Participant::create(participant, identity, *context_.random));
   }
   return drive(OwnHead{own_head()});
 }

@@ -7,12 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "base/run_plan.h"
 #include "data/chat_template.h"
 #include "data/record.h"
 
 namespace sotto::data {
-
-enum class PrivacyUnit : std::uint8_t { kPatient = 0, kRecord = 1 };
 
 // One privacy unit: all encoded records of a patient, or a single record.
 struct Unit {

@@ -1,0 +1,27 @@
+// `sotto-client eval`: loss, token accuracy and, for answers that are codes, exact and first-three-characters accuracy of a model,
+// with or without an adapter, on records that nobody trained on.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace sotto::client {
+
+struct EvalCommand {
+  std::string model;
+  std::string adapter;     // PEFT folder; empty: the base model
+  std::string data;        // JSON lines
+  std::string device = "cpu";
+  std::string precision = "auto";
+  std::string system_prompt;
+  std::int64_t max_tokens = 128;
+  std::int64_t limit = 0;  // only the first records; 0: all
+  std::int64_t threads = 0;
+  bool answers = true;     // generate answers for records whose response holds codes
+  bool json = false;
+};
+
+Result<void> evaluate(const EvalCommand& command);
+
+}  // namespace sotto::client
