@@ -164,6 +164,22 @@ AttemptSecrets read_secrets(ByteReader& in) {
   return s;
 }
 
+void write(ByteWriter& out, const audit::ResultAccepted& e) {
+  out.text(e.run.value()).u32(e.round.value()).u32(e.attempt.value()).raw(e.sum).raw(e.adapter);
+}
+audit::ResultAccepted read_result(ByteReader& in) {
+  audit::ResultAccepted e;
+  e.run = RunId(in.text());
+  e.round = RoundId(in.u32());
+  e.attempt = AttemptId(in.u32());
+  e.sum = in.digest();
+  e.adapter = in.digest();
+  return e;
+}
+
+void write(ByteWriter& out, const AttemptState& a);
+void write(ByteWriter& out, const StoredUpdate& u);
+
 // An optional value: a byte 0 or 1, then the value.
 template <class T>
 void write_optional(ByteWriter& out, const std::optional<T>& value) {
@@ -234,19 +250,6 @@ Result<StoredUpdate> read_update(ByteReader& in) {
   std::vector<std::uint32_t> elements(in.count(4));
   for (auto& x : elements) x = in.u32();
   return StoredUpdate(std::move(made_under), std::move(elements));
-}
-
-void write(ByteWriter& out, const audit::ResultAccepted& e) {
-  out.text(e.run.value()).u32(e.round.value()).u32(e.attempt.value()).raw(e.sum).raw(e.adapter);
-}
-audit::ResultAccepted read_result(ByteReader& in) {
-  audit::ResultAccepted e;
-  e.run = RunId(in.text());
-  e.round = RoundId(in.u32());
-  e.attempt = AttemptId(in.u32());
-  e.sum = in.digest();
-  e.adapter = in.digest();
-  return e;
 }
 
 }  // namespace
