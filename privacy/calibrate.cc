@@ -37,7 +37,8 @@ Result<NoiseMultiplier> calibrate_noise(Epsilon epsilon, Delta delta, SamplingRa
   while (!within(target, delta, high, rate.value(), steps)) {
     low = high;
     high *= 2;
-    if (high > 1e6) return out_of_reach(epsilon, "it would need noise above 1000000 times the sensitivity; take fewer steps");
+    if (high > 1e6)
+      return out_of_reach(epsilon, "it would need noise above 1000000 times the sensitivity; take fewer steps");
   }
   while (low >= high || within(target, delta, low, rate.value(), steps)) {
     high = low;
@@ -79,7 +80,8 @@ Result<SamplingRate> calibrate_rate(Epsilon epsilon, Delta delta, NoiseMultiplie
   while (!within(target, delta, sigma.value(), low, steps)) {
     high = low;
     low /= 2;
-    if (low < 1e-12) return out_of_reach(epsilon, "no sampling rate above 1e-12 stays below it; use more noise or fewer steps");
+    if (low < 1e-12)
+      return out_of_reach(epsilon, "no sampling rate above 1e-12 stays below it; use more noise or fewer steps");
   }
   while (high - low > kPrecision * low) {
     const double middle = std::sqrt(low * high);

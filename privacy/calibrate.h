@@ -1,6 +1,6 @@
 // From a wanted epsilon to parameters, by RDP (rdp.h). What is returned never spends more than what was asked: each function
-// checks its answer with epsilon_of_steps, and leaves 1e-9 of epsilon free so that the same holds for the events of the discrete
-// mechanism. Refusals name the value that would have been needed. Pure functions; any thread.
+// checks its answer with epsilon_of_steps, and leaves 1e-9 of epsilon free so that the same holds for the events of the
+// discrete mechanism. Refusals name the value that would have been needed. Pure functions; any thread.
 #pragma once
 
 #include <cstdint>

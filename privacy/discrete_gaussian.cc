@@ -42,7 +42,8 @@ std::uint64_t DiscreteGaussian::below(std::uint64_t bound) {
   }
 }
 
-// Compares a uniform real u, 32 binary digits at a time, with n / d: u = (w + u') / 2^32 < n / d  iff  u' < (n 2^32 - w d) / d.
+// Compares a uniform real u, 32 binary digits at a time, with n / d: u = (w + u') / 2^32 < n / d  iff  u' < (n 2^32 - w d) /
+// d.
 template <class Int>
 bool DiscreteGaussian::bernoulli(Int n, Int d) {
   if (n == d) return true;

@@ -52,7 +52,7 @@ class Composition {
   Delta delta_;
 };
 
-// The minimum of a quasi-convex function on [low, high]. `round` maps a point to one where the function may be asked.
+// Where a quasi-convex function on [low, high] is smallest, to within `tolerance`.
 double golden_section(double low, double high, double tolerance, const std::function<double(double)>& f) {
   constexpr double kGolden = 0.6180339887498949;
   double a = high - kGolden * (high - low);
@@ -79,8 +79,8 @@ double golden_section(double low, double high, double tolerance, const std::func
 
 constexpr double kLargestFractionalOrder = 64;  // above it a whole order is as good
 
-// epsilon(alpha) is a convex function over alpha - 1, hence quasi-convex (docs/privacy.md, "The best order"): doubling brackets
-// its minimum and golden sections find it.
+// epsilon(alpha) is a convex function over alpha - 1, hence quasi-convex (docs/privacy.md, "The best order"): doubling
+// brackets its minimum and golden sections find it.
 double best_order(const Composition& composition) {
   double best = 2;
   double least = composition.epsilon(best);
@@ -97,7 +97,8 @@ double best_order(const Composition& composition) {
                                    [&](double t) { return composition.epsilon(order_at(t)); }));
   }
   const double high = std::min(2 * best, kLargestOrder);
-  return std::round(golden_section(best / 2, high, 0.5, [&](double order) { return composition.epsilon(std::round(order)); }));
+  return std::round(
+      golden_section(best / 2, high, 0.5, [&](double order) { return composition.epsilon(std::round(order)); }));
 }
 
 }  // namespace

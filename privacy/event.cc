@@ -16,7 +16,8 @@ constexpr std::array<std::string_view, 9> kMembers = {"unit",        "sampling",
                                                       "sensitivity", "dimension", "grid_step",     "count"};
 
 Error outside(const char* field, const std::string& range) {
-  return invalid(std::string("privacy event: ") + field + " must be " + range + "; the event is damaged or from another program");
+  return invalid(std::string("privacy event: ") + field + " must be " + range +
+                 "; the event is damaged or from another program");
 }
 
 // Everything about an event that does not depend on how it was written.
@@ -82,7 +83,8 @@ Result<DpEvent> decode_event(ByteSpan bytes) {
   event.grid_step = in.f64();
   event.count = in.u64();
   SOTTO_TRY_VOID(in.finish("privacy event"));
-  if (format != kFormat) return unsupported("privacy event: format " + std::to_string(format) + " is not known to this version");
+  if (format != kFormat)
+    return unsupported("privacy event: format " + std::to_string(format) + " is not known to this version");
   if (unit != static_cast<std::uint8_t>(Unit::kPatient) && unit != static_cast<std::uint8_t>(Unit::kRecord)) {
     return unsupported("privacy event: unit " + std::to_string(unit) + " is not known to this version");
   }

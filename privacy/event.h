@@ -1,6 +1,6 @@
 // DpEvent: what one DP-SGD step released, with every parameter that an accountant needs. A step's event is put together only
-// from what the sampler and the noise function returned (SampledUnits, NoisySum), so it says what ran, not what a plan wished.
-// Here it is plain data: logs carry it and auditors read it back. Values; any thread.
+// from what the sampler and the noise function returned (SampledUnits, NoisySum), so it says what ran, not what a plan
+// wished. Here it is plain data: logs carry it and auditors read it back. Values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,11 @@ struct DpEvent {
   SamplingKind sampling = SamplingKind::kPoisson;
   SamplingRate sampling_rate{1.0};  // that ran
   NoiseKind noise = NoiseKind::kDiscreteGaussian;
-  std::uint64_t noise_stddev = 0;   // s, in grid units, that ran: an integer, see noise.h
-  std::uint64_t sensitivity = 0;    // C~, in grid units: no unit's integer vector is longer (L2)
-  std::uint64_t dimension = 0;      // d: coordinates of the released vector
-  double grid_step = 0;             // length of a grid unit, in the gradient's unit
-  std::uint64_t count = 1;          // this many such steps, each with fresh samples and noise
+  std::uint64_t noise_stddev = 0;  // s, in grid units, that ran: an integer, see noise.h
+  std::uint64_t sensitivity = 0;   // C~, in grid units: no unit's integer vector is longer (L2)
+  std::uint64_t dimension = 0;     // d: coordinates of the released vector
+  double grid_step = 0;            // length of a grid unit, in the gradient's unit
+  std::uint64_t count = 1;         // this many such steps, each with fresh samples and noise
   bool operator==(const DpEvent&) const = default;
 };
 
@@ -37,14 +37,15 @@ Result<DpEvent> decode_event(ByteSpan bytes);
 Json to_json(const DpEvent& event);
 Result<DpEvent> event_from_json(const Json& json);
 
-// The noise's certificate (docs/privacy.md, "The noise"). Discrete Gaussian noise of standard deviation s on the integers is a
-// randomised rounding, of width r, of continuous Gaussian noise of variance s^2 - r^2, up to a log-ratio of at most
+// The noise's certificate (docs/privacy.md, "The noise"). Discrete Gaussian noise of standard deviation s on the integers is
+// a randomised rounding, of width r, of continuous Gaussian noise of variance s^2 - r^2, up to a log-ratio of at most
 // kLogRatioPerCoordinate in each coordinate and either direction. So an event is accounted as a Gaussian with
 //   effective noise multiplier = sqrt(s^2 - r^2) / C~   (rounded down)
 // and d * kLogRatioPerCoordinate is charged besides, as a pure max-divergence in both directions.
-inline constexpr double kRoundingWidth = 2.0;              // r, grid units
-inline constexpr std::uint64_t kSmallestNoiseStddev = 8;   // s, grid units: what the proof asks for
-inline constexpr double kLogRatioPerCoordinate = 1.03e-34; // > -ln(1 - 2 sum_k exp(-2 pi^2 r^2 k^2)) + ln(1 + the same with s)
+inline constexpr double kRoundingWidth = 2.0;             // r, grid units
+inline constexpr std::uint64_t kSmallestNoiseStddev = 8;  // s, grid units: what the proof asks for
+inline constexpr double kLogRatioPerCoordinate =
+    1.03e-34;  // > -ln(1 - 2 sum_k exp(-2 pi^2 r^2 k^2)) + ln(1 + the same with s)
 
 // Refused when s < kSmallestNoiseStddev (noise off, or a grid too coarse for the certificate) or C~ = 0.
 Result<NoiseMultiplier> effective_noise_multiplier(const DpEvent& event);

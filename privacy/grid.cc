@@ -55,7 +55,8 @@ std::vector<std::int32_t> clip_and_round(std::span<const float> gradient, const 
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i] = static_cast<std::int32_t>(std::lrint(static_cast<double>(gradient[i]) * scale));
   }
-  // The theorem says that this loop does not run, in real arithmetic. The guarantee rests on the integers, not on the theorem.
+  // The theorem says that this loop does not run, in real arithmetic. The guarantee rests on the integers, not on the
+  // theorem.
   const std::uint64_t limit = grid.sensitivity() * grid.sensitivity();
   for (std::uint64_t square = squared_norm(out); square > limit; square = squared_norm(out)) {
     const double shrink = static_cast<double>(grid.sensitivity()) / std::sqrt(static_cast<double>(square)) * (1 - 0x1p-40);

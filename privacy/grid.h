@@ -1,7 +1,7 @@
-// From gradients to an exact sum of bounded sensitivity. Each unit's gradient is clipped and rounded to an integer grid on its
-// own, its exact integer norm is checked, and integers are summed; so what one unit adds to a sum is the same integer vector
-// whoever else is in the batch, and two neighbouring sums differ by exactly that vector. Proof: docs/privacy.md, "The grid".
-// Not thread-safe.
+// From gradients to an exact sum of bounded sensitivity. Each unit's gradient is clipped and rounded to an integer grid on
+// its own, its exact integer norm is checked, and integers are summed; so what one unit adds to a sum is the same integer
+// vector whoever else is in the batch, and two neighbouring sums differ by exactly that vector. Proof: docs/privacy.md, "The
+// grid". Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -35,8 +35,8 @@ class Grid {
   std::uint64_t sensitivity_ = 0;
 };
 
-// One unit's contribution: gradient * min(1, C / norm), rounded to nearest, with integer norm <= C~ always. The norm is taken
-// in double. A gradient with a non-finite entry gives zeros. gradient.size() == grid.dimension().
+// One unit's contribution: gradient * min(1, C / norm), rounded to nearest, with integer norm <= C~ always. The norm is
+// taken in double. A gradient with a non-finite entry gives zeros. gradient.size() == grid.dimension().
 std::vector<std::int32_t> clip_and_round(std::span<const float> gradient, const Grid& grid);
 
 // What the model hands per-unit gradients to. Every drawn unit is added exactly once, in any order; position counts in
@@ -49,7 +49,8 @@ class UnitSink {
   virtual void add(std::size_t position, std::span<const float> gradient) = 0;
 };
 
-// A sum whose sensitivity is bounded by grid().sensitivity() grid units. It still has to be noised; only add_noise() takes it.
+// A sum whose sensitivity is bounded by grid().sensitivity() grid units. It still has to be noised; only add_noise() takes
+// it.
 class ClippedSum {
  public:
   ClippedSum(ClippedSum&&) noexcept = default;
@@ -89,8 +90,8 @@ class GridAccumulator final : public UnitSink {
   std::vector<std::int64_t> values_;
 };
 
-// For runs that the user declared non-private: the same path, without clipping, rounding and noise. The result has no DpEvent
-// and converts to nothing that has one, so it can never be accounted or masked as private.
+// For runs that the user declared non-private: the same path, without clipping, rounding and noise. The result has no
+// DpEvent and converts to nothing that has one, so it can never be accounted or masked as private.
 class UnclippedSum {
  public:
   UnclippedSum(UnclippedSum&&) noexcept = default;

@@ -1,6 +1,7 @@
-// Noise on the grid: the exact discrete Gaussian N_Z(0, s^2), P(x) proportional to exp(-x^2 / (2 s^2)) on the integers, added
-// to every coordinate of a clipped sum. Integer arithmetic only, from a RandomSource, never clipped or redrawn afterwards.
-// The event that a NoisySum carries is written here, from the values that ran. Not thread-safe (RandomSource is not).
+// Noise on the grid: the exact discrete Gaussian N_Z(0, s^2), P(x) proportional to exp(-x^2 / (2 s^2)) on the integers,
+// added to every coordinate of a clipped sum. Integer arithmetic only, from a RandomSource, never clipped or redrawn
+// afterwards. The event that a NoisySum carries is written here, from the values that ran. Not thread-safe (RandomSource is
+// not).
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,8 @@
 
 namespace sotto::privacy {
 
-// s = ceil(sqrt((sigma * C~)^2 + r^2)) grid units: an integer, so that the sampler is exact, and large enough that the event's
-// effective noise multiplier is never below sigma. A Failure when s < kSmallestNoiseStddev or s > 2^40.
+// s = ceil(sqrt((sigma * C~)^2 + r^2)) grid units: an integer, so that the sampler is exact, and large enough that the
+// event's effective noise multiplier is never below sigma. A Failure when s < kSmallestNoiseStddev or s > 2^40.
 std::uint64_t noise_stddev(NoiseMultiplier sigma, std::uint64_t sensitivity);
 
 // The event that one step with these parameters would have: for planning and reserving. What ran is NoisySum::event().

@@ -34,9 +34,9 @@ double log_add(double a, double b) { return std::max(a, b) + std::log1p(std::exp
 
 double log_expm1(double x) { return x > 40 ? x : std::log(std::expm1(x)); }
 
-// log(A - 1) for a whole order alpha, A = E[(1 + w)^alpha] as below. Mironov, Talwar, Zhang 2019, section 3.3, less the binomial
-// series of 1: A - 1 = sum_{k=2}^{alpha} C(alpha, k) q^k (1-q)^(alpha-k) (exp((k^2 - k) / (2 sigma^2)) - 1), all terms positive, so
-// that no digit is lost where A is near 1.
+// log(A - 1) for a whole order alpha, A = E[(1 + w)^alpha] as below. Mironov, Talwar, Zhang 2019, section 3.3, less the
+// binomial series of 1: A - 1 = sum_{k=2}^{alpha} C(alpha, k) q^k (1-q)^(alpha-k) (exp((k^2 - k) / (2 sigma^2)) - 1), all
+// terms positive, so that no digit is lost where A is near 1.
 double log_moment_less_one_by_sum(double alpha, double sigma, double q) {
   LogSum sum;
   const long double log_ratio = std::log(static_cast<long double>(q)) - std::log1p(-static_cast<long double>(q));
@@ -53,14 +53,14 @@ double log_moment_less_one_by_sum(double alpha, double sigma, double q) {
 // since E[w] = 0. The integrand is positive and analytic, so equal steps converge exponentially.
 class Moment {
  public:
-  Moment(double a, double sigma, double q)
-      : a_(a), sigma_(sigma), q_(q), log_q_(std::log(q)), log_rest_(std::log1p(-q)) {}
+  Moment(double a, double sigma, double q) : a_(a), sigma_(sigma), q_(q), log_q_(std::log(q)), log_rest_(std::log1p(-q)) {}
 
   double log_less_one() const {
     const double h = step();
     const double last_mode = std::max(a_, 1.0) / sigma_;  // every maximum of the integrand lies at or below it
     LogSum sum;
-    for (double k = 0; k * h < last_mode + 12 || log_integrand(k * h) > sum.largest() - 60; ++k) sum.add(log_integrand(k * h));
+    for (double k = 0; k * h < last_mode + 12 || log_integrand(k * h) > sum.largest() - 60; ++k)
+      sum.add(log_integrand(k * h));
     for (double k = -1; k * h > -12 || log_integrand(k * h) > sum.largest() - 60; --k) sum.add(log_integrand(k * h));
     return sum.log() + std::log(h) - 0.5 * std::log(2 * M_PI);
   }
@@ -86,11 +86,11 @@ class Moment {
     if (std::abs(w) * slope < 0.5) return std::log(series(w));
     const double power = a_ * (std::abs(w) < 0.5 ? std::log1p(w) : log_add(log_rest_, log_q_ + u));
     if (a_ > 0 && power > 40) {
-      const double log_tangent = u > 40 ? std::log(a_) + log_q_ + u : std::log1p(a_ * w);
+      const double log_tangent = log_q_ + u > 40 ? std::log(a_) + log_q_ + u : std::log1p(a_ * w);
       return power + std::log(-std::expm1(log_tangent - power));
     }
     if (a_ < 0 && power > 40) return power + std::log1p(-(1 + a_ * w) * std::exp(-power));
-    if (a_ < 0 && u > 40) return std::log(-a_) + log_q_ + u;
+    if (a_ < 0 && log_q_ + u > 40) return std::log(-a_) + log_q_ + u;
     return std::log(std::exp(power) - 1 - a_ * w);
   }
 

@@ -20,12 +20,14 @@ inline constexpr double kRoundoffCover = 1e-11;  // relative
 inline constexpr double kSmallestOrder = 1.01;   // conversion is useless, and unstable, nearer to 1
 inline constexpr double kLargestOrder = 65536;
 
-// RDP at `order` (> 1, <= kLargestOrder) of one step: Renyi divergence between N(0, sigma^2) and (1-q) N(0, sigma^2) + q N(1, sigma^2),
-// in the given direction. Integer orders of kRemove: the binomial sum; all others: quadrature (docs/privacy.md, "Renyi").
+// RDP at `order` (> 1, <= kLargestOrder) of one step: Renyi divergence between N(0, sigma^2) and (1-q) N(0, sigma^2) + q
+// N(1, sigma^2), in the given direction. Integer orders of kRemove: the binomial sum; all others: quadrature
+// (docs/privacy.md, "Renyi").
 double rdp_of_step(double order, NoiseMultiplier sigma, SamplingRate rate, Direction direction);
 
-// The epsilon that RDP of `rdp` at `order` implies at delta: Canonne, Kamath, Steinke 2020, arXiv 2004.00010v4, proposition 12;
-// 0 where the KL divergence alone shows it (Bretagnolle-Huber: total variation <= sqrt(1 - exp(-KL))). +inf if order < kSmallestOrder.
+// The epsilon that RDP of `rdp` at `order` implies at delta: Canonne, Kamath, Steinke 2020, arXiv 2004.00010v4, proposition
+// 12; 0 where the KL divergence alone shows it (Bretagnolle-Huber: total variation <= sqrt(1 - exp(-KL))). +inf if order <
+// kSmallestOrder.
 double epsilon_of_rdp(double order, double rdp, Delta delta);
 
 // `steps` steps of the idealised (continuous) mechanism, for planning and for questions that name no event.
@@ -37,13 +39,13 @@ struct GaussianSteps {
 
 struct EpsilonBound {
   Epsilon epsilon{0};
-  double order = 0;                           // the order that gave it; 0 when nothing was released
-  Direction direction = Direction::kRemove;   // the direction with the larger RDP at that order
+  double order = 0;                          // the order that gave it; 0 when nothing was released
+  Direction direction = Direction::kRemove;  // the direction with the larger RDP at that order
 };
 
-// The epsilon of the composition, at the best order, in the worse of both directions. max_divergence is charged besides, in both
-// directions: each step's true pair of output distributions may differ from the Gaussian's by such a log-ratio, added over steps.
-// Refused when the result is not finite.
+// The epsilon of the composition, at the best order, in the worse of both directions. max_divergence is charged besides, in
+// both directions: each step's true pair of output distributions may differ from the Gaussian's by such a log-ratio, added
+// over steps. Refused when the result is not finite.
 Result<EpsilonBound> epsilon_of_steps(std::span<const GaussianSteps> steps, Delta delta, double max_divergence = 0);
 
 }  // namespace sotto::privacy

@@ -1,6 +1,6 @@
-// Poisson sampling of privacy units, exactly as accounted: each unit takes part with probability q, independently, decided by
-// 64 fresh random bits against q * 2^64 (units.h: the rate is a multiple of 2^-64, so the probability is q to the last bit).
-// Nothing is truncated, padded or redrawn; an empty batch is a batch. Not thread-safe (RandomSource is not).
+// Poisson sampling of privacy units, exactly as accounted: each unit takes part with probability q, independently, decided
+// by 64 fresh random bits against q * 2^64 (units.h: the rate is a multiple of 2^-64, so the probability is q to the last
+// bit). Nothing is truncated, padded or redrawn; an empty batch is a batch. Not thread-safe (RandomSource is not).
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 namespace sotto::privacy {
 
 struct DrawnUnit {
-  std::uint32_t unit = 0;               // index into the units that were sampled from
-  std::vector<std::uint32_t> records;   // distinct indices of that unit's records, ascending; at most max_records
+  std::uint32_t unit = 0;              // index into the units that were sampled from
+  std::vector<std::uint32_t> records;  // distinct indices of that unit's records, ascending; at most max_records
   bool operator==(const DrawnUnit&) const = default;
 };
 

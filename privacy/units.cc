@@ -79,7 +79,8 @@ Result<Unit> unit_from_string(std::string_view name) {
   for (const Unit unit : {Unit::kPatient, Unit::kRecord}) {
     if (name == to_string(unit)) return unit;
   }
-  return unsupported("privacy unit \"" + std::string(name) + "\" is not known to this version; use \"patient\" or \"record\"");
+  return unsupported("privacy unit \"" + std::string(name) +
+                     "\" is not known to this version; use \"patient\" or \"record\"");
 }
 
 }  // namespace sotto::privacy

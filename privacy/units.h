@@ -1,7 +1,7 @@
-// The numbers of a privacy guarantee as types that are checked once, when made: whoever holds one need not check it again, and
-// an epsilon cannot be passed where a delta is wanted. NaN fails every check. Values; any thread.
-// The constructors are for values that the program itself knows to be good (a bad one is a Failure); make() is for values from
-// outside (a plan, a flag, a log) and names the value and its range.
+// The numbers of a privacy guarantee as types that are checked once, when made: whoever holds one need not check it again,
+// and an epsilon cannot be passed where a delta is wanted. NaN fails every check. Values; any thread. The constructors are
+// for values that the program itself knows to be good (a bad one is a Failure); make() is for values from outside (a plan, a
+// flag, a log) and names the value and its range.
 #pragma once
 
 #include <compare>
@@ -59,9 +59,9 @@ class NoiseMultiplier {
   double value_;
 };
 
-// Probability q with which each unit takes part in a step; in [2^-64, 1]. Kept as the multiple of 2^-64 at or below the value
-// given (for q >= 2^-11 that is the value itself), so that "64 random bits, read as an integer, are below q * 2^64" happens
-// with probability q exactly: the rate that runs is the rate that is accounted, to the last bit.
+// Probability q with which each unit takes part in a step; in [2^-64, 1]. Kept as the multiple of 2^-64 at or below the
+// value given (for q >= 2^-11 that is the value itself), so that "64 random bits, read as an integer, are below q * 2^64"
+// happens with probability q exactly: the rate that runs is the rate that is accounted, to the last bit.
 class SamplingRate {
  public:
   explicit SamplingRate(double value);

@@ -1,0 +1,153 @@
+#include "privacy/event.h"
+
+#include <cmath>
+#include <string>
+
+#include "tests/support/catch.h"
+
+using namespace sotto;
+using namespace sotto::privacy;
+
+namespace {
+
+DpEvent example() {
+  DpEvent event;
+  event.unit = Unit::kRecord;
+  event.sampling_rate = SamplingRate(24.0 / 1400);
+  event.noise_stddev = 151053;
+  event.sensitivity = 314743;
+  event.dimension = 115200;
+  event.grid_step = 0x1p-20;
+  event.count = 16;
+  return event;
+}
+
+}  // namespace
+
+TEST_CASE("an event survives its bytes and its JSON", "[privacy]") {
+  CHECK(decode_event(encode(example())).value() == example());
+  const std::string text = to_json(example()).dump();
+  CHECK(event_from_json(Json::parse(text, "test").value()).value() == example());
+  CHECK(
+      text ==
+      "{\"unit\":\"record\",\"sampling\":\"poisson\",\"sampling_rate\":0.017142857142857144,\"noise\":\"discrete_gaussian\","
+      "\"noise_stddev\":151053,\"sensitivity\":314743,\"dimension\":115200,\"grid_step\":9.5367431640625e-07,\"count\":16}");
+}
+
+TEST_CASE("an event's bytes are canonical", "[privacy]") {
+  CHECK(to_hex(encode(example())) ==
+        "010201"            // format, record, Poisson
+        "457f27abe58d913f"  // 24/1400
+        "01"                // discrete Gaussian
+        "0d4e020000000000"
+        "77cd040000000000"
+        "00c2010000000000"  // s, C~, d
+        "000000000000b03e"  // 2^-20
+        "1000000000000000");
+}
+
+TEST_CASE("a cut or lengthened event is refused at every length", "[privacy]") {
+  const Bytes whole = encode(example());
+  for (std::size_t n = 0; n < whole.size(); ++n) CHECK_FALSE(decode_event(ByteSpan(whole).first(n)).ok());
+  Bytes longer = whole;
+  longer.push_back(0);
+  CHECK_FALSE(decode_event(longer).ok());
+}
+
+TEST_CASE("an event of a kind that this version does not know is refused, not guessed", "[privacy]") {
+  for (const std::size_t position : {0U, 1U, 2U, 11U}) {  // format, unit, sampling, noise
+    Bytes bytes = encode(example());
+    bytes[position] = 9;
+    CHECK(decode_event(bytes).error().code == ErrorCode::kUnsupported);
+  }
+  for (const auto& [member, value] : {std::pair{"unit", "site"}, {"sampling", "shuffle"}, {"noise", "gaussian"}}) {
+    Json json = to_json(example());
+    json.set(member, value);
+    const auto event = event_from_json(json);
+    CHECK(event.error().code == ErrorCode::kUnsupported);
+    CHECK(event.error().message.find(value) != std::string::npos);
+  }
+  Json more = to_json(example());
+  more.set("truncated_at", 40);
+  CHECK(event_from_json(more).error().message.find("truncated_at") != std::string::npos);
+}
+
+TEST_CASE("an event with a value outside its range is refused by the name of the value", "[privacy]") {
+  const auto refused_for = [](const char* member, Json value) {
+    Json json = to_json(example());
+    json.set(member, std::move(value));
+    const auto event = event_from_json(json);
+    return !event.ok() && event.error().message.find(member) != std::string::npos;
+  };
+  CHECK(refused_for("sensitivity", 0));
+  CHECK(refused_for("dimension", 0));
+  CHECK(refused_for("grid_step", 0.0));
+  CHECK(refused_for("grid_step", "nan"));
+  CHECK(refused_for("count", 0));
+  CHECK(refused_for("noise_stddev", -5));
+  CHECK(refused_for("sampling_rate", 0x1.0000000000001p-40));  // finer than 2^-64: no sampler ran that
+  for (const double rate : {0.0, -0.1, 1.5}) {
+    Json json = to_json(example());
+    json.set("sampling_rate", rate);
+    CHECK_FALSE(event_from_json(json).ok());
+  }
+  Json missing = to_json(example());
+  missing.set("noise_stddev", nullptr);
+  CHECK_FALSE(event_from_json(missing).ok());
+  CHECK_FALSE(event_from_json(Json(3)).ok());
+}
+
+TEST_CASE("the effective noise multiplier is sqrt(s^2 - 4) / C~, rounded down", "[privacy]") {
+  DpEvent event = example();
+  event.noise_stddev = 8;
+  event.sensitivity = 10;
+  const double value = effective_noise_multiplier(event)->value();
+  CHECK(value <= std::sqrt(60.0) / 10);
+  CHECK(value > std::sqrt(60.0) / 10 * (1 - 1e-14));
+}
+
+TEST_CASE("noise too small for its certificate has no multiplier, and so no epsilon", "[privacy]") {
+  for (const std::uint64_t s : {0U, 1U, 7U}) {
+    DpEvent event = example();
+    event.noise_stddev = s;
+    CHECK(effective_noise_multiplier(event).error().code == ErrorCode::kRefused);
+  }
+}
+
+TEST_CASE("the certificate's log-ratio covers the theta functions that the proof bounds it by", "[privacy]") {
+  const auto theta = [](double width) {
+    double total = 0;
+    for (int k = 1; k < 9; ++k) total += 2 * std::exp(-2 * M_PI * M_PI * width * width * k * k);
+    return total;
+  };
+  const double needed = -std::log1p(-theta(kRoundingWidth)) + std::log1p(theta(static_cast<double>(kSmallestNoiseStddev)));
+  CHECK(kLogRatioPerCoordinate > needed);
+  CHECK(kLogRatioPerCoordinate < 1.01 * needed);
+  CHECK(certificate_log_ratio(example()) == Approx(115200 * 1.03e-34));
+}
+
+// The certificate itself, where it can be seen: with r = 0.5 in place of 2 the log-ratio is about 0.014. The rounding of the
+// continuous Gaussian is integrated numerically and compared with the discrete Gaussian, point by point.
+TEST_CASE("a rounded continuous Gaussian equals the discrete one up to the proof's log-ratio", "[privacy]") {
+  const double r = 0.5;
+  const double s = 2.0;
+  double theta = 0;
+  for (int k = 1; k < 9; ++k) theta += 2 * std::exp(-2 * M_PI * M_PI * r * r * k * k);
+  double norm_s = 0;
+  for (int n = -60; n <= 60; ++n) norm_s += std::exp(-n * n / (2 * s * s));
+  const double rest = std::sqrt(s * s - r * r);
+  double largest = 0;
+  for (int n = -8; n <= 8; ++n) {
+    double probability = 0;
+    const double h = 1e-3;
+    for (double y = -40; y < 40; y += h) {
+      double norm_r = 0;
+      for (double m = std::floor(y) - 8; m <= y + 9; ++m) norm_r += std::exp(-(m - y) * (m - y) / (2 * r * r));
+      const double density = std::exp(-y * y / (2 * rest * rest)) / (rest * std::sqrt(2 * M_PI));
+      probability += h * density * std::exp(-(n - y) * (n - y) / (2 * r * r)) / norm_r;
+    }
+    largest = std::max(largest, std::abs(std::log(probability) - std::log(std::exp(-n * n / (2 * s * s)) / norm_s)));
+  }
+  CHECK(largest <= -std::log1p(-theta));
+  CHECK(largest > 0.01 * theta);  // the bound is generous, but of this kind
+}

@@ -1,0 +1,215 @@
+#include "privacy/noise.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <type_traits>
+
+#include "privacy/discrete_gaussian.h"
+#include "tests/support/catch.h"
+#include "tests/support/fixed_random.h"
+
+using namespace sotto;
+using namespace sotto::privacy;
+
+namespace {
+
+template <class Sum>
+concept CanBeNoised =
+    requires(Sum sum, NoiseMultiplier sigma, RandomSource& random) { add_noise(std::move(sum), sigma, random); };
+template <class Sum>
+concept CarriesEvent = requires(const Sum& sum) { sum.event(); };
+
+// What is not yet clipped, or not private at all, has no way into a NoisySum.
+static_assert(CanBeNoised<ClippedSum>);
+static_assert(!CanBeNoised<SampledUnits>);
+static_assert(!CanBeNoised<GridAccumulator>);
+static_assert(!CanBeNoised<UnclippedSum>);
+static_assert(!CanBeNoised<UnclippedAccumulator>);
+static_assert(!CanBeNoised<std::vector<std::int64_t>>);
+static_assert(!CanBeNoised<NoisySum>);
+static_assert(!std::is_invocable_v<decltype(add_noise), ClippedSum&, NoiseMultiplier, RandomSource&>);  // only consumed
+static_assert(CarriesEvent<NoisySum>);
+static_assert(!CarriesEvent<NonPrivateSum>);
+static_assert(!std::is_constructible_v<NoisySum, NonPrivateSum>);
+static_assert(!std::is_constructible_v<NoisySum, DpEvent, std::vector<std::int64_t>>);
+static_assert(!std::is_copy_constructible_v<NoisySum>);
+
+// Chi-square of `draws` samples against the exact probabilities, cells below 10 expected joined into the tails.
+struct ChiSquare {
+  double statistic = 0;
+  double degrees = -1;
+};
+
+ChiSquare chi_square(std::uint64_t s, int draws, std::uint64_t seed) {
+  FixedRandom random(seed);
+  DiscreteGaussian noise(s, random);
+  std::map<std::int64_t, double> counts;
+  for (int i = 0; i < draws; ++i) counts[noise.sample()] += 1;
+  const double width = static_cast<double>(s);
+  const auto weight = [&](std::int64_t x) { return std::exp(-static_cast<double>(x * x) / (2 * width * width)); };
+  double total = 0;
+  for (auto x = static_cast<std::int64_t>(-40 * width); x <= static_cast<std::int64_t>(40 * width); ++x) total += weight(x);
+  ChiSquare result;
+  const auto cell = [&](double expected, double seen) {
+    result.statistic += (seen - expected) * (seen - expected) / expected;
+    result.degrees += 1;
+  };
+  std::int64_t edge = 0;
+  while (draws * weight(edge + 1) / total >= 10) ++edge;
+  double inner = 0;
+  double seen_left = 0;
+  double seen_right = 0;
+  for (std::int64_t x = -edge; x <= edge; ++x) {
+    cell(draws * weight(x) / total, counts[x]);
+    inner += weight(x) / total;
+  }
+  for (const auto& [x, count] : counts) {
+    if (x < -edge) seen_left += count;
+    if (x > edge) seen_right += count;
+  }
+  cell(draws * (1 - inner) / 2, seen_left);
+  cell(draws * (1 - inner) / 2, seen_right);
+  return result;
+}
+
+// Wilson and Hilferty 1931: (X / k)^(1/3) is nearly normal with mean 1 - 2/(9k) and variance 2/(9k).
+double z_score(const ChiSquare& x) {
+  const double v = 2 / (9 * x.degrees);
+  return (std::cbrt(x.statistic / x.degrees) - (1 - v)) / std::sqrt(v);
+}
+
+ClippedSum clipped_sum(const std::vector<float>& gradient, const Grid& grid, SamplingRate rate = SamplingRate(1)) {
+  FixedRandom random(11);
+  const std::vector<std::uint32_t> records = {1};
+  GridAccumulator sum(SampledUnits::draw(Unit::kPatient, records, rate, 1, random), grid);
+  for (std::size_t i = 0; i < sum.units().units().size(); ++i) sum.add(i, gradient);
+  return std::move(sum).finish();
+}
+
+}  // namespace
+
+// False-alarm rate for a random seed: z > 5, about 3e-7 for each s.
+TEST_CASE("discrete Gaussian draws have the exact probabilities", "[privacy]") {
+  for (const std::uint64_t s : {1U, 2U, 3U, 8U, 20U}) {
+    const ChiSquare x = chi_square(s, 200000, 100 + s);
+    INFO("s = " << s << ": chi-square " << x.statistic << " at " << x.degrees << " degrees of freedom");
+    CHECK(x.degrees >= 6);
+    CHECK(z_score(x) < 5);
+  }
+}
+
+// The statistic of 10,000 draws x: sum x^2 / s^2, mean 10,000, standard deviation sqrt(20,000). Two-sided 5 standard
+// deviations: false-alarm rate 5.8e-7. Half or double the noise would miss by 53 and 212 of them.
+TEST_CASE("over 10,000 coordinates the noised sum less the exact sum has the spread that its event states", "[privacy]") {
+  const std::size_t d = 10000;
+  const Grid grid{ClipNorm(0.3), d};
+  const std::vector<float> gradient(d, 0.001F);
+  const std::vector<std::int64_t> exact = clipped_sum(gradient, grid).reveal_without_noise();
+  for (const double sigma : {0.01, 0.481, 30.0, 1e5}) {
+    FixedRandom random(12);
+    const NoisySum noisy = add_noise(clipped_sum(gradient, grid), NoiseMultiplier(sigma), random);
+    const double s = static_cast<double>(noisy.event().noise_stddev);
+    double squares = 0;
+    double mean = 0;
+    for (std::size_t i = 0; i < d; ++i) {
+      const double x = static_cast<double>(noisy.values()[i] - exact[i]);
+      squares += x * x / (s * s);
+      mean += x / s;
+    }
+    CHECK(std::abs(squares - 1e4) / std::sqrt(2e4) < 5);
+    CHECK(std::abs(mean) / 100 < 5);
+  }
+}
+
+// Kolmogorov-Smirnov against the normal distribution, to which s = 151,053 is closer than 10,000 draws can tell; 2 exp(-2
+// x^2) at x = 2.7 is 9e-7.
+TEST_CASE("at a training run's width the draws have the normal distribution's shape", "[privacy]") {
+  FixedRandom random(13);
+  const double s = 151053;
+  DiscreteGaussian noise(151053, random);
+  std::vector<double> draws(10000);
+  for (double& x : draws) x = static_cast<double>(noise.sample()) / s;
+  std::sort(draws.begin(), draws.end());
+  double largest = 0;
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    const double cdf = 0.5 * std::erfc(-draws[i] / std::sqrt(2.0));
+    largest =
+        std::max({largest, std::abs(cdf - static_cast<double>(i) / 1e4), std::abs(cdf - static_cast<double>(i + 1) / 1e4)});
+  }
+  CHECK(largest * 100 < 2.7);
+}
+
+TEST_CASE("neighbouring coordinates' draws are uncorrelated", "[privacy]") {
+  FixedRandom random(14);  // |z| > 5: false-alarm rate 5.8e-7
+  DiscreteGaussian noise(1000, random);
+  double product = 0;
+  double before = static_cast<double>(noise.sample());
+  for (int i = 0; i < 10000; ++i) {
+    const double x = static_cast<double>(noise.sample());
+    product += x * before / 1e6;
+    before = x;
+  }
+  CHECK(std::abs(product) / 100 < 5);
+}
+
+TEST_CASE("the event says what ran: unit, rate, noise, bound, dimension and grid", "[privacy]") {
+  const Grid grid{ClipNorm(0.3), 50};
+  FixedRandom random(15);
+  const NoisySum noisy = add_noise(clipped_sum(std::vector<float>(50, 1.0F), grid), NoiseMultiplier(0.481), random);
+  const DpEvent& event = noisy.event();
+  CHECK(event == planned_event(Unit::kPatient, SamplingRate(1), NoiseMultiplier(0.481), grid, 1));
+  CHECK(event.sensitivity == grid.sensitivity());
+  CHECK(event.noise_stddev == noise_stddev(NoiseMultiplier(0.481), grid.sensitivity()));
+  CHECK(event.dimension == 50);
+  CHECK(event.grid_step == grid.step());
+  CHECK(event.count == 1);
+}
+
+TEST_CASE("the effective noise multiplier is never below the one asked for, and hardly above", "[privacy]") {
+  const Grid grid{ClipNorm(0.3), 115200};
+  for (const double sigma : {0.1, 0.479922668, 0.5, 1.0, 17.25}) {
+    const DpEvent event = planned_event(Unit::kPatient, SamplingRate(0.5), NoiseMultiplier(sigma), grid, 1);
+    const double effective = effective_noise_multiplier(event)->value();
+    CHECK(effective >= sigma);
+    CHECK(effective < sigma + 2.0 / static_cast<double>(grid.sensitivity()));
+  }
+}
+
+TEST_CASE("an empty batch is noised like any other", "[privacy]") {
+  const Grid grid{ClipNorm(1.0), 8};
+  FixedRandom random(16);
+  const NoisySum noisy = add_noise(clipped_sum({}, grid, SamplingRate(0x1p-64)), NoiseMultiplier(1), random);
+  CHECK(std::any_of(noisy.values().begin(), noisy.values().end(), [](std::int64_t x) { return x != 0; }));
+}
+
+TEST_CASE("the mean divides by the declared expected batch", "[privacy]") {
+  const Grid grid{ClipNorm(1.0), 3};
+  FixedRandom random(17);
+  const NoisySum noisy = add_noise(clipped_sum({0.5F, 0, 0}, grid), NoiseMultiplier(1), random);
+  const auto mean = noisy.mean(ExpectedBatch(SamplingRate(0.25), 40));
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(mean[i] == static_cast<float>(static_cast<double>(noisy.values()[i]) * grid.step() / 10));
+  }
+}
+
+TEST_CASE("noise below what its proof needs is a broken invariant, and so is a second noising", "[privacy]") {
+  CHECK_THROWS_AS(noise_stddev(NoiseMultiplier(0.01), 512), Failure);  // 6 grid units
+  CHECK(noise_stddev(NoiseMultiplier(0.01), 800) == 9);                // sqrt(64 + 4), up
+  CHECK_THROWS_AS(noise_stddev(NoiseMultiplier(1e6), std::uint64_t{1} << 30), Failure);
+  const Grid grid{ClipNorm(1.0), 3};
+  FixedRandom random(18);
+  ClippedSum sum = clipped_sum({0.5F, 0, 0}, grid);
+  const NoisySum once = add_noise(std::move(sum), NoiseMultiplier(1), random);
+  CHECK_THROWS_AS(add_noise(std::move(sum), NoiseMultiplier(1), random), Failure);  // NOLINT: used after move on purpose
+}
+
+TEST_CASE("a run without privacy sums the same gradients as they are", "[privacy]") {
+  FixedRandom random(19);
+  const std::vector<std::uint32_t> records(2, 1);
+  UnclippedAccumulator sum(SampledUnits::draw(Unit::kPatient, records, SamplingRate(1), 1, random), 2);
+  sum.add(0, std::vector<float>{100, -3});
+  sum.add(1, std::vector<float>{50, 1});
+  const NonPrivateSum plain(std::move(sum).finish());
+  CHECK(plain.mean(ExpectedBatch(SamplingRate(1), 2)) == std::vector<float>{75, -1});
+}
