@@ -115,7 +115,7 @@ Result<void> approve(const DecisionRequest& request) {
   SOTTO_TRY(const Offer offer, find_offer(site.folder, run));
   SOTTO_TRY(const SiteFacts facts, site_facts(site.folder, site.config, offer.plan.lora, offer.plan.trained));
   SOTTO_TRY(const auto spent, spending_of(site.folder));
-  SOTTO_TRY(const Consent consent, check_run(site.config.policy, facts, offer.plan, offer.roster, spent.events()));
+  SOTTO_TRY(const Consent consent, check_run(site.config.policy, facts, offer.plan, offer.roster, spent.total()));
   show(offer, facts, consent, site.config.policy.delta);
   if (!request.roster.empty()) {
     if (request.roster != to_hex(offer.roster_hash))
@@ -167,10 +167,10 @@ Result<void> budget(const std::string& path, bool json) {
   SOTTO_TRY(const Opened site, open(path));
   SOTTO_TRY(const auto spending, spending_of(site.folder));
   const Policy& policy = site.config.policy;
-  std::vector<privacy::DpEvent> reserved;
+  audit::Spent reserved;
   for (const auto& [key, round] : spending.rounds())
-    if (round.state == audit::RoundSpend::State::kReserved) reserved.insert(reserved.end(), round.planned.begin(), round.planned.end());
-  const double spent = audit::composed_epsilon(spending.events(), policy.delta);
+    if (round.state == audit::RoundSpend::State::kReserved) round.add_to(reserved);
+  const double spent = audit::composed_epsilon(spending.total(), policy.delta);
   const double open_reservations = audit::composed_epsilon(reserved, policy.delta);
   const double left = std::max(0.0, policy.epsilon_limit - spent);
   if (json) {

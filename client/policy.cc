@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <limits>
 
-#include "privacy/compose.h"
-#include "privacy/noise.h"
 
 namespace sotto::client {
 namespace {
@@ -14,10 +12,6 @@ std::string number(double v) {
   char text[32];
   std::snprintf(text, sizeof text, "%.4g", v);
   return text;
-}
-
-privacy::Unit unit_of(PrivacyUnit unit) {
-  return unit == PrivacyUnit::kPatient ? privacy::Unit::kPatient : privacy::Unit::kRecord;
 }
 
 Error no(const RunPlan& plan, const std::string& why) {
@@ -30,7 +24,7 @@ Result<void> check_terms(const Policy& policy, const SiteFacts& facts, const Run
     return no(plan, "it is for the model " + to_hex(plan.model).substr(0, 16) + "..., and this site holds and allows " +
                         to_hex(facts.model).substr(0, 16) + "...; install the same model file, or list its fingerprint under policy.models");
   if (std::ranges::count(policy.units, plan.unit) == 0)
-    return no(plan, "its unit of privacy is '" + std::string(privacy::to_string(unit_of(plan.unit))) + "', which policy.units does not list");
+    return no(plan, "its unit of privacy is '" + std::string(plan.unit == PrivacyUnit::kPatient ? "patient" : "record") + "', which policy.units does not list");
   if (plan.min_sites < policy.min_sites)
     return no(plan, "it opens a sum of " + std::to_string(plan.min_sites) + " sites, and policy.min_sites asks for " + std::to_string(policy.min_sites));
   if (plan.colluders < policy.min_colluders)
@@ -44,14 +38,6 @@ Result<void> check_terms(const Policy& policy, const SiteFacts& facts, const Run
 }
 
 }  // namespace
-
-std::vector<privacy::DpEvent> planned_round(const RunPlan& plan, std::size_t site, std::size_t dimension) {
-  if (!plan.privacy) return {};
-  const SitePlan& own = plan.sites.at(site);
-  const privacy::Grid grid(privacy::ClipNorm(plan.clip_norm), dimension);
-  return {privacy::planned_event(unit_of(plan.unit), privacy::SamplingRate(own.sampling_rate),
-                                 privacy::NoiseMultiplier(own.noise_multiplier), grid, plan.local_steps)};
-}
 
 Result<SiteIndex> find_site(const Roster& roster, const SiteFacts& facts) {
   for (std::size_t i = 0; i < roster.sites.size(); ++i) {
@@ -68,7 +54,7 @@ Result<SiteIndex> find_site(const Roster& roster, const SiteFacts& facts) {
 }
 
 Result<Consent> check_run(const Policy& policy, const SiteFacts& facts, const RunPlan& plan, const Roster& roster,
-                          const std::vector<privacy::DpEvent>& spent_before) {
+                          const audit::Spent& spent_before) {
   SOTTO_TRY_VOID(validate(plan, roster));
   if (roster.coordinator != facts.coordinator)
     return refused("the roster names another coordinator than the one this site joined; compare fingerprints with its operator");
@@ -76,14 +62,13 @@ Result<Consent> check_run(const Policy& policy, const SiteFacts& facts, const Ru
   SOTTO_TRY_VOID(check_terms(policy, facts, plan));
   Consent consent{site, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   if (!plan.privacy) return consent;
-  const privacy::Delta delta(policy.delta);
-  std::vector<privacy::DpEvent> run = planned_round(plan, site.value(), facts.dimension);
-  for (auto& event : run) event.count *= plan.rounds;
-  SOTTO_TRY(const auto alone, privacy::compose(run, delta));
-  run.insert(run.begin(), spent_before.begin(), spent_before.end());
-  SOTTO_TRY(const auto together, privacy::compose(run, delta));
-  consent.epsilon_of_run = alone.epsilon.value();
-  consent.epsilon_after = together.epsilon.value();
+  audit::Spent run;
+  SOTTO_TRY(run.events, audit::planned_round(plan, plan.sites.at(site.value()), facts.dimension));
+  for (auto& event : run.events) event.count *= plan.rounds;
+  audit::Spent together = spent_before;
+  together.events.insert(together.events.end(), run.events.begin(), run.events.end());
+  consent.epsilon_of_run = audit::composed_epsilon(run, policy.delta);
+  consent.epsilon_after = audit::composed_epsilon(together, policy.delta);
   if (!(consent.epsilon_after <= policy.epsilon_limit))
     return over_budget("run '" + plan.run.value() + "' is refused: it would bring this site's patients to epsilon " + number(consent.epsilon_after) +
                        " at delta " + number(policy.delta) + " (" + number(consent.epsilon_of_run) + " from this run), and the limit is " +

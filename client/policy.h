@@ -17,9 +17,6 @@ struct SiteFacts {
   std::size_t dimension = 0;        // trained numbers, from the site's own copy of the model
 };
 
-// The events of one round as the plan has them at this site: what is reserved. Empty when the plan is without privacy.
-std::vector<privacy::DpEvent> planned_round(const RunPlan& plan, std::size_t site, std::size_t dimension);
-
 // This site's position in the roster; refused when it is not in it, or with another key.
 Result<SiteIndex> find_site(const Roster& roster, const SiteFacts& facts);
 
@@ -31,6 +28,6 @@ struct Consent {
 
 // The whole check. What `spent_before` holds counts against the limit.
 Result<Consent> check_run(const Policy& policy, const SiteFacts& facts, const RunPlan& plan, const Roster& roster,
-                          const std::vector<privacy::DpEvent>& spent_before);
+                          const audit::Spent& spent_before);
 
 }  // namespace sotto::client

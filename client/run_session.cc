@@ -152,6 +152,7 @@ Result<void> RunSession::carry_out(Action action) {
             return {};
           },
           [&](CheckStep& a) -> Result<void> {
+            if (context_.hooks->on_sum) context_.hooks->on_sum(a.round, a.survivors, a.sum);
             pending_.push_back(check_step(a));
             return {};
           },
@@ -194,7 +195,8 @@ Result<void> RunSession::reserve(RoundId round) {
   const Policy& policy = context_.config->policy;
   std::optional<audit::BudgetLimit> limit;
   if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta};
-  return context_.ledger->reserve(plan.run, round, planned_round(plan, site_.value(), trainer_->dimension()), limit, now());
+  SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension()));
+  return context_.ledger->reserve(plan.run, round, std::move(planned), limit, now());
 }
 
 Event RunSession::train(const Train& action) {

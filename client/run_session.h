@@ -21,6 +21,7 @@ struct SiteHooks {
   std::function<void(const wire::ToCoordinator&)> before_send;
   std::function<void(const wire::ToCoordinator&)> after_send;
   std::function<void(RoundId, const std::vector<std::uint32_t>& update)> on_update;  // x_i, before it is masked
+  std::function<void(RoundId, const std::vector<SiteIndex>& survivors, const std::vector<std::uint32_t>& sum)> on_sum;
 };
 
 // What a session works with; everything outlives it.

@@ -155,7 +155,7 @@ class Site {
     SOTTO_TRY(const SiteFacts facts, site_facts(*folder_, *config_, plan.lora, plan.trained));
     if (!logged_approval(offer)) {
       // The decision was made on what the ledger said then; what counts is what it says now.
-      const auto consent = check_run(config_->policy, facts, plan, offer.roster, ledger_->spending().events());
+      const auto consent = check_run(config_->policy, facts, plan, offer.roster, ledger_->spending().total());
       if (!consent.ok()) return refuse(offer, consent.error().message);
       SOTTO_TRY([[maybe_unused]] const auto index,
                 log_->append(audit::RunApproved{plan.run, offer.plan_hash, offer.roster_hash, encode(plan), encode(offer.roster)}, now()));
