@@ -2,14 +2,12 @@
 // away. Nothing is queued while there is no connection (ZMQ_IMMEDIATE), so that a new one starts empty and its first message is
 // the one that the owner sends upon kConnected.
 #include <cerrno>
-#include <cstring>
 
 #include "wire/zmq_socket.h"
 
 namespace sotto::wire {
 namespace {
 
-constexpr const char* kMonitorEndpoint = "inproc://monitor";
 constexpr int kWatched = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                          ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_DISCONNECTED;
 
@@ -45,21 +43,16 @@ Result<DealerLink> DealerLink::connect(const std::string& endpoint, const Public
   zmq::set_option(state->dealer, ZMQ_IMMEDIATE, 1);
   zmq::set_option(state->dealer, ZMQ_RECONNECT_IVL, 100);
   zmq::set_option(state->dealer, ZMQ_RECONNECT_IVL_MAX, 2000);
-  if (zmq_socket_monitor(state->dealer.get(), kMonitorEndpoint, kWatched) != 0) zmq::fail("cannot watch the connection");
-  state->monitor = zmq::make_socket(state->context, ZMQ_PAIR);
-  zmq::set_option(state->monitor, ZMQ_LINGER, 0);
-  if (zmq_connect(state->monitor.get(), kMonitorEndpoint) != 0) zmq::fail("cannot watch the connection");
+  state->monitor = zmq::watch(state->context, state->dealer, kWatched);
   if (zmq_connect(state->dealer.get(), endpoint.c_str()) != 0)
     return invalid("cannot connect to " + endpoint + ": " + zmq_strerror(zmq_errno()));
   return DealerLink(std::move(state));
 }
 
-// A monitor event is two frames: event number (u16, host order) with value (u32), and the endpoint.
 std::optional<DealerEvent> DealerLink::State::take_change() {
-  const auto frames = zmq::receive_all(monitor);
-  if (frames.empty() || frames[0].size() < 6) return std::nullopt;
-  std::uint16_t event = 0;
-  std::memcpy(&event, frames[0].data(), sizeof event);
+  const auto change = zmq::next_change(monitor);
+  if (!change) return std::nullopt;
+  const int event = change->event;
   if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
     connected = true;
     refused = false;

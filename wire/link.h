@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/run_plan.h"
@@ -59,6 +60,9 @@ class RouterLink {
 
   // The next message, or nullopt after `timeout`. Handshakes go on only inside this call.
   std::optional<Received> receive(std::chrono::milliseconds timeout);
+
+  // Sites whose newest connection broke since the last call and which have not been heard on another one.
+  std::vector<SiteName> take_gone();
 
   // Sends on the newest connection on which `peer` has said anything. Fails (kUnavailable) when there is none or its queue is
   // full, and (kInvalid) when the message is too large. Success means queued, not delivered.

@@ -2,7 +2,9 @@
 // thread as the ROUTER and is served inside receive(): no lock, and nobody gets in while the owner is busy elsewhere. The
 // handler gives every connection a user id, its transport key in hexadecimal, which libzmq attaches to each message; the names
 // are looked up per message, so enrolment and revocation act on connections that are open already.
+#include <array>
 #include <cerrno>
+#include <utility>
 
 #include "wire/zmq_socket.h"
 
@@ -32,13 +34,20 @@ struct RouterLink::State {
   zmq::Context context;
   zmq::Socket zap;
   zmq::Socket router;
+  zmq::Socket monitor;
   std::string endpoint;
   Admission admission;
-  std::map<PublicKeyBytes, Bytes> routes;                      // enrolled key -> routing id of its newest connection
-  std::optional<std::pair<PublicKeyBytes, Bytes>> last_unknown;  // whom reply() may answer
+  struct Connection {
+    Bytes route;  // routing id
+    int descriptor = -1;
+  };
+  std::map<PublicKeyBytes, Connection> routes;  // newest connection of each enrolled key
+  std::optional<std::pair<PublicKeyBytes, Connection>> last_unknown;  // whom reply() may answer
+  std::vector<SiteName> gone;
 
   bool admitted(const PublicKeyBytes& key) const { return admission.sites.contains(key) || admission.unknown_may_join; }
   void serve_zap();
+  void note_disconnections();
   std::optional<Received> take_message();
   Result<void> send_to(const Bytes& route, const std::string& whom, ByteSpan bytes);
 };
@@ -63,6 +72,7 @@ Result<RouterLink> RouterLink::bind(const std::string& endpoint, const Transport
   if (zmq_bind(state->router.get(), endpoint.c_str()) != 0)
     return unavailable("cannot listen on " + endpoint + ": " + zmq_strerror(zmq_errno()) +
                        "; choose a local address and a free port");
+  state->monitor = zmq::watch(state->context, state->router, ZMQ_EVENT_DISCONNECTED);
   state->endpoint = zmq::last_endpoint(state->router);
   return RouterLink(std::move(state));
 }
@@ -109,16 +119,31 @@ std::optional<Received> RouterLink::State::take_message() {
   const auto key = key_of(body);
   if (!key || !admitted(*key)) return std::nullopt;
   Received received{std::nullopt, *key, {}};
-  const Bytes id(route.bytes().begin(), route.bytes().end());
+  const State::Connection connection{Bytes(route.bytes().begin(), route.bytes().end()), body.connection()};
   if (const auto site = admission.sites.find(*key); site != admission.sites.end()) {
     received.peer = site->second;
-    routes[*key] = id;
+    routes[*key] = connection;
+    std::erase(gone, site->second);
   } else {
     if (body.bytes().size() > kMaxUnknownPeerBytes) return std::nullopt;
-    last_unknown = {*key, id};
+    last_unknown = {*key, connection};
   }
   received.bytes.assign(body.bytes().begin(), body.bytes().end());
   return received;
+}
+
+// Before any message is taken: a descriptor that is closed may be another connection's a moment later.
+void RouterLink::State::note_disconnections() {
+  while (const auto change = zmq::next_change(monitor)) {
+    for (const auto& [key, connection] : routes)
+      if (connection.descriptor == change->value) gone.push_back(admission.sites.at(key));
+    std::erase_if(routes, [&](const auto& route) { return route.second.descriptor == change->value; });
+  }
+}
+
+std::vector<SiteName> RouterLink::take_gone() {
+  state_->note_disconnections();
+  return std::exchange(state_->gone, {});
 }
 
 std::optional<Received> RouterLink::receive(std::chrono::milliseconds timeout) {
@@ -131,6 +156,7 @@ std::optional<Received> RouterLink::receive(std::chrono::milliseconds timeout) {
       zmq::fail("cannot wait for messages");
     }
     if (items[0].revents & ZMQ_POLLIN) state_->serve_zap();
+    state_->note_disconnections();
     if (items[1].revents & ZMQ_POLLIN)
       if (auto received = state_->take_message()) return received;
     if (left == 0) return std::nullopt;
@@ -154,16 +180,16 @@ Result<void> RouterLink::State::send_to(const Bytes& route, const std::string& w
 }
 
 Result<void> RouterLink::send(const SiteName& peer, ByteSpan bytes) {
-  for (const auto& [key, route] : state_->routes)
-    if (state_->admission.sites.at(key) == peer) return state_->send_to(route, "site '" + peer.value() + "'", bytes);
+  for (const auto& [key, connection] : state_->routes)
+    if (state_->admission.sites.at(key) == peer) return state_->send_to(connection.route, "site '" + peer.value() + "'", bytes);
   return unavailable("site '" + peer.value() + "' is not connected");
 }
 
 Result<void> RouterLink::reply(const PublicKeyBytes& transport, ByteSpan bytes) {
   if (const auto route = state_->routes.find(transport); route != state_->routes.end())
-    return state_->send_to(route->second, "the joining site", bytes);
+    return state_->send_to(route->second.route, "the joining site", bytes);
   if (state_->last_unknown && state_->last_unknown->first == transport)
-    return state_->send_to(state_->last_unknown->second, "the joining site", bytes);
+    return state_->send_to(state_->last_unknown->second.route, "the joining site", bytes);
   return unavailable("the joining site is not connected");
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 
 namespace sotto::wire {
 
@@ -87,6 +88,26 @@ int Frame::send(const Socket& socket, int flags) { return zmq_msg_send(&message_
 
 ByteSpan Frame::bytes() const {
   return {static_cast<const std::uint8_t*>(zmq_msg_data(&message_)), zmq_msg_size(&message_)};
+}
+
+Socket watch(const Context& context, const Socket& socket, int events) {
+  constexpr const char* kEndpoint = "inproc://monitor";
+  if (zmq_socket_monitor(socket.get(), kEndpoint, events) != 0) fail("cannot watch connections");
+  Socket monitor = make_socket(context, ZMQ_PAIR);
+  set_option(monitor, ZMQ_LINGER, 0);
+  if (zmq_connect(monitor.get(), kEndpoint) != 0) fail("cannot watch connections");
+  return monitor;
+}
+
+// Two frames: event number (u16) with value (u32), both in host order, and the endpoint.
+std::optional<Change> next_change(const Socket& monitor) {
+  const auto frames = receive_all(monitor);
+  if (frames.empty() || frames[0].size() < 6) return std::nullopt;
+  std::uint16_t event = 0;
+  std::int32_t value = 0;
+  std::memcpy(&event, frames[0].data(), sizeof event);
+  std::memcpy(&value, frames[0].data() + sizeof event, sizeof value);
+  return Change{event, value};
 }
 
 std::vector<Bytes> receive_all(const Socket& socket) {

@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "wire/link.h"
@@ -42,11 +44,20 @@ class Frame {
   int send(const Socket& socket, int flags);
   bool more() const { return zmq_msg_more(&message_) != 0; }
   ByteSpan bytes() const;
+  int connection() const { return zmq_msg_get(&message_, ZMQ_SRCFD); }  // file descriptor it came in on; -1 when there is none
   const char* property(const char* name) const { return zmq_msg_gets(&message_, name); }  // nullptr when there is none
 
  private:
   mutable zmq_msg_t message_;
 };
+
+// A PAIR socket to which libzmq writes the given events (ZMQ_EVENT_...) of `socket`; and the next of them, if there is one.
+Socket watch(const Context& context, const Socket& socket, int events);
+struct Change {
+  int event = 0;
+  int value = 0;  // for ZMQ_EVENT_DISCONNECTED the connection's file descriptor
+};
+std::optional<Change> next_change(const Socket& monitor);
 
 // Every frame of the next message, or empty when none is there.
 std::vector<Bytes> receive_all(const Socket& socket);

@@ -218,6 +218,36 @@ TEST_CASE("a site reconnects by itself to a coordinator that was restarted", "[w
   CHECK(again.link.send(SiteName("site-1"), text("welcome")).ok());
 }
 
+TEST_CASE("the coordinator learns that a site's connection broke, and that it is back", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1, 2});
+  std::optional<DealerLink> one(site(coordinator.link, 1));
+  auto two = site(coordinator.link, 2);
+  connect(*one, coordinator.link);
+  connect(two, coordinator.link);
+  REQUIRE(one->send(text("hello"), kLong).ok());
+  REQUIRE(two.send(text("hello"), kLong).ok());
+  REQUIRE(coordinator.link.receive(kLong));
+  REQUIRE(coordinator.link.receive(kLong));
+  CHECK(coordinator.link.take_gone().empty());
+  one.reset();
+  std::vector<SiteName> gone;
+  for (auto waited = 0ms; gone.empty() && waited < kLong; waited += 10ms) {
+    CHECK_FALSE(coordinator.link.receive(10ms));
+    gone = coordinator.link.take_gone();
+  }
+  CHECK(gone == std::vector{SiteName("site-1")});
+  CHECK(coordinator.link.take_gone().empty());
+  CHECK_FALSE(coordinator.link.send(SiteName("site-1"), text("x")).ok());
+
+  auto again = site(coordinator.link, 1);
+  connect(again, coordinator.link);
+  REQUIRE(again.send(text("back"), kLong).ok());
+  REQUIRE(coordinator.link.receive(kLong));
+  CHECK(coordinator.link.send(SiteName("site-1"), text("x")).ok());
+  CHECK(coordinator.link.take_gone().empty());
+}
+
 TEST_CASE("the last message leaves before a link closes", "[wire]") {
   Coordinator coordinator;
   coordinator.admit({1});
