@@ -15,13 +15,13 @@ class Composition {
   Composition(std::span<const GaussianSteps> steps, double max_divergence, Delta delta)
       : max_divergence_(max_divergence), delta_(delta) {
     for (const GaussianSteps& step : steps) {
-      const auto same = std::find_if(steps_.begin(), steps_.end(), [&](const GaussianSteps& other) {
+      const auto same = std::find_if(phases_.begin(), phases_.end(), [&](const Phase& other) {
         return other.sigma == step.sigma && other.rate == step.rate;
       });
-      if (same == steps_.end()) {
-        steps_.push_back(step);
+      if (same == phases_.end()) {
+        phases_.push_back({step.sigma, step.rate, static_cast<double>(step.steps)});
       } else {
-        same->steps += step.steps;
+        same->steps += static_cast<double>(step.steps);
       }
     }
   }
@@ -29,9 +29,7 @@ class Composition {
   // Composition: Mironov 2017, proposition 1. The max-divergence: docs/privacy.md, "The noise".
   double rdp(double order, Direction direction) const {
     double total = max_divergence_ * (2 * order - 1) / (order - 1);
-    for (const GaussianSteps& step : steps_) {
-      total += static_cast<double>(step.steps) * rdp_of_step(order, step.sigma, step.rate, direction);
-    }
+    for (const Phase& phase : phases_) total += phase.steps * rdp_of_step(order, phase.sigma, phase.rate, direction);
     return total;
   }
 
@@ -47,7 +45,12 @@ class Composition {
   }
 
  private:
-  std::vector<GaussianSteps> steps_;
+  struct Phase {
+    NoiseMultiplier sigma;
+    SamplingRate rate;
+    double steps;  // of all such steps together: a sum of counts from a log may exceed any integer type
+  };
+  std::vector<Phase> phases_;
   double max_divergence_;
   Delta delta_;
 };
