@@ -77,7 +77,8 @@ std::optional<LoraFactors> refactored(const MatrixXd& a, const MatrixXd& b) {
 Result<void> check_ranks(const AdapterLayout& layout) {
   for (const LoraModule& m : layout.modules) {
     if (m.rank >= 1 && m.rank <= m.in) continue;
-    return invalid("module '" + m.path + "' has rank " + std::to_string(m.rank) + " and input width " + std::to_string(m.in) +
+    return invalid("module '" + m.path + "' has rank " + std::to_string(m.rank) + " and input width " +
+                   std::to_string(m.in) +
                    ": A can have orthonormal rows only with a rank from 1 to the width; lower lora.rank");
   }
   return {};
@@ -146,7 +147,8 @@ double product_distance(const AdapterState& expected, const AdapterState& other)
     rights << a, a_of(other, i);
     const double difference = (thin_qr(lefts).r * thin_qr(rights.transpose()).r.transpose()).norm();
     const double norm = (thin_qr(b).r * thin_qr(a.transpose()).r.transpose()).norm();
-    if (difference > 0) distance = std::max(distance, norm > 0 ? difference / norm : std::numeric_limits<double>::infinity());
+    if (difference > 0)
+      distance = std::max(distance, norm > 0 ? difference / norm : std::numeric_limits<double>::infinity());
   }
   return distance;
 }

@@ -1,7 +1,7 @@
 // FedSVD (arXiv 2505.12805): after B was averaged, the product B A is factored anew so that A has orthonormal rows:
 //   A^T = Q_a R_a, B = Q_b R_b (thin QR);  R_b R_a^T = U S V^T (r x r);  new A = (Q_a V)^T, new B = Q_b U S.
-// Each row of A gets the sign that makes its entry of largest magnitude positive (the first of equals), so that the result is
-// determined. A module whose product is zero or of lower rank than r stays as it is. Double precision inside, fp32 out.
+// Each row of A gets the sign that makes its entry of largest magnitude positive (the first of equals), so that the result
+// is determined. A module whose product is zero or of lower rank than r stays as it is. Double precision inside, fp32 out.
 // QR and SVD differ in the last bits between CPUs: products are compared by adapters_agree (server_step.h), bytes are not.
 // With rows of A orthonormal before, and B alone trained, the rows of the new A span the same space: A is turned within it
 // to B's principal directions. Pure functions, any thread.
@@ -25,8 +25,8 @@ double orthonormality_error(const AdapterState& state);
 // infinity where only the first is. The layouts must be equal.
 double product_distance(const AdapterState& expected, const AdapterState& other);
 
-// The largest over the modules of sqrt(sum of sin^2 of the principal angles) between the row spaces of both A: 0 if equal, up to
-// sqrt(rank). The layouts must be equal, every A of full rank.
+// The largest over the modules of sqrt(sum of sin^2 of the principal angles) between the row spaces of both A: 0 if equal,
+// up to sqrt(rank). The layouts must be equal, every A of full rank.
 double row_space_distance(const AdapterState& expected, const AdapterState& other);
 
 }  // namespace sotto::aggregation

@@ -11,7 +11,8 @@ namespace {
 // Doubles must be rounded to double after every operation, or rounding below would not be the same everywhere.
 static_assert(FLT_EVAL_METHOD == 0);
 
-// Round half to even for |v| < 2^51: above 2^52 doubles are integers, so adding 1.5 * 2^52 rounds, in the default rounding mode.
+// Round half to even for |v| < 2^51: above 2^52 doubles are integers, so adding 1.5 * 2^52 rounds, in the default rounding
+// mode.
 double round_half_even(double v) {
   constexpr double kMagic = 6755399441055744.0;
   return (v + kMagic) - kMagic;
@@ -22,7 +23,8 @@ std::string text(double v) { return std::to_string(v); }
 }  // namespace
 
 Result<Ring> Ring::make(const RingPlan& plan, std::uint32_t sites) {
-  if (plan.bits < 1 || plan.bits > 32) return invalid("ring.bits is " + std::to_string(plan.bits) + "; it must be from 1 to 32");
+  if (plan.bits < 1 || plan.bits > 32)
+    return invalid("ring.bits is " + std::to_string(plan.bits) + "; it must be from 1 to 32");
   if (!(std::isfinite(plan.range) && plan.range > 0)) {
     return invalid("ring.range is " + text(plan.range) + "; it must be positive");
   }
@@ -38,9 +40,9 @@ Result<Ring> Ring::make(const RingPlan& plan, std::uint32_t sites) {
   const double limit = std::ldexp(1.0, static_cast<int>(plan.bits) - 1) - 1;
   if (!(largest_sum <= limit)) {
     const double needed = std::floor(std::log2(largest_sum)) + 2;
-    return invalid("ring.bits is " + std::to_string(plan.bits) + ", and the sum of " + std::to_string(sites) + " updates of up to " +
-                   text(steps) + " steps could overflow: it needs " + std::to_string(static_cast<int>(needed)) +
-                   " bits; make ring.bits or ring.step larger (32 bits at most)");
+    return invalid("ring.bits is " + std::to_string(plan.bits) + ", and the sum of " + std::to_string(sites) +
+                   " updates of up to " + text(steps) + " steps could overflow: it needs " +
+                   std::to_string(static_cast<int>(needed)) + " bits; make ring.bits or ring.step larger (32 bits at most)");
   }
   return Ring(plan);
 }
@@ -107,8 +109,9 @@ Bytes pack_bits(std::span<const std::uint32_t> elements, std::uint32_t bits) {
 Result<std::vector<std::uint32_t>> unpack_bits(ByteSpan packed, std::size_t count, std::uint32_t bits) {
   const std::size_t expected = packed_size(count, bits);
   if (packed.size() != expected) {
-    return invalid("packed vector has " + std::to_string(packed.size()) + " bytes; " + std::to_string(count) + " elements of " +
-                   std::to_string(bits) + " bits take " + std::to_string(expected) + ": the sender has another layout or ring");
+    return invalid("packed vector has " + std::to_string(packed.size()) + " bytes; " + std::to_string(count) +
+                   " elements of " + std::to_string(bits) + " bits take " + std::to_string(expected) +
+                   ": the sender has another layout or ring");
   }
   const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
   std::vector<std::uint32_t> elements(count);
@@ -121,7 +124,8 @@ Result<std::vector<std::uint32_t>> unpack_bits(ByteSpan packed, std::size_t coun
     pending >>= bits;
     held -= bits;
   }
-  if (pending != 0) return invalid("packed vector has bits set after its last element: the sender does not pack as specified");
+  if (pending != 0)
+    return invalid("packed vector has bits set after its last element: the sender does not pack as specified");
   return elements;
 }
 

@@ -1,8 +1,8 @@
 // Updates as integers modulo 2^b, which masks hide and sums add exactly. Mode `local`: a site sends
 //   x_i = round(clip(w_i / max w * update, -range, range) / step) mod 2^b   (two's complement, round half to even),
 // and the coordinator turns the sum into the weighted mean: lift(sum) * step / sum_i(w_i / max w), where lift takes the
-// representative nearest to zero. The same input gives the same integers on every machine. How many coordinates were clipped is
-// a function of private data: it is not counted. Pure functions, any thread.
+// representative nearest to zero. The same input gives the same integers on every machine. How many coordinates were clipped
+// is a function of private data: it is not counted. Pure functions, any thread.
 #pragma once
 
 #include <span>
@@ -47,7 +47,8 @@ std::vector<double> relative_weights(const std::vector<SitePlan>& sites);
 // b bits a coordinate, least significant bit first; the last byte is filled up with zeros. Elements must be below 2^bits.
 Bytes pack_bits(std::span<const std::uint32_t> elements, std::uint32_t bits);
 std::size_t packed_size(std::size_t count, std::uint32_t bits);
-// Fails (kInvalid) when the size is not exactly packed_size(count, bits) or a filling bit is set: one vector has one encoding.
+// Fails (kInvalid) when the size is not exactly packed_size(count, bits) or a filling bit is set: one vector has one
+// encoding.
 Result<std::vector<std::uint32_t>> unpack_bits(ByteSpan packed, std::size_t count, std::uint32_t bits);
 
 }  // namespace sotto::aggregation

@@ -62,7 +62,8 @@ Result<void> adapters_agree(const AdapterState& expected, const AdapterState& pu
   for (std::size_t i = 0; i < expected.factors.size(); ++i) {
     if (published.factors[i].a.size() != expected.factors[i].a.size() ||
         published.factors[i].b.size() != expected.factors[i].b.size()) {
-      return protocol_error("the published adapter's factors of '" + expected.layout.modules[i].path + "' have the wrong size");
+      return protocol_error("the published adapter's factors of '" + expected.layout.modules[i].path +
+                            "' have the wrong size");
     }
   }
   if (!all_finite(published)) return protocol_error("the published adapter has entries that are not finite");

@@ -23,20 +23,24 @@ Result<void> check_roles(const MaskedSum& sum, const Unmasking& with) {
   const std::set<SiteIndex> survivors(sum.sites().begin(), sum.sites().end());
   std::set<SiteIndex> rebuilt;
   for (const RebuiltSeed& seed : with.seeds) {
-    if (!survivors.contains(seed.site)) return protocol_error(name(seed.site) + " has a rebuilt seed but no vector in the sum");
+    if (!survivors.contains(seed.site))
+      return protocol_error(name(seed.site) + " has a rebuilt seed but no vector in the sum");
     if (!rebuilt.insert(seed.site).second) return protocol_error(name(seed.site) + " has two rebuilt secrets");
   }
   for (const RebuiltKey& key : with.keys) {
     if (survivors.contains(key.site)) {
-      return protocol_error(name(key.site) + " is a survivor, and its mask key was rebuilt: its vector would be open; refuse");
+      return protocol_error(name(key.site) +
+                            " is a survivor, and its mask key was rebuilt: its vector would be open; refuse");
     }
     if (!rebuilt.insert(key.site).second) return protocol_error(name(key.site) + " has two rebuilt secrets");
   }
   for (const SiteIndex site : survivors) {
-    if (!u1.contains(site)) return protocol_error(name(site) + " has a vector in the sum and is not in U1: refuse its REPORT");
+    if (!u1.contains(site))
+      return protocol_error(name(site) + " has a vector in the sum and is not in U1: refuse its REPORT");
   }
   for (const SiteIndex site : u1) {
-    if (!rebuilt.contains(site)) return protocol_error(name(site) + " is in U1 and no secret of it was rebuilt: wait for t shares");
+    if (!rebuilt.contains(site))
+      return protocol_error(name(site) + " is in U1 and no secret of it was rebuilt: wait for t shares");
   }
   if (rebuilt != u1) return protocol_error("a secret was rebuilt of a site that is not in U1");
   return {};
@@ -60,15 +64,17 @@ Result<void> check_secrets(const Unmasking& with) {
 
 }  // namespace
 
-MaskedSum::MaskedSum(std::size_t size, std::uint32_t bits) : sum_(size), bits_(bits) { SOTTO_CHECK(bits >= 1 && bits <= 32); }
+MaskedSum::MaskedSum(std::size_t size, std::uint32_t bits) : sum_(size), bits_(bits) {
+  SOTTO_CHECK(bits >= 1 && bits <= 32);
+}
 
 Result<void> MaskedSum::add(SiteIndex site, std::span<const std::uint32_t> masked) {
   if (std::find(sites_.begin(), sites_.end(), site) != sites_.end()) {
     return protocol_error("a second vector of " + name(site) + " for the same sum");
   }
   if (masked.size() != sum_.size()) {
-    return protocol_error("the vector of " + name(site) + " has " + std::to_string(masked.size()) + " elements; the layout has " +
-                          std::to_string(sum_.size()));
+    return protocol_error("the vector of " + name(site) + " has " + std::to_string(masked.size()) +
+                          " elements; the layout has " + std::to_string(sum_.size()));
   }
   const std::uint32_t mask = bits_ == 32 ? 0xffffffffu : (1u << bits_) - 1;
   std::uint32_t used = 0;

@@ -1,7 +1,7 @@
-// The sum of masked vectors, and the masks taken out of it again (design: REPORT to RESULT). Vectors are added one at a time, so
-// memory is O(parameters). Afterwards each survivor's self mask is left in the sum, and for each site that dropped out after
-// SHARES the pair masks that the survivors added with it in mind. Both come from secrets that the survivors' shares rebuilt.
-// Heavy work, pure: it may run on any thread that owns its arguments.
+// The sum of masked vectors, and the masks taken out of it again (design: REPORT to RESULT). Vectors are added one at a
+// time, so memory is O(parameters). Afterwards each survivor's self mask is left in the sum, and for each site that dropped
+// out after SHARES the pair masks that the survivors added with it in mind. Both come from secrets that the survivors'
+// shares rebuilt. Heavy work, pure: it may run on any thread that owns its arguments.
 #pragma once
 
 #include <span>
@@ -56,8 +56,8 @@ struct Unmasking {
   std::vector<RebuiltKey> keys;    // exactly the rest of U1
 };
 
-// The sum of the survivors' x_i. Fails (kProtocol) and names the site when a rebuilt seed does not fit its commitment, a rebuilt
-// key does not fit the published one, a site is missing, or one site is named both as survivor and as dropped.
+// The sum of the survivors' x_i. Fails (kProtocol) and names the site when a rebuilt seed does not fit its commitment, a
+// rebuilt key does not fit the published one, a site is missing, or one site is named both as survivor and as dropped.
 Result<std::vector<std::uint32_t>> unmask(MaskedSum&& sum, Unmasking&& with);
 
 }  // namespace sotto::aggregation

@@ -13,7 +13,8 @@ Bytes seal(const AeadKey& key, ByteSpan plaintext, AssociatedData associated, Ra
   const CipherContext context(require(EVP_CIPHER_CTX_new(), "EVP_CIPHER_CTX_new"));
   EVP_CIPHER_CTX* gcm = context.get();
   int written = 0;
-  require(EVP_EncryptInit_ex2(gcm, EVP_aes_256_gcm(), key.reveal().data(), nonce.data(), nullptr) == 1, "EVP_EncryptInit_ex2");
+  require(EVP_EncryptInit_ex2(gcm, EVP_aes_256_gcm(), key.reveal().data(), nonce.data(), nullptr) == 1,
+          "EVP_EncryptInit_ex2");
   require(EVP_EncryptUpdate(gcm, nullptr, &written, associated.bytes.data(), as_int(associated.bytes.size())) == 1,
           "EVP_EncryptUpdate");
   if (!plaintext.empty()) {
@@ -37,7 +38,8 @@ Result<SecretBuffer> open(const AeadKey& key, ByteSpan sealed, AssociatedData as
   EVP_CIPHER_CTX* gcm = context.get();
   Bytes plaintext(ciphertext.size());
   int written = 0;
-  require(EVP_DecryptInit_ex2(gcm, EVP_aes_256_gcm(), key.reveal().data(), sealed.data(), nullptr) == 1, "EVP_DecryptInit_ex2");
+  require(EVP_DecryptInit_ex2(gcm, EVP_aes_256_gcm(), key.reveal().data(), sealed.data(), nullptr) == 1,
+          "EVP_DecryptInit_ex2");
   require(EVP_DecryptUpdate(gcm, nullptr, &written, associated.bytes.data(), as_int(associated.bytes.size())) == 1,
           "EVP_DecryptUpdate");
   if (!ciphertext.empty()) {

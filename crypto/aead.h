@@ -1,7 +1,7 @@
-// AES-256-GCM (NIST SP 800-38D). The 96-bit nonce is drawn inside from `source`, and associated data is mandatory: it says what
-// the plaintext is for, so that a sealed message is worth nothing in another place. Sealed bytes are nonce | ciphertext | tag.
-// With random nonces one key may seal at most 2^32 messages (SP 800-38D, section 8.3); keys here are per pair and round, or
-// per file.
+// AES-256-GCM (NIST SP 800-38D). The 96-bit nonce is drawn inside from `source`, and associated data is mandatory: it says
+// what the plaintext is for, so that a sealed message is worth nothing in another place. Sealed bytes are nonce | ciphertext
+// | tag. With random nonces one key may seal at most 2^32 messages (SP 800-38D, section 8.3); keys here are per pair and
+// round, or per file.
 #pragma once
 
 #include "crypto/secret.h"

@@ -1,5 +1,5 @@
-// HKDF with SHA-256 (RFC 5869): extract, then expand. `info` names protocol, version, run, round, parties and purpose, so that
-// no two purposes share a key. `salt` may be public.
+// HKDF with SHA-256 (RFC 5869): extract, then expand. `info` names protocol, version, run, round, parties and purpose, so
+// that no two purposes share a key. `salt` may be public.
 #pragma once
 
 #include "crypto/secret.h"

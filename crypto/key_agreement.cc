@@ -40,8 +40,8 @@ bool x25519_into(std::span<std::uint8_t, 32> out, std::span<const std::uint8_t, 
 template <class Agreement, class Mine, class Theirs>
 Result<Agreement> x25519(const Mine& mine, const Theirs& theirs) {
   bool agreed = false;
-  auto agreement = Agreement::make(
-      [&](std::span<std::uint8_t, 32> out) { agreed = x25519_into(out, mine.reveal(), theirs.value()); });
+  auto agreement =
+      Agreement::make([&](std::span<std::uint8_t, 32> out) { agreed = x25519_into(out, mine.reveal(), theirs.value()); });
   if (!agreed) {
     return protocol_error("X25519 public key " + to_hex(theirs.value()) +
                           " has small order: no secret can be agreed with it; refuse its owner's keys");

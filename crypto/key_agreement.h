@@ -1,5 +1,5 @@
-// X25519 (RFC 7748) for the two kinds of ephemeral keys of a round. A fresh private key is MaskKey::random(source): any 32 bytes
-// are one, the function clamps them. Mask keys and seal keys are different types and do not mix.
+// X25519 (RFC 7748) for the two kinds of ephemeral keys of a round. A fresh private key is MaskKey::random(source): any 32
+// bytes are one, the function clamps them. Mask keys and seal keys are different types and do not mix.
 #pragma once
 
 #include <array>

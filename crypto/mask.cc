@@ -41,9 +41,7 @@ void apply(std::span<std::uint32_t> values, MaskStreamKey&& key, std::uint32_t b
   wipe(tile_bytes);
 }
 
-Bytes salt_of(const MaskContext& context) {
-  return ByteWriter().raw(context.ctx).raw(context.u1).take();
-}
+Bytes salt_of(const MaskContext& context) { return ByteWriter().raw(context.ctx).raw(context.u1).take(); }
 
 }  // namespace
 
@@ -69,7 +67,8 @@ void subtract_mask(std::span<std::uint32_t> values, MaskStreamKey&& key, std::ui
   apply<Sign::kSubtract>(values, std::move(key), bits);
 }
 
-void add_pair_mask(std::span<std::uint32_t> values, MaskStreamKey&& key, std::uint32_t bits, SiteIndex self, SiteIndex peer) {
+void add_pair_mask(std::span<std::uint32_t> values, MaskStreamKey&& key, std::uint32_t bits, SiteIndex self,
+                   SiteIndex peer) {
   SOTTO_CHECK(self != peer);
   if (peer > self) {
     add_mask(values, std::move(key), bits);
@@ -78,7 +77,8 @@ void add_pair_mask(std::span<std::uint32_t> values, MaskStreamKey&& key, std::ui
   }
 }
 
-void remove_pair_mask(std::span<std::uint32_t> values, MaskStreamKey&& key, std::uint32_t bits, SiteIndex self, SiteIndex peer) {
+void remove_pair_mask(std::span<std::uint32_t> values, MaskStreamKey&& key, std::uint32_t bits, SiteIndex self,
+                      SiteIndex peer) {
   add_pair_mask(values, std::move(key), bits, peer, self);  // the other direction has the other sign
 }
 

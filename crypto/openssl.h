@@ -17,7 +17,9 @@ namespace sotto::crypto {
 template <auto Free>
 struct Freer {
   template <class T>
-  void operator()(T* object) const { Free(object); }
+  void operator()(T* object) const {
+    Free(object);
+  }
 };
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
@@ -48,7 +50,8 @@ using CounterBlock = std::array<std::uint8_t, 16>;
 // AES-256-CTR with a big-endian 128-bit counter (NIST SP 800-38A, section 6.5); feeding it zeros gives the keystream.
 inline CipherContext aes_256_ctr(std::span<const std::uint8_t, 32> key, const CounterBlock& first) {
   CipherContext context(require(EVP_CIPHER_CTX_new(), "EVP_CIPHER_CTX_new"));
-  require(EVP_EncryptInit_ex2(context.get(), EVP_aes_256_ctr(), key.data(), first.data(), nullptr) == 1, "EVP_EncryptInit_ex2");
+  require(EVP_EncryptInit_ex2(context.get(), EVP_aes_256_ctr(), key.data(), first.data(), nullptr) == 1,
+          "EVP_EncryptInit_ex2");
   return context;
 }
 

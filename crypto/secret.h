@@ -1,10 +1,10 @@
 // Secret<N, Tag>: N secret bytes. Wiped on destruction and when moved from; no copy; no stream output; == in constant time.
 // The contents are had only through reveal(), a word to search for. Using a moved-from secret is a broken invariant.
 //
-// The tag gives a key its name, so that a key for one purpose cannot serve another: seal(const AeadKey&, ...) given a MaskSeed
-// does not compile. Secret<N> without a tag is fresh key material (from HKDF, or recombined from shares) that its owner turns
-// into a named key, once and explicitly: AeadKey key(hkdf_sha256<32>(...)). There is no way back except reveal().
-// Values of these types may be used from one thread at a time.
+// The tag gives a key its name, so that a key for one purpose cannot serve another: seal(const AeadKey&, ...) given a
+// MaskSeed does not compile. Secret<N> without a tag is fresh key material (from HKDF, or recombined from shares) that its
+// owner turns into a named key, once and explicitly: AeadKey key(hkdf_sha256<32>(...)). There is no way back except
+// reveal(). Values of these types may be used from one thread at a time.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include "base/bytes.h"
@@ -105,14 +106,14 @@ class SecretBuffer {
   Bytes bytes_;
 };
 
-using MaskKey = Secret<32, struct MaskKeyTag>;                    // X25519 private key that pair masks come from, one a round
-using SealKey = Secret<32, struct SealKeyTag>;                    // X25519 private key that shares are sealed to, one a round
-using MaskAgreement = Secret<32, struct MaskAgreementTag>;        // X25519 of a MaskKey and a peer's MaskPublicKey
-using SealAgreement = Secret<32, struct SealAgreementTag>;        // X25519 of a SealKey and a peer's SealPublicKey
-using MaskSeed = Secret<32, struct MaskSeedTag>;                  // b_i, which the self mask comes from
-using MaskStreamKey = Secret<32, struct MaskStreamKeyTag>;        // key of one mask's AES-256-CTR stream: used once
-using AeadKey = Secret<32, struct AeadKeyTag>;                    // AES-256-GCM
-using SigningKey = Secret<32, struct SigningKeyTag>;              // Ed25519 private key (the seed of RFC 8032)
-using StreamKey = Secret<32, struct StreamKeyTag>;                // key of a StreamRandom
+using MaskKey = Secret<32, struct MaskKeyTag>;              // X25519 private key that pair masks come from, one a round
+using SealKey = Secret<32, struct SealKeyTag>;              // X25519 private key that shares are sealed to, one a round
+using MaskAgreement = Secret<32, struct MaskAgreementTag>;  // X25519 of a MaskKey and a peer's MaskPublicKey
+using SealAgreement = Secret<32, struct SealAgreementTag>;  // X25519 of a SealKey and a peer's SealPublicKey
+using MaskSeed = Secret<32, struct MaskSeedTag>;            // b_i, which the self mask comes from
+using MaskStreamKey = Secret<32, struct MaskStreamKeyTag>;  // key of one mask's AES-256-CTR stream: used once
+using AeadKey = Secret<32, struct AeadKeyTag>;              // AES-256-GCM
+using SigningKey = Secret<32, struct SigningKeyTag>;        // Ed25519 private key (the seed of RFC 8032)
+using StreamKey = Secret<32, struct StreamKeyTag>;          // key of a StreamRandom
 
 }  // namespace sotto::crypto

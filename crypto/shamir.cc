@@ -24,7 +24,7 @@ std::uint8_t gf_multiply(std::uint8_t a, std::uint8_t b) {
 
 // a^254, which is 1/a for a != 0.
 std::uint8_t gf_inverse(std::uint8_t a) {
-  std::uint8_t power = a;    // a^(2^i)
+  std::uint8_t power = a;  // a^(2^i)
   std::uint8_t result = 1;
   for (int i = 1; i < 8; ++i) {
     power = gf_multiply(power, power);
@@ -34,11 +34,13 @@ std::uint8_t gf_inverse(std::uint8_t a) {
 }
 
 // 32 products by one public factor at once, so that the loop over bytes is the inner one.
-void multiply_add(std::span<std::uint8_t, kSecretSize> sum, std::span<const std::uint8_t, kSecretSize> value, std::uint8_t factor) {
+void multiply_add(std::span<std::uint8_t, kSecretSize> sum, std::span<const std::uint8_t, kSecretSize> value,
+                  std::uint8_t factor) {
   for (std::size_t k = 0; k < kSecretSize; ++k) sum[k] = static_cast<std::uint8_t>(sum[k] ^ gf_multiply(value[k], factor));
 }
 
-// The Lagrange coefficient at 0 of point `own` among the first `count` shares: product of x_m / (x_m + x_own). Points are public.
+// The Lagrange coefficient at 0 of point `own` among the first `count` shares: product of x_m / (x_m + x_own). Points are
+// public.
 std::uint8_t lagrange_at_zero(std::span<const Share> shares, std::size_t own) {
   std::uint8_t numerator = 1;
   std::uint8_t denominator = 1;
@@ -53,7 +55,8 @@ std::uint8_t lagrange_at_zero(std::span<const Share> shares, std::size_t own) {
 Result<void> check_points(std::span<const Share> shares) {
   std::array<bool, 256> seen{};
   for (const Share& share : shares) {
-    if (share.point == 0) return protocol_error("share at point 0: that point would be the secret itself; refuse its sender");
+    if (share.point == 0)
+      return protocol_error("share at point 0: that point would be the secret itself; refuse its sender");
     if (seen[share.point]) {
       return protocol_error("two shares at point " + std::to_string(share.point) + ": keep one share a site");
     }
@@ -75,13 +78,13 @@ std::vector<Share> split(std::span<const std::uint8_t, 32> secret, std::uint32_t
   for (std::uint32_t point = 1; point <= count; ++point) {
     const auto x = static_cast<std::uint8_t>(point);
     shares.push_back({x, ShareValue::make([&](std::span<std::uint8_t, kSecretSize> out) {
-      std::copy(secret.begin(), secret.end(), out.begin());
-      std::uint8_t power = 1;
-      for (const ShareValue& coefficient : coefficients) {
-        power = gf_multiply(power, x);
-        multiply_add(out, coefficient.reveal(), power);
-      }
-    })});
+                        std::copy(secret.begin(), secret.end(), out.begin());
+                        std::uint8_t power = 1;
+                        for (const ShareValue& coefficient : coefficients) {
+                          power = gf_multiply(power, x);
+                          multiply_add(out, coefficient.reveal(), power);
+                        }
+                      })});
   }
   return shares;
 }

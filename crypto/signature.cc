@@ -36,18 +36,18 @@ Signature sign(const SigningKey& key, ByteSpan message) {
   require(EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, ed25519.get()) == 1, "EVP_DigestSignInit");
   Signature signature{};
   std::size_t size = signature.size();
-  require(EVP_DigestSign(context.get(), signature.data(), &size, message.data(), message.size()) == 1 && size == signature.size(),
+  require(EVP_DigestSign(context.get(), signature.data(), &size, message.data(), message.size()) == 1 &&
+              size == signature.size(),
           "EVP_DigestSign");
   return signature;
 }
 
 bool verify(const VerifyKey& key, ByteSpan message, const Signature& signature) {
-  const Key ed25519(require(
-      EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.value().data(), key.value().size()), "EVP_PKEY_new_raw_public_key"));
+  const Key ed25519(require(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, key.value().data(), key.value().size()),
+                            "EVP_PKEY_new_raw_public_key"));
   const DigestContext context(require(EVP_MD_CTX_new(), "EVP_MD_CTX_new"));
   require(EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, ed25519.get()) == 1, "EVP_DigestVerifyInit");
-  const bool ok =
-      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
+  const bool ok = EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
   if (!ok) ERR_clear_error();
   return ok;
 }

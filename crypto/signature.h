@@ -17,8 +17,8 @@ VerifyKey verify_key(const SigningKey& key);
 Signature sign(const SigningKey& key, ByteSpan message);
 [[nodiscard]] bool verify(const VerifyKey& key, ByteSpan message, const Signature& signature);
 
-// What people read to each other over the telephone: the first 16 bytes of SHA-256("sotto/fingerprint/v1" | key) in hexadecimal,
-// eight groups of four joined by '-'. 128 bits: finding a second key for a given fingerprint takes 2^128 tries.
+// What people read to each other over the telephone: the first 16 bytes of SHA-256("sotto/fingerprint/v1" | key) in
+// hexadecimal, eight groups of four joined by '-'. 128 bits: finding a second key for a given fingerprint takes 2^128 tries.
 std::string fingerprint(const VerifyKey& key);
 // Whether `text` is the key's fingerprint; case, spaces, '-' and ':' do not matter, every digit does.
 [[nodiscard]] bool fingerprint_matches(std::string_view text, const VerifyKey& key);

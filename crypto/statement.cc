@@ -13,8 +13,8 @@ Signature sign_statement(const SigningKey& key, const Statement& statement) { re
 
 Result<void> verify_statement(const VerifyKey& key, const Statement& statement, const Signature& signature) {
   if (verify(key, encode(statement), signature)) return {};
-  return protocol_error("the signature on '" + statement.label + "' of '" + statement.sender + "' (run '" + statement.run.value() +
-                        "', round " + std::to_string(statement.round.value()) + ", attempt " +
+  return protocol_error("the signature on '" + statement.label + "' of '" + statement.sender + "' (run '" +
+                        statement.run.value() + "', round " + std::to_string(statement.round.value()) + ", attempt " +
                         std::to_string(statement.attempt.value()) + ") does not verify under its key with fingerprint " +
                         fingerprint(key) + ": the message was changed, belongs elsewhere, or another key signed it");
 }

@@ -1,7 +1,7 @@
-// What a protocol signature covers: the label of the step, who says it, where in which run, under which roster, and the hash of
-// the whole body. Nobody signs bare bytes, so a signature from one step, round or run is worth nothing in another.
-// Encoding, in this order (ByteWriter): text "sotto/statement/v1", text label, text sender, text run, u32 round, u32 attempt,
-// roster (32 bytes), body (32 bytes).
+// What a protocol signature covers: the label of the step, who says it, where in which run, under which roster, and the hash
+// of the whole body. Nobody signs bare bytes, so a signature from one step, round or run is worth nothing in another.
+// Encoding, in this order (ByteWriter): text "sotto/statement/v1", text label, text sender, text run, u32 round, u32
+// attempt, roster (32 bytes), body (32 bytes).
 #pragma once
 
 #include <string>

@@ -22,7 +22,8 @@ inline AdapterState random_adapter(const AdapterLayout& layout, std::uint64_t se
   FixedRandom source(seed);
   AdapterState state{layout, {}};
   for (const LoraModule& m : layout.modules) {
-    state.factors.push_back({random_floats(std::size_t{m.rank} * m.in, source), random_floats(std::size_t{m.out} * m.rank, source)});
+    state.factors.push_back(
+        {random_floats(std::size_t{m.rank} * m.in, source), random_floats(std::size_t{m.out} * m.rank, source)});
   }
   return state;
 }

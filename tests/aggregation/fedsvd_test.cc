@@ -63,7 +63,8 @@ TEST_CASE("refactoring keeps every product and makes the rows of A orthonormal",
 }
 
 TEST_CASE("each row of A has its entry of largest magnitude positive", "[fedsvd]") {
-  for (const auto& state : {refactor(random_adapter(small_layout(), 2)).value(), initial_adapter(small_layout(), kSeed).value()}) {
+  for (const auto& state :
+       {refactor(random_adapter(small_layout(), 2)).value(), initial_adapter(small_layout(), kSeed).value()}) {
     for (std::size_t i = 0; i < state.factors.size(); ++i) {
       const std::size_t in = state.layout.modules[i].in;
       for (std::size_t row = 0; row < state.layout.modules[i].rank; ++row) {
@@ -137,8 +138,8 @@ TEST_CASE("the first adapter has orthonormal A, zero B, and depends on the seed 
 }
 
 TEST_CASE("A spreads evenly over the input's coordinates", "[fedsvd]") {
-  // 64 orthonormal rows of 512: the squared length of a coordinate's column is beta(32, 224) distributed, mean 1/8, stddev 0.0206.
-  // The farthest of 512 from the mean is beyond 6 stddev with probability below 1e-5, and the seed is fixed.
+  // 64 orthonormal rows of 512: the squared length of a coordinate's column is beta(32, 224) distributed, mean 1/8, stddev
+  // 0.0206. The farthest of 512 from the mean is beyond 6 stddev with probability below 1e-5, and the seed is fixed.
   const AdapterLayout layout{{{"m", 512, 1, 64, 1.0}}};
   const AdapterState state = initial_adapter(layout, kSeed).value();
   for (std::size_t column = 0; column < 512; ++column) {

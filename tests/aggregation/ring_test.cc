@@ -13,7 +13,8 @@ Json ring_vectors() { return Json::read_file(std::string(SOTTO_VECTORS) + "/aggr
 
 struct RingCase {
   explicit RingCase(const Json& v)
-      : ring(Ring::make({static_cast<std::uint32_t>(v.at("bits").as_int()), v.at("range").as_double(), v.at("step").as_double()}, 1)
+      : ring(Ring::make(
+                 {static_cast<std::uint32_t>(v.at("bits").as_int()), v.at("range").as_double(), v.at("step").as_double()}, 1)
                  .value()),
         weight(v.at("weight").as_double()),
         packed(from_hex(v.at("packed").as_string()).value()) {

@@ -36,7 +36,8 @@ TEST_CASE("the mean update is added to B in the layout's order", "[server_step]"
 TEST_CASE("with both factors trained, each module takes its A, then its B", "[server_step]") {
   const AdapterState before = start();
   const auto update = some_update(TrainedPart::kAB);
-  const AdapterState after = server_step(before, update, {.trained = TrainedPart::kAB, .learning_rate = 0.5, .fedsvd = false}).value();
+  const AdapterState after =
+      server_step(before, update, {.trained = TrainedPart::kAB, .learning_rate = 0.5, .fedsvd = false}).value();
   CHECK(after.factors[0].a[1] == before.factors[0].a[1] + 0.5f * update[1]);
   const std::size_t a_size = before.factors[0].a.size();
   CHECK(after.factors[0].b[0] == before.factors[0].b[0] + 0.5f * update[a_size]);
@@ -44,8 +45,8 @@ TEST_CASE("with both factors trained, each module takes its A, then its B", "[se
 }
 
 TEST_CASE("averaging B is averaging the product: mean(B_i) A equals mean(B_i A)", "[server_step]") {
-  // B entries are multiples of 2^-10 and there are four sites, so the mean of B is exact in fp32. Sums of the products in double
-  // precision then differ by rounding of about 1e-16 a term.
+  // B entries are multiples of 2^-10 and there are four sites, so the mean of B is exact in fp32. Sums of the products in
+  // double precision then differ by rounding of about 1e-16 a term.
   const AdapterState base = initial_adapter(small_layout(), crypto::sha256(as_bytes("seed"))).value();
   FixedRandom source(3);
   std::vector<float> mean(base.layout.b_size());

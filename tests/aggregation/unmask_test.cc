@@ -32,7 +32,8 @@ struct Cohort {
     for (std::size_t j = 0; j < sites.size(); ++j) {
       if (j == i) continue;
       const auto agreement = crypto::agree(keys[i], crypto::public_key(keys[j])).value();
-      crypto::add_pair_mask(y, crypto::derive_pair_mask_key(agreement, context, sites[i], sites[j]), kBits, sites[i], sites[j]);
+      crypto::add_pair_mask(y, crypto::derive_pair_mask_key(agreement, context, sites[i], sites[j]), kBits, sites[i],
+                            sites[j]);
     }
     return y;
   }

@@ -16,8 +16,9 @@ TEST_CASE("AES-256-GCM opens what NIST's vectors open and refuses what they refu
   int refused = 0;
   const Json all = vectors("aes_256_gcm_decrypt.json");
   for (const Json& v : all.items()) {
-    const auto plaintext = open(AeadKey::from(hex_at(v, "key")), joined(hex_at(v, "iv"), hex_at(v, "ciphertext"), hex_at(v, "tag")),
-                                AssociatedData(hex_at(v, "aad")));
+    const auto plaintext =
+        open(AeadKey::from(hex_at(v, "key")), joined(hex_at(v, "iv"), hex_at(v, "ciphertext"), hex_at(v, "tag")),
+             AssociatedData(hex_at(v, "aad")));
     if (v.find("fail")) {
       CHECK_FALSE(plaintext.ok());
       ++refused;
@@ -34,7 +35,8 @@ TEST_CASE("what was sealed opens, at any length", "[aead]") {
   FixedRandom source(6);
   const auto key = AeadKey::random(source);
   const Bytes purpose{1, 2, 3};
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{17}, std::size_t{100'000}}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{15}, std::size_t{16}, std::size_t{17}, std::size_t{100'000}}) {
     Bytes plaintext(size);
     source.fill(plaintext);
     const Bytes sealed = seal(key, plaintext, AssociatedData(purpose), source);

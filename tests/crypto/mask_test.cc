@@ -20,9 +20,7 @@ struct Reference {
   MaskKey key_b = MaskKey::from(hex_at(v, "mask_key_b"));
   MaskSeed seed_a = MaskSeed::from(hex_at(v, "seed_a"));
 
-  MaskStreamKey pair_key() const {
-    return derive_pair_mask_key(agree(key_a, public_key(key_b)).value(), context, a, b);
-  }
+  MaskStreamKey pair_key() const { return derive_pair_mask_key(agree(key_a, public_key(key_b)).value(), context, a, b); }
 };
 
 Digest hash_of_words(std::span<const std::uint32_t> words) {
@@ -70,7 +68,9 @@ TEST_CASE("another descriptor, set, pair or purpose gives another key", "[mask]"
   CHECK_FALSE(derive_pair_mask_key(agreement, other_ctx, r.a, r.b) == r.pair_key());
   CHECK_FALSE(derive_pair_mask_key(agreement, other_u1, r.a, r.b) == r.pair_key());
   CHECK_FALSE(derive_pair_mask_key(agreement, r.context, r.a, SiteIndex(11)) == r.pair_key());
-  const auto self = [&](const MaskContext& context, SiteIndex site) { return derive_self_mask_key(r.seed_a, context, site); };
+  const auto self = [&](const MaskContext& context, SiteIndex site) {
+    return derive_self_mask_key(r.seed_a, context, site);
+  };
   CHECK_FALSE(self(other_ctx, r.a) == self(r.context, r.a));
   CHECK_FALSE(self(other_u1, r.a) == self(r.context, r.a));
   CHECK_FALSE(self(r.context, r.b) == self(r.context, r.a));

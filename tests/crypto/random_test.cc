@@ -14,9 +14,9 @@ TEST_CASE("AES-256-CTR gives the values of NIST SP 800-38A, F.5.5", "[stream_ran
   CounterBlock counter{};
   const Bytes first = hex("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff");
   std::copy(first.begin(), first.end(), counter.begin());
-  const Bytes plaintext = hex(
-      "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51"
-      "30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710");
+  const Bytes plaintext =
+      hex("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51"
+          "30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710");
   Bytes out(plaintext.size());
   int written = 0;
   const auto cipher = aes_256_ctr(std::span<const std::uint8_t, 32>(key.data(), 32), counter);
@@ -47,7 +47,8 @@ TEST_CASE("a stream is its key's keystream, however it is asked for", "[stream_r
   StreamRandom stream(StreamKey::from(hex_at(v, "stream_key")));
   Bytes pieces(whole.size());
   for (std::size_t done = 0; done < pieces.size();) {
-    const std::size_t wanted = sizes.below(4) == 0 ? sizes.below(20000) : sizes.below(40);  // around the buffer, and far below it
+    const std::size_t wanted =
+        sizes.below(4) == 0 ? sizes.below(20000) : sizes.below(40);  // around the buffer, and far below it
     const std::size_t n = std::min(wanted, pieces.size() - done);
     stream.fill(std::span(pieces).subspan(done, n));
     done += n;

@@ -14,7 +14,8 @@ namespace sotto::crypto {
 namespace {
 
 template <class Key>
-concept Seals = requires(const Key& key, RandomSource& source) { seal(key, ByteSpan{}, AssociatedData(ByteSpan{}), source); };
+concept Seals =
+    requires(const Key& key, RandomSource& source) { seal(key, ByteSpan{}, AssociatedData(ByteSpan{}), source); };
 template <class T>
 concept Printable = requires(std::ostream& out, const T& value) { out << value; };
 template <class Key, class PublicKey>

@@ -93,8 +93,8 @@ TEST_CASE("the largest cohort's shares rebuild from the last and from mixed poin
 }
 
 TEST_CASE("t - 1 shares fit every secret equally well", "[shamir]") {
-  // For any t - 1 shares and any candidate for the secret there is exactly one share at a further point that completes them to
-  // that candidate. Shown for one byte, all 256 candidates, t = 3: fix two shares, run through the third's byte.
+  // For any t - 1 shares and any candidate for the secret there is exactly one share at a further point that completes them
+  // to that candidate. Shown for one byte, all 256 candidates, t = 3: fix two shares, run through the third's byte.
   FixedRandom source(15);
   const auto secret = Secret<32>::random(source);
   const auto shares = split(secret.reveal(), 3, 5, source);

@@ -8,10 +8,14 @@
 
 namespace sotto::crypto {
 
-inline Json vectors(const std::string& file) { return Json::read_file(std::string(SOTTO_VECTORS) + "/crypto/" + file).value(); }
+inline Json vectors(const std::string& file) {
+  return Json::read_file(std::string(SOTTO_VECTORS) + "/crypto/" + file).value();
+}
 inline Bytes hex(std::string_view text) { return from_hex(text).value(); }
 inline Bytes hex_at(const Json& object, std::string_view name) { return hex(object.at(name).as_string()); }
-inline Digest digest_at(const Json& object, std::string_view name) { return digest_from_hex(object.at(name).as_string()).value(); }
+inline Digest digest_at(const Json& object, std::string_view name) {
+  return digest_from_hex(object.at(name).as_string()).value();
+}
 template <std::size_t N>
 std::array<std::uint8_t, N> array_at(const Json& object, std::string_view name) {
   const Bytes bytes = hex_at(object, name);
