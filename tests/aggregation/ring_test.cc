@@ -162,7 +162,7 @@ TEST_CASE("what is not a number counts as zero, and infinities as the range's en
   CHECK(lift(x[2], ring) == -65536);
 }
 
-TEST_CASE("weights must be in (0, 1] and totals positive", "[ring]") {
+TEST_CASE("weights must be above zero and at most one, and totals positive", "[ring]") {
   const auto ring = Ring::make({24, 0.25, 0x1p-18}, 3).value();
   CHECK_THROWS_AS(quantize({}, 0, ring), Failure);
   CHECK_THROWS_AS(quantize({}, 1.5, ring), Failure);
