@@ -68,7 +68,7 @@ class Moment {
   double nodes() const { return (24 + std::max(a_, 1.0) / sigma_) / step(); }
 
  private:
-  // Small enough for an error below e^-80 of the integral: docs/privacy.md, "Quadrature".
+  // Small enough for an error below e^-70 of the integral: docs/privacy.md, "Quadrature".
   double step() const {
     const double h = std::min(0.25, sigma_ / 10);
     return a_ > 0 ? h : std::min(h, 0.45 * sigma_ / std::sqrt(sigma_ * sigma_ - a_ / 4));
