@@ -81,9 +81,11 @@ class LanguageModel {
   // All logits after position `row`, for each of `rows`: [rows, vocab_size], row-major.
   Result<std::vector<float>> logits(std::span<const std::int32_t> ids, std::span<const std::uint32_t> rows) const;
 
- private:
-  friend class Trainer;
+  // For the files of this part: opaque to others (model_state.h).
   struct State;
+  State& state() { return *state_; }
+
+ private:
   explicit LanguageModel(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -54,9 +54,12 @@ class Trainer {
   const AdapterState& adapter() const;
   Result<void> set_adapter(const AdapterState& state);
 
+  // Whether every example of `data` can be trained on: token ids in the vocabulary, not too long, at least one labelled token that
+  // is not the first. To be asked once, before a run: a step that fails on a record's content would tell about the record.
+  Result<void> check(const data::DataSet& data) const;
+
   // Adds the gradient of every drawn unit to `sink`, in some order: DrawnUnit::unit and ::records index data.units and
-  // Unit::examples. A unit without drawn records adds zeros. Fails on token ids outside the vocabulary and on records that are
-  // too long or have no response.
+  // Unit::examples. A unit without drawn records adds zeros. Fails on a record that check() would have named.
   Result<BatchLoss> add_gradients(const data::DataSet& data, privacy::UnitSink& sink, RecordLoss loss,
                                   const DropoutStreams& dropout = {});
 

@@ -1,0 +1,155 @@
+#include "model/functions.h"
+
+#include <cmath>
+
+namespace sotto::model {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+class RmsNorm : public Function<RmsNorm> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& weight_C, double eps) {
+    const at::Tensor scale_R1 = at::mean(at::square(x_RC), {1}, true).add_(eps).rsqrt_();
+    ctx->save_for_backward({x_RC, weight_C, scale_R1});
+    return at::mul(x_RC, scale_R1).mul_(weight_C);
+  }
+
+  // With s = (mean(x^2) + eps)^(-1/2): dx = s w g - x s^3 mean(w g x).
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto &x_RC = saved[0], &weight_C = saved[1], &scale_R1 = saved[2];
+    at::Tensor g_RC = at::mul(grads[0], weight_C);
+    const at::Tensor pull_R1 = at::mean(at::mul(g_RC, x_RC), {1}, true).mul_(at::pow(scale_R1, 3));
+    return {g_RC.mul_(scale_R1).addcmul_(x_RC, pull_R1, -1), {}, {}};
+  }
+};
+
+class SwiGlu : public Function<SwiGlu> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_RF, const at::Tensor& up_RF) {
+    ctx->save_for_backward({gate_RF, up_RF});
+    return at::silu(gate_RF).mul_(up_RF);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto &gate_RF = saved[0], &up_RF = saved[1];
+    return {at::silu_backward(at::mul(grads[0], up_RF), gate_RF), at::silu(gate_RF).mul_(grads[0])};
+  }
+};
+
+// Rows of one sequence, head by head: the G query heads that share a key/value head stand one after another, so that one batched
+// product per key/value head serves them all.
+at::Tensor queries_by_key(const at::Tensor& x_RHD, const RowSpan& span, std::int64_t kv_heads) {
+  const auto heads = x_RHD.size(1), dim = x_RHD.size(2);
+  return x_RHD.narrow(0, span.start, span.length)
+      .view({span.length, kv_heads, heads / kv_heads, dim})
+      .permute({1, 2, 0, 3})
+      .reshape({kv_heads, heads / kv_heads * span.length, dim});  // [K, G T, D]
+}
+
+void put_queries(const at::Tensor& into_RHD, const RowSpan& span, const at::Tensor& x_KxGTxD) {
+  const auto kv_heads = x_KxGTxD.size(0), heads = into_RHD.size(1), dim = into_RHD.size(2);
+  into_RHD.narrow(0, span.start, span.length)
+      .view({span.length, kv_heads, heads / kv_heads, dim})
+      .copy_(x_KxGTxD.view({kv_heads, heads / kv_heads, span.length, dim}).permute({2, 0, 1, 3}));
+}
+
+at::Tensor keys(const at::Tensor& x_RKD, const RowSpan& span) {
+  return x_RKD.narrow(0, span.start, span.length).transpose(0, 1);  // [K, T, D]
+}
+
+at::Tensor weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const at::Tensor& mask) {
+  const double scale = 1 / std::sqrt(static_cast<double>(q_KxGTxD.size(2)));
+  const at::Tensor scores = mask.defined() ? at::baddbmm(mask.unsqueeze(0), q_KxGTxD, k_KSD.transpose(1, 2), 1, scale)
+                                           : at::bmm(q_KxGTxD, k_KSD.transpose(1, 2)).mul_(scale);
+  return at::softmax(scores, -1);  // [K, G T, S]
+}
+
+class Attention : public Function<Attention> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD,
+                            const PassRowsPtr& pass) {
+    const at::Tensor q = rotate(q_RHD, pass->cos_RE, pass->sin_RE, 1), k = rotate(k_RKD, pass->cos_RE, pass->sin_RE, 1);
+    ctx->save_for_backward({q, k, v_RKD});
+    ctx->saved_data["pass"] = c10::IValue::make_capsule(pass);
+    at::Tensor out_RHD = at::zeros_like(q);
+    for (const auto& span : pass->spans)
+      put_queries(out_RHD, span,
+                  at::bmm(weights(queries_by_key(q, span, k.size(1)), keys(k, span), span.mask_GTxT), keys(v_RKD, span)));
+    return out_RHD;
+  }
+
+  // With P = softmax(Q K^T / sqrt(D)) and O = P V, from the gradient of O: dV = P^T dO, dS = P (dP - sum(dP P)) with dP = dO V^T,
+  // dQ = dS K / sqrt(D), dK = dS^T Q / sqrt(D). P is computed again: it is cheaper than to keep.
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto &q_RHD = saved[0], &k_RKD = saved[1], &v_RKD = saved[2];
+    const auto pass = c10::static_intrusive_pointer_cast<PassRows>(ctx->saved_data["pass"].toCapsule());
+    const double scale = 1 / std::sqrt(static_cast<double>(q_RHD.size(2)));
+    at::Tensor gq = at::zeros_like(q_RHD), gk = at::zeros_like(k_RKD), gv = at::zeros_like(v_RKD);
+    for (const auto& span : pass->spans) {
+      const at::Tensor q = queries_by_key(q_RHD, span, k_RKD.size(1)), k = keys(k_RKD, span), v = keys(v_RKD, span);
+      const at::Tensor g = queries_by_key(grads[0], span, k_RKD.size(1));
+      const at::Tensor p = weights(q, k, span.mask_GTxT);
+      keys(gv, span).copy_(at::bmm(p.transpose(1, 2), g));
+      const at::Tensor gs = at::_softmax_backward_data(at::bmm(g, v.transpose(1, 2)), p, -1, p.scalar_type()).mul_(scale);
+      put_queries(gq, span, at::bmm(gs, k));
+      keys(gk, span).copy_(at::bmm(gs.transpose(1, 2), q));
+    }
+    return {rotate(gq, pass->cos_RE, pass->sin_RE, -1), rotate(gk, pass->cos_RE, pass->sin_RE, -1), gv, {}};
+  }
+};
+
+}  // namespace
+
+std::pair<at::Tensor, at::Tensor> rotary_angles(const at::Tensor& positions_R, std::int64_t head_dim, double theta) {
+  const auto options = positions_R.options().dtype(at::kFloat);
+  const at::Tensor exponent_E = at::arange(0, head_dim, 2, options).div_(static_cast<double>(head_dim));
+  const at::Tensor frequency_E = at::reciprocal(at::pow(theta, exponent_E));
+  const at::Tensor angle_RE = positions_R.to(at::kFloat).unsqueeze(1) * frequency_E;
+  return {at::cos(angle_RE), at::sin(angle_RE)};
+}
+
+at::Tensor rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps) { return RmsNorm::apply(x_RC, weight_C, eps); }
+
+at::Tensor swiglu(const at::Tensor& gate_RF, const at::Tensor& up_RF) { return SwiGlu::apply(gate_RF, up_RF); }
+
+at::Tensor rotate(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const at::Tensor& sin_RE, double direction) {
+  const auto half = x_RHD.size(2) / 2;
+  const at::Tensor cos = cos_RE.unsqueeze(1), sin = sin_RE.unsqueeze(1);  // [R, 1, E]: the same for all heads
+  const at::Tensor first = x_RHD.narrow(2, 0, half), second = x_RHD.narrow(2, half, half);
+  at::Tensor out_RHD = at::empty(x_RHD.sizes(), x_RHD.options());
+  at::Tensor out_first = out_RHD.narrow(2, 0, half), out_second = out_RHD.narrow(2, half, half);
+  at::mul_out(out_first, first, cos).addcmul_(second, sin, -direction);
+  at::mul_out(out_second, second, cos).addcmul_(first, sin, direction);
+  return out_RHD;
+}
+
+at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass) {
+  return Attention::apply(q_RHD, k_RKD, v_RKD, pass);
+}
+
+at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRows& pass,
+                            std::span<LayerCache*> caches) {
+  const at::Tensor q = rotate(q_RHD, pass.cos_RE, pass.sin_RE, 1), k = rotate(k_RKD, pass.cos_RE, pass.sin_RE, 1);
+  at::Tensor out_RHD = at::zeros_like(q);
+  for (std::size_t i = 0; i < pass.spans.size(); ++i) {
+    const auto& span = pass.spans[i];
+    LayerCache& cache = *caches[i];
+    cache.k_KSD.narrow(1, cache.used, span.length).copy_(keys(k, span));
+    cache.v_KSD.narrow(1, cache.used, span.length).copy_(keys(v_RKD, span));
+    cache.used += span.length;
+    // Several new rows come only first, into an empty cache; a single one sees everything before it.
+    const at::Tensor mask = span.length == cache.used ? span.mask_GTxT : at::Tensor();
+    put_queries(out_RHD, span,
+                at::bmm(weights(queries_by_key(q, span, k.size(1)), cache.k_KSD.narrow(1, 0, cache.used), mask),
+                        cache.v_KSD.narrow(1, 0, cache.used)));
+  }
+  return out_RHD;
+}
+
+}  // namespace sotto::model

@@ -1,0 +1,200 @@
+#include "model/language_model.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "model/head.h"
+#include "model/lora.h"
+#include "model/model_state.h"
+
+namespace sotto::model {
+namespace {
+
+// A pass for one sequence on its own: for few tokens a low one, so that a short text is answered fast.
+Pass single_pass(std::uint32_t length) {
+  for (const std::uint32_t rows : {32U, 64U, 128U})
+    if (length <= rows) return {rows, {{0, 0, length}}};
+  return pack(std::span(&length, 1)).front();
+}
+
+// A pass of that sequence alone.
+at::Tensor hidden_of(const LanguageModel::State& state, std::span<const std::int32_t> ids) {
+  const std::uint32_t start = 0;
+  const auto pass = make_pass(single_pass(static_cast<std::uint32_t>(ids.size())), std::span(&ids, 1), std::span(&start, 1), state.weights);
+  return final_hidden(state.weights, state.adapter_or_null(), pass);
+}
+
+}  // namespace
+
+Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& config) {
+  if (ids.empty()) return invalid("a token sequence is empty");
+  if (ids.size() > config.max_positions)
+    return invalid("a token sequence has " + std::to_string(ids.size()) + " tokens; the model takes " +
+                   std::to_string(config.max_positions));
+  for (const std::int32_t id : ids)
+    if (id < 0 || static_cast<std::uint32_t>(id) >= config.vocab_size)
+      return invalid("the token id " + std::to_string(id) + " is outside the model's vocabulary of " + std::to_string(config.vocab_size));
+  return {};
+}
+
+Result<void> check_adapter(const AdapterState& state, const ModelConfig& config) {
+  const auto all = linear_modules(config);
+  auto from = all.begin();  // modules stand in the model's order
+  if (state.layout.modules.empty() || state.factors.size() != state.layout.modules.size())
+    return invalid("the adapter has no modules, or not one pair of factors for each");
+  for (std::size_t m = 0; m < state.factors.size(); ++m) {
+    const auto& module = state.layout.modules[m];
+    const auto found = std::find_if(from, all.end(), [&](const LoraModule& known) { return known.path == module.path; });
+    if (found == all.end())
+      return invalid("the adapter's module " + module.path + " is no linear layer of this model, or stands out of order");
+    const std::size_t rank = module.rank;
+    if (module.in != found->in || module.out != found->out || rank == 0 || rank > std::min(module.in, module.out) ||
+        state.factors[m].a.size() != rank * module.in || state.factors[m].b.size() != rank * module.out)
+      return invalid("the adapter's module " + module.path + " (" + std::to_string(module.out) + " by " + std::to_string(module.in) +
+                     ", rank " + std::to_string(rank) + ") does not fit the model's " + std::to_string(found->out) + " by " +
+                     std::to_string(found->in));
+    from = std::next(found);
+  }
+  return {};
+}
+
+Result<TrimmedExample> trim(const data::Example& example, const ModelConfig& config) {
+  SOTTO_CHECK(example.ids.size() == example.labels.size());
+  SOTTO_TRY_VOID(check_ids(example.ids, config));
+  TrimmedExample trimmed;
+  for (std::size_t t = 1; t < example.ids.size(); ++t) {
+    const std::int32_t label = example.labels[t];
+    if (label == data::kNoLabel) continue;
+    SOTTO_TRY_VOID(check_ids(std::span(&label, 1), config));
+    trimmed.rows.push_back(static_cast<std::uint32_t>(t - 1));
+    trimmed.labels.push_back(label);
+  }
+  if (trimmed.rows.empty()) return invalid("an example has no labelled token after its first");
+  trimmed.ids = std::span(example.ids).first(trimmed.rows.back() + 1);
+  return trimmed;
+}
+
+LanguageModel::LanguageModel(std::unique_ptr<State> state) : state_(std::move(state)) {}
+LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
+LanguageModel& LanguageModel::operator=(LanguageModel&&) noexcept = default;
+LanguageModel::~LanguageModel() = default;
+
+const ModelConfig& LanguageModel::config() const { return state_->weights.config; }
+Precision LanguageModel::precision() const { return state_->precision; }
+const std::string& LanguageModel::device() const { return state_->device_name; }
+std::uint64_t LanguageModel::weight_bytes() const { return state_->weights.bytes; }
+
+Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOptions& options) {
+  return guarded([&]() -> Result<LanguageModel> {
+    if (options.threads < 0) return invalid("threads = " + std::to_string(options.threads) + ": it must be at least 1, or 0 for all cores");
+    SOTTO_TRY(const auto device, find_device(options.device));
+    SOTTO_TRY(const auto precision, choose_precision(options.precision, device));
+    SOTTO_TRY(const auto checkpoint, Checkpoint::open(path));
+    if (options.threads > 0) at::set_num_threads(options.threads);
+    route_fp32_products();
+    auto state = std::make_unique<State>();
+    state->weights = load_weights(checkpoint, precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat, device);
+    state->precision = precision;
+    state->device_name = options.device;
+    state->device = device;
+    log(Level::kInfo, "model_loaded",
+        {{"parameters", checkpoint.config().parameters()},
+         {"precision", precision == Precision::kBf16 ? "bf16" : "fp32"},
+         {"device", options.device},
+         {"threads", at::get_num_threads()}});
+    return LanguageModel(std::move(state));
+  });
+}
+
+Result<void> LanguageModel::set_adapter(const AdapterState& adapter) {
+  SOTTO_TRY_VOID(check_adapter(adapter, config()));
+  guarded([&] { state_->adapter = put_on_device(adapter, TrainedPart::kAB, config(), state_->device); });
+  return {};
+}
+
+void LanguageModel::clear_adapter() { state_->adapter.reset(); }
+
+Result<Scores> LanguageModel::score(std::span<const std::int32_t> ids, std::size_t top) const {
+  SOTTO_TRY_VOID(check_ids(ids, config()));
+  return guarded([&]() -> Result<Scores> {
+    const at::Tensor x_RC = hidden_of(*state_, ids);
+    const at::Tensor& head = state_->weights.head_VC;
+    Targets targets;
+    for (std::size_t t = 0; t + 1 < ids.size(); ++t) {
+      targets.rows.push_back(static_cast<std::int64_t>(t));
+      targets.labels.push_back(ids[t + 1]);
+    }
+    Scores scores;
+    for (const float loss : token_losses(x_RC, head, targets).loss) {
+      scores.token_logprobs.push_back(-static_cast<double>(loss));
+      scores.total -= static_cast<double>(loss);
+    }
+    const at::Tensor logits = all_logits(x_RC.narrow(0, static_cast<std::int64_t>(ids.size()) - 1, 1), head);
+    const auto count = static_cast<std::int64_t>(std::min<std::size_t>(top, config().vocab_size));
+    auto [values, indices] = at::topk(at::log_softmax(logits, 1).squeeze(0), count);
+    values = values.cpu();
+    indices = indices.cpu();
+    for (std::int64_t i = 0; i < count; ++i)
+      scores.top.push_back({static_cast<std::int32_t>(indices.const_data_ptr<std::int64_t>()[i]),
+                            static_cast<double>(values.const_data_ptr<float>()[i])});
+    return scores;
+  });
+}
+
+Result<std::vector<ExampleLoss>> LanguageModel::evaluate(std::span<const data::Example> examples) const {
+  std::vector<TrimmedExample> trimmed;
+  std::vector<std::uint32_t> lengths;
+  std::vector<std::span<const std::int32_t>> sequences;
+  for (const auto& example : examples) {
+    SOTTO_TRY(auto one, trim(example, config()));
+    lengths.push_back(static_cast<std::uint32_t>(one.ids.size()));
+    sequences.push_back(one.ids);
+    trimmed.push_back(std::move(one));
+  }
+  const std::vector<std::uint32_t> starts(lengths.size(), 0);
+  return guarded([&]() -> Result<std::vector<ExampleLoss>> {
+    std::vector<ExampleLoss> result(examples.size());
+    for (const Pass& pass : pack(lengths)) {
+      const at::Tensor x_RC =
+          final_hidden(state_->weights, state_->adapter_or_null(), make_pass(pass, sequences, starts, state_->weights));
+      Targets targets;
+      std::vector<std::uint32_t> owner;
+      for (const auto& segment : pass.segments) {
+        const auto& one = trimmed[segment.sequence];
+        for (std::size_t i = 0; i < one.rows.size(); ++i) {
+          targets.rows.push_back(segment.start + one.rows[i]);
+          targets.labels.push_back(one.labels[i]);
+          owner.push_back(segment.sequence);
+        }
+      }
+      const auto losses = token_losses(x_RC, state_->weights.head_VC, targets);
+      for (std::size_t i = 0; i < owner.size(); ++i) {
+        auto& of = result[owner[i]];
+        of.loss_sum += static_cast<double>(losses.loss[i]);
+        of.tokens += 1;
+        of.correct += losses.correct[i] ? 1 : 0;
+      }
+    }
+    return result;
+  });
+}
+
+Result<std::vector<float>> LanguageModel::logits(std::span<const std::int32_t> ids, std::span<const std::uint32_t> rows) const {
+  SOTTO_TRY_VOID(check_ids(ids, config()));
+  std::vector<std::int64_t> index;
+  for (const std::uint32_t row : rows) {
+    if (row >= ids.size()) return invalid("row " + std::to_string(row) + " of a sequence of " + std::to_string(ids.size()) + " tokens");
+    index.push_back(row);
+  }
+  if (index.empty()) return std::vector<float>{};
+  return guarded([&]() -> Result<std::vector<float>> {
+    const at::Tensor x_NC = hidden_of(*state_, ids).index_select(0, at::tensor(index, at::kLong).to(state_->device));
+    const at::Tensor values = all_logits(x_NC, state_->weights.head_VC).cpu().contiguous();
+    const float* data = values.const_data_ptr<float>();
+    return std::vector<float>(data, data + values.numel());
+  });
+}
+
+}  // namespace sotto::model

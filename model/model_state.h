@@ -1,0 +1,34 @@
+// What a LanguageModel holds. Internal to model/: uses LibTorch.
+#pragma once
+
+#include "model/language_model.h"
+#include "model/runtime.h"
+#include "model/transformer.h"
+
+namespace sotto::model {
+
+struct LanguageModel::State {
+  Weights weights;
+  Precision precision = Precision::kFp32;
+  std::string device_name;
+  at::Device device = at::kCPU;
+  std::optional<AdapterOnDevice> adapter;
+
+  const AdapterOnDevice* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
+};
+
+// Refuses an empty or too long sequence and ids outside the vocabulary.
+Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& config);
+
+// Refuses modules that are not linear layers of the model, in its order, with fitting sizes.
+Result<void> check_adapter(const AdapterState& state, const ModelConfig& config);
+
+// The part of an example that its loss depends on: tokens after the last label change nothing, and the last label is only predicted.
+struct TrimmedExample {
+  std::span<const std::int32_t> ids;
+  std::vector<std::uint32_t> rows;   // in ids, each the row that predicts ...
+  std::vector<std::int32_t> labels;  // ... this token
+};
+Result<TrimmedExample> trim(const data::Example& example, const ModelConfig& config);
+
+}  // namespace sotto::model

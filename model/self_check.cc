@@ -1,0 +1,227 @@
+#include "model/self_check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "model/lora.h"
+#include "model/model_state.h"
+#include "model/trainer.h"
+
+namespace sotto::model {
+namespace {
+
+// A, B of one module as leaves of plain automatic differentiation.
+struct Leaves {
+  at::Tensor a;
+  at::Tensor b;
+  double scale = 1;
+};
+
+// The textbook forward pass of one sequence in fp32 with nothing of ours in it: LibTorch's own operations and derivatives.
+class PlainModel {
+ public:
+  PlainModel(const Weights& weights, const AdapterState& adapter) : w_(weights), layers_(weights.config.layers) {
+    const auto on_device = put_on_device(adapter, TrainedPart::kAB, w_.config, w_.embedding_VC.device());
+    for (std::size_t l = 0; l < layers_.size(); ++l)
+      for (std::size_t kind = 0; kind < kLinearKinds; ++kind)
+        if (const auto& lora = on_device.layers[l][kind])
+          layers_[l][kind] = Leaves{lora->a_rI.clone().set_requires_grad(true), lora->b_Or.clone().set_requires_grad(true), lora->scale};
+  }
+
+  // Gradient of the mean loss over the labelled tokens, in the update vector's order.
+  std::vector<float> gradient(const TrimmedExample& example, TrainedPart part) {
+    const at::AutoGradMode grad(true);
+    std::vector<at::Tensor> wanted;
+    for (auto& layer : layers_)
+      for (auto& leaves : layer) {
+        if (!leaves) continue;
+        leaves->a.mutable_grad().reset();
+        leaves->b.mutable_grad().reset();
+        if (part == TrainedPart::kAB) wanted.push_back(leaves->a);
+        wanted.push_back(leaves->b);
+      }
+    const std::vector<std::int64_t> rows(example.rows.begin(), example.rows.end()), labels(example.labels.begin(), example.labels.end());
+    const auto device = w_.embedding_VC.device();
+    const at::Tensor logits = at::mm(hidden(example.ids).index_select(0, at::tensor(rows, at::kLong).to(device)), w_.head_VC.t());
+    at::cross_entropy_loss(logits, at::tensor(labels, at::kLong).to(device)).backward();
+    std::vector<float> out;
+    for (const auto& leaf : wanted) {
+      const at::Tensor g = leaf.grad().cpu().contiguous();
+      out.insert(out.end(), g.const_data_ptr<float>(), g.const_data_ptr<float>() + g.numel());
+    }
+    return out;
+  }
+
+ private:
+  at::Tensor norm(const at::Tensor& x, const at::Tensor& weight) const {
+    return x * at::rsqrt(at::mean(x * x, {1}, true) + w_.config.rms_eps) * weight;
+  }
+
+  at::Tensor linear(const at::Tensor& x, std::size_t layer, LinearKind kind) const {
+    const at::Tensor y = at::mm(x, w_.layers[layer].linears[kind].to(at::kFloat).t());
+    const auto& leaves = layers_[layer][kind];
+    return leaves ? y + leaves->scale * at::mm(at::mm(x, leaves->a.t()), leaves->b.t()) : y;
+  }
+
+  at::Tensor rotated(const at::Tensor& x_HTD, const at::Tensor& cos_TE, const at::Tensor& sin_TE) const {
+    const auto halves = x_HTD.chunk(2, 2);
+    return at::cat({halves[0] * cos_TE - halves[1] * sin_TE, halves[1] * cos_TE + halves[0] * sin_TE}, 2);
+  }
+
+  at::Tensor hidden(std::span<const std::int32_t> ids) const {
+    const ModelConfig& c = w_.config;
+    const std::int64_t length = static_cast<std::int64_t>(ids.size()), heads = c.heads, kv_heads = c.kv_heads, dim = c.head_dim;
+    const auto device = w_.embedding_VC.device();
+    const std::vector<std::int64_t> wide(ids.begin(), ids.end());
+    const auto [cos, sin] = rotary_angles(at::arange(length, at::TensorOptions(at::kLong).device(device)), dim, c.rope_theta);
+    at::Tensor x = w_.embedding_VC.index_select(0, at::tensor(wide, at::kLong).to(device));
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      const at::Tensor n = norm(x, w_.layers[l].attention_norm_C);
+      const at::Tensor q = rotated(linear(n, l, kQ).view({length, heads, dim}).transpose(0, 1), cos, sin);
+      const at::Tensor k = rotated(linear(n, l, kK).view({length, kv_heads, dim}).transpose(0, 1), cos, sin);
+      const at::Tensor v = linear(n, l, kV).view({length, kv_heads, dim}).transpose(0, 1);
+      const auto group = heads / kv_heads;
+      const at::Tensor seen = at::scaled_dot_product_attention(q.unsqueeze(0), k.repeat_interleave(group, 0).unsqueeze(0),
+                                                               v.repeat_interleave(group, 0).unsqueeze(0), {}, 0.0, true);
+      x = x + linear(seen.squeeze(0).transpose(0, 1).reshape({length, heads * dim}), l, kO);
+      const at::Tensor m = norm(x, w_.layers[l].mlp_norm_C);
+      x = x + linear(at::silu(linear(m, l, kGate)) * linear(m, l, kUp), l, kDown);
+    }
+    return norm(x, w_.norm_C);
+  }
+
+  const Weights& w_;
+  std::vector<std::array<std::optional<Leaves>, kLinearKinds>> layers_;
+};
+
+float uniform(RandomSource& random, double half_width) {
+  return static_cast<float>(half_width * (2 * std::ldexp(static_cast<double>(random.bits64() >> 11), -53) - 1));
+}
+
+// Neither factor zero, so that both gradients are not; of the size that training reaches.
+AdapterState throw_away_adapter(const AdapterLayout& layout, RandomSource& random) {
+  AdapterState state = zero_adapter(layout);
+  for (std::size_t m = 0; m < state.factors.size(); ++m) {
+    const double width = 1 / std::sqrt(static_cast<double>(layout.modules[m].in));
+    for (float& a : state.factors[m].a) a = uniform(random, width);
+    for (float& b : state.factors[m].b) b = uniform(random, 0.02);
+  }
+  return state;
+}
+
+// Four units with one or two records of 8 to 40 random tokens, the second half of each a response.
+data::DataSet random_data(const ModelConfig& config, RandomSource& random) {
+  data::DataSet data;
+  for (std::uint32_t u = 0; u < 4; ++u) {
+    data::Unit unit{"", {}};
+    for (std::uint32_t r = 0; r <= u % 2; ++r) {
+      data::Example example;
+      const auto length = std::min<std::uint64_t>(8 + random.below(33), config.max_positions);
+      for (std::uint64_t t = 0; t < length; ++t) {
+        example.ids.push_back(static_cast<std::int32_t>(random.below(config.vocab_size)));
+        example.labels.push_back(t < length / 2 ? data::kNoLabel : example.ids.back());
+      }
+      unit.examples.push_back(static_cast<std::uint32_t>(data.examples.size()));
+      data.examples.push_back(std::move(example));
+    }
+    data.units.push_back(std::move(unit));
+  }
+  return data;
+}
+
+privacy::SampledUnits all_units(const data::DataSet& data, RandomSource& random) {
+  std::vector<std::uint32_t> counts;
+  for (const auto& unit : data.units) counts.push_back(static_cast<std::uint32_t>(unit.examples.size()));
+  return privacy::SampledUnits::draw(privacy::Unit::kPatient, counts, privacy::SamplingRate(1.0), 2, random);
+}
+
+Result<std::vector<double>> slow_sum(const LanguageModel::State& model, const AdapterState& adapter, TrainedPart part,
+                                     const data::DataSet& data, privacy::ClipNorm clip) {
+  PlainModel plain(model.weights, adapter);
+  std::vector<double> sum(adapter.layout.trained_size(part));
+  for (const auto& unit : data.units) {
+    std::vector<double> of_unit(sum.size());
+    for (const auto index : unit.examples) {
+      SOTTO_TRY(const auto example, trim(data.examples[index], model.weights.config));
+      const auto gradient = plain.gradient(example, part);
+      for (std::size_t i = 0; i < sum.size(); ++i) of_unit[i] += static_cast<double>(gradient[i]);
+    }
+    double square = 0;
+    for (const double g : of_unit) square += g * g;
+    const double factor = std::min(1.0, clip.l2() / std::sqrt(square));
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += factor * of_unit[i];
+  }
+  return sum;
+}
+
+// |fast * step - slow| / |slow|
+double relative_difference(const std::vector<std::int64_t>& fast, double step, const std::vector<double>& slow) {
+  double difference = 0, whole = 0;
+  for (std::size_t i = 0; i < slow.size(); ++i) {
+    const double d = static_cast<double>(fast[i]) * step - slow[i];
+    difference += d * d;
+    whole += slow[i] * slow[i];
+  }
+  return std::sqrt(difference / whole);
+}
+
+Result<std::vector<std::int64_t>> sum_of_each_alone(Trainer& trainer, const data::DataSet& data, const privacy::Grid& grid,
+                                                    RandomSource& random) {
+  std::vector<std::int64_t> sum(grid.dimension());
+  for (const auto& unit : data.units) {
+    data::DataSet alone;
+    alone.examples = data.examples;
+    alone.units = {unit};
+    SOTTO_TRY(const auto one, trainer.clipped_sum(alone, all_units(alone, random), grid));
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += one.reveal_without_noise()[i];
+  }
+  return sum;
+}
+
+bool step_moves_weights(Trainer& trainer, const privacy::ClippedSum& sum) {
+  std::vector<float> mean;
+  for (const auto value : sum.reveal_without_noise()) mean.push_back(static_cast<float>(static_cast<double>(value) * sum.grid().step()));
+  const auto before = trained_vector(trainer.adapter(), trainer.trained_part());
+  OptimizerPlan plan;
+  Optimizer optimizer(plan, before.size());
+  trainer.step(optimizer, mean, 1e-3);
+  const auto after = trained_vector(trainer.adapter(), trainer.trained_part());
+  return after != before && std::ranges::all_of(after, [](float v) { return std::isfinite(v); });
+}
+
+}  // namespace
+
+std::string SelfCheckReport::text() const {
+  char text[160];
+  std::snprintf(text, sizeof text, "clipped sum of %u units against plain autograd: relative difference %.2e (at most %.0e)", units,
+                relative_difference, tolerance);
+  return text;
+}
+
+Result<SelfCheckReport> self_check(LanguageModel& model, const AdapterLayout& layout, TrainedPart part, privacy::ClipNorm clip,
+                                   RandomSource& random) {
+  const auto start = throw_away_adapter(layout, random);
+  const auto data = random_data(model.config(), random);
+  SOTTO_TRY(auto trainer, Trainer::make(model, start, part));
+  const privacy::Grid grid(clip, trainer.dimension());
+  SOTTO_TRY(const auto fast, trainer.clipped_sum(data, all_units(data, random), grid));
+  SOTTO_TRY(const auto alone, sum_of_each_alone(trainer, data, grid, random));
+  SOTTO_TRY(const auto slow, guarded([&] { return slow_sum(model.state(), start, part, data, clip); }));
+  const bool moves = step_moves_weights(trainer, fast);
+  model.clear_adapter();
+
+  SelfCheckReport report;
+  report.units = static_cast<std::uint32_t>(data.units.size());
+  report.tolerance = model.precision() == Precision::kBf16 ? 0.1 : 2e-3;
+  report.relative_difference = relative_difference(fast.reveal_without_noise(), grid.step(), slow);
+  if (!(report.relative_difference <= report.tolerance))
+    return unavailable("self-check: the " + report.text() + "; this build, CPU or device does not compute what it should: train nothing with it");
+  if (alone != fast.reveal_without_noise())
+    return unavailable("self-check: a unit's clipped gradient depends on which units share its pass; this CPU or device must not be used "
+                       "for private training");
+  if (!moves) return unavailable("self-check: an optimizer step left the weights where they were or made them infinite");
+  return report;
+}
+
+}  // namespace sotto::model
