@@ -21,12 +21,13 @@ DiscreteGaussian::~DiscreteGaussian() {
   for (std::size_t i = 0; i < block_.size(); ++i) bytes[i] = 0;
 }
 
-std::uint32_t DiscreteGaussian::word() {
-  if (used_ == block_.size()) {
+template <class T>
+T DiscreteGaussian::bits() {
+  if (block_.size() - used_ < sizeof(T)) {
     random_.fill(block_);
     used_ = 0;
   }
-  std::uint32_t value = 0;
+  T value = 0;
   std::memcpy(&value, block_.data() + used_, sizeof value);
   used_ += sizeof value;
   return value;
@@ -36,20 +37,19 @@ std::uint32_t DiscreteGaussian::word() {
 std::uint64_t DiscreteGaussian::below(std::uint64_t bound) {
   const std::uint64_t rejected = (0 - bound) % bound;
   for (;;) {
-    const std::uint64_t high = word();
-    const Wide product = Wide{high << 32 | word()} * bound;
+    const Wide product = Wide{bits<std::uint64_t>()} * bound;
     if (static_cast<std::uint64_t>(product) >= rejected) return static_cast<std::uint64_t>(product >> 64);
   }
 }
 
-// Compares a uniform real u, 32 binary digits at a time, with n / d: u = (w + u') / 2^32 < n / d  iff  u' < (n 2^32 - w d) /
-// d.
+// Compares a uniform real u with n / d, 16 binary digits at a time:
+// u = (w + u') / 2^16 < n / d  iff  u' < (n 2^16 - w d) / d.
 template <class Int>
 bool DiscreteGaussian::bernoulli(Int n, Int d) {
   if (n == d) return true;
   for (;;) {
-    const Int low = Int{word()} * d;
-    const Int high = n << 32;
+    const Int low = Int{bits<std::uint16_t>()} * d;
+    const Int high = n << 16;
     if (low >= high) return false;
     if (low + d <= high) return true;
     n = high - low;
@@ -71,12 +71,12 @@ bool DiscreteGaussian::bernoulli_exp(Int n, Int d) {
 std::int64_t DiscreteGaussian::discrete_laplace() {
   for (;;) {
     const std::uint64_t u = below(s_);
-    const bool kept = s_ < (1U << 16) ? bernoulli_exp<std::uint64_t>(u, s_) : bernoulli_exp<Wide>(u, s_);
+    const bool kept = s_ < (std::uint64_t{1} << 33) ? bernoulli_exp<std::uint64_t>(u, s_) : bernoulli_exp<Wide>(u, s_);
     if (!kept) continue;
     std::uint64_t v = 0;
     while (bernoulli_exp<std::uint64_t>(1, 1)) ++v;
     const auto magnitude = static_cast<std::int64_t>(u + s_ * v);
-    const bool negative = (word() & 1U) != 0;
+    const bool negative = (bits<std::uint8_t>() & 1U) != 0;
     if (negative && magnitude == 0) continue;  // zero would come twice as often
     return negative ? -magnitude : magnitude;
   }

@@ -13,7 +13,7 @@ namespace sotto::privacy {
 
 class DiscreteGaussian {
  public:
-  static constexpr std::uint64_t kLargestStddev = std::uint64_t{1} << 40;
+  static constexpr std::uint64_t kLargestStddev = std::uint64_t{1} << 46;
   DiscreteGaussian(std::uint64_t s, RandomSource& random);  // 1 <= s <= kLargestStddev
   ~DiscreteGaussian();
   DiscreteGaussian(const DiscreteGaussian&) = delete;
@@ -22,12 +22,14 @@ class DiscreteGaussian {
   std::int64_t sample();
 
  private:
-  std::uint32_t word();
+  // Fresh random bits, as many as T has.
+  template <class T>
+  T bits();
   std::uint64_t below(std::uint64_t bound);
-  // True with probability n / d, exactly. n <= d, d < 2^(bits of Int - 32).
+  // True with probability n / d, exactly. n <= d, d < 2^(bits of Int - 16).
   template <class Int>
   bool bernoulli(Int n, Int d);
-  // True with probability exp(-n / d), exactly. n <= d, d < 2^(bits of Int - 48).
+  // True with probability exp(-n / d), exactly. n <= d, d < 2^(bits of Int - 31).
   template <class Int>
   bool bernoulli_exp(Int n, Int d);
   std::int64_t discrete_laplace();

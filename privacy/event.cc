@@ -148,7 +148,8 @@ Result<NoiseMultiplier> effective_noise_multiplier(const DpEvent& event) {
   const double s = static_cast<double>(event.noise_stddev);
   constexpr double kDown = 1 - 1e-15;  // five roundings of at most 2^-53 each
   const double root = std::sqrt(s - kRoundingWidth) * std::sqrt(s + kRoundingWidth);
-  return NoiseMultiplier::make(root / static_cast<double>(event.sensitivity) * kDown);
+  constexpr double kMost = 1e6;  // NoiseMultiplier's own; counting less noise than there is is safe
+  return NoiseMultiplier::make(std::min(root / static_cast<double>(event.sensitivity) * kDown, kMost));
 }
 
 double certificate_log_ratio(const DpEvent& event) { return static_cast<double>(event.dimension) * kLogRatioPerCoordinate; }

@@ -42,7 +42,7 @@ Grid::Grid(ClipNorm clip, std::size_t dimension, double max_excess) : clip_(clip
     step_ = std::ldexp(1.0, --exponent);
     bound = std::ceil(clip.l2() / step_ + half_diagonal);
   } while (bound * step_ > (1 + max_excess) * clip.l2());
-  SOTTO_CHECK(bound < static_cast<double>(std::numeric_limits<std::int32_t>::max()));
+  SOTTO_CHECK(bound <= static_cast<double>(kLargestSensitivity));
   sensitivity_ = static_cast<std::uint64_t>(bound);
 }
 

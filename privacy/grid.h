@@ -19,6 +19,7 @@ namespace sotto::privacy {
 // (scaling by it is exact) and the largest one with C~ * step <= (1 + max_excess) * C.
 class Grid {
  public:
+  static constexpr std::uint64_t kLargestSensitivity = std::uint64_t{1} << 26;  // enough for 4e9 coordinates
   static constexpr double kLocalExcess = 1e-3;  // C~ <= 1.001 C where the grid is used with a site's own noise
   Grid(ClipNorm clip, std::size_t dimension, double max_excess = kLocalExcess);
 

@@ -1,5 +1,6 @@
 #include "privacy/noise.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -23,13 +24,11 @@ DpEvent event_of(Unit unit, SamplingRate rate, std::uint64_t s, const Grid& grid
 }  // namespace
 
 std::uint64_t noise_stddev(NoiseMultiplier sigma, std::uint64_t sensitivity) {
-  SOTTO_CHECK(sensitivity > 0);
+  SOTTO_CHECK(sensitivity > 0 && sensitivity <= Grid::kLargestSensitivity);
   const double wanted = std::ceil(std::hypot(sigma.value() * static_cast<double>(sensitivity), kRoundingWidth));
-  SOTTO_CHECK(wanted < static_cast<double>(DiscreteGaussian::kLargestStddev));
   DpEvent event;
   event.sensitivity = sensitivity;
-  event.noise_stddev = static_cast<std::uint64_t>(wanted);
-  SOTTO_CHECK(event.noise_stddev >= kSmallestNoiseStddev);
+  event.noise_stddev = std::max(kSmallestNoiseStddev, static_cast<std::uint64_t>(wanted));
   while (effective_noise_multiplier(event).value() < sigma) ++event.noise_stddev;  // what rounding took
   return event.noise_stddev;
 }

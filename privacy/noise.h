@@ -14,8 +14,9 @@
 
 namespace sotto::privacy {
 
-// s = ceil(sqrt((sigma * C~)^2 + r^2)) grid units: an integer, so that the sampler is exact, and large enough that the
-// event's effective noise multiplier is never below sigma. A Failure when s < kSmallestNoiseStddev or s > 2^40.
+// s = max(kSmallestNoiseStddev, ceil(sqrt((sigma * C~)^2 + r^2))) grid units: an integer, so that the sampler is exact,
+// large enough for its certificate, and such that the event's effective noise multiplier is never below sigma. Defined for
+// every sigma and every Grid's C~.
 std::uint64_t noise_stddev(NoiseMultiplier sigma, std::uint64_t sensitivity);
 
 // The event that one step with these parameters would have: for planning and reserving. What ran is NoisySum::event().

@@ -106,7 +106,7 @@ TEST_CASE("over 10,000 coordinates the noised sum less the exact sum has the spr
   const Grid grid{ClipNorm(0.3), d};
   const std::vector<float> gradient(d, 0.001F);
   const std::vector<std::int64_t> exact = clipped_sum(gradient, grid).reveal_without_noise();
-  for (const double sigma : {0.01, 0.481, 30.0, 1e5}) {
+  for (const double sigma : {0.01, 0.481, 30.0, 1e5, 1e6}) {
     FixedRandom random(12);
     const NoisySum noisy = add_noise(clipped_sum(gradient, grid), NoiseMultiplier(sigma), random);
     const double s = static_cast<double>(noisy.event().noise_stddev);
@@ -193,10 +193,16 @@ TEST_CASE("the mean divides by the declared expected batch", "[privacy]") {
   }
 }
 
-TEST_CASE("noise below what its proof needs is a broken invariant, and so is a second noising", "[privacy]") {
-  CHECK_THROWS_AS(noise_stddev(NoiseMultiplier(0.01), 512), Failure);  // 6 grid units
-  CHECK(noise_stddev(NoiseMultiplier(0.01), 800) == 9);                // sqrt(64 + 4), up
-  CHECK_THROWS_AS(noise_stddev(NoiseMultiplier(1e6), std::uint64_t{1} << 30), Failure);
+TEST_CASE("the noise has the least width that its proof needs, however little was asked for, and every width can be drawn",
+          "[privacy]") {
+  CHECK(noise_stddev(NoiseMultiplier(1e-3), 512) == 8);
+  CHECK(noise_stddev(NoiseMultiplier(1e-3), 1) == 8);
+  CHECK(noise_stddev(NoiseMultiplier(0.01), 800) == 9);  // sqrt(64 + 4), up
+  CHECK(noise_stddev(NoiseMultiplier(1e6), Grid::kLargestSensitivity) <= DiscreteGaussian::kLargestStddev);
+  CHECK_THROWS_AS(noise_stddev(NoiseMultiplier(1), Grid::kLargestSensitivity + 1), Failure);
+}
+
+TEST_CASE("a sum is noised once", "[privacy]") {
   const Grid grid{ClipNorm(1.0), 3};
   FixedRandom random(18);
   ClippedSum sum = clipped_sum({0.5F, 0, 0}, grid);
