@@ -77,6 +77,10 @@ void add_site_commands(Command& root, Options& o) {
 }
 
 void add_model_commands(Command& root, Options& o) {
+  root.subcommand("fingerprint", "the SHA-256 by which a plan names a model")
+      .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
+      .flag("--json", o.json, "machine-readable")
+      .on_run([&o] { return show_fingerprint(o.text.model, o.json); });
   root.subcommand("eval", "loss, token accuracy and code accuracy on held-out records")
       .option("--model", o.eval.model, "a .gguf file or a Hugging Face folder", true)
       .option("--data", o.eval.data, "JSON lines", true)

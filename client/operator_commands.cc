@@ -182,6 +182,12 @@ Result<void> budget(const std::string& path, bool json) {
   return {};
 }
 
+Result<void> show_fingerprint(const std::string& model, bool json) {
+  SOTTO_TRY(const Digest hash, model::model_hash(model));
+  std::cout << (json ? Json::object({{"sha256", to_hex(hash)}}).dump() : to_hex(hash)) << '\n';
+  return {};
+}
+
 Result<void> doctor(const std::string& path, const std::string& config_path, bool json) {
   std::string config_file = config_path;
   if (config_file.empty()) {

@@ -21,6 +21,8 @@ Result<void> approve(const DecisionRequest& request);
 Result<void> refuse(const DecisionRequest& request);
 Result<void> status(const std::string& folder, bool json);
 Result<void> budget(const std::string& folder, bool json);
+// The fingerprint of a model's files, which a plan names, without loading the model.
+Result<void> show_fingerprint(const std::string& model, bool json);
 // Is everything in place: model, data, device, coordinator? `folder` may be empty: then only what `config` names is looked at.
 Result<void> doctor(const std::string& folder, const std::string& config, bool json);
 

@@ -63,7 +63,7 @@ def make_data(folder, seed):
     part.rename(folder)
 
 
-def write_configs(folder, data, privacy, arguments):
+def write_configs(folder, data, privacy, fingerprint, arguments):
     """site.toml of each hospital and run.toml, from the commented ones beside this script."""
     folder.mkdir(parents=True)
     sites = {}
@@ -73,14 +73,11 @@ def write_configs(folder, data, privacy, arguments):
         (folder / f"{name}.toml").write_text(text)
         sites[name] = (folder / f"{name}.toml", size)
     plan = (HERE / ("run.toml" if privacy else "run-without-privacy.toml")).read_text()
-    for setting in arguments.set:
-        key, _, value = setting.partition("=")
-        lines = plan.splitlines()
-        places = [i for i, line in enumerate(lines) if line.split("=")[0].strip() == key]
-        if not places:
-            raise CommandFailed(f"--set {setting}: the plan has no key '{key}'")
-        lines[places[0]] = f"{key} = {value}"
-        plan = "\n".join(lines) + "\n"
+    plan = plan.replace("{model_sha256}", fingerprint)
+    for old, new in arguments.replace:
+        if old not in plan:
+            raise CommandFailed(f"--replace: the plan has no text '{old}'")
+        plan = plan.replace(old, new)
     (folder / "run.toml").write_text(plan)
     return sites
 
@@ -153,7 +150,7 @@ def main():
     parser.add_argument("--privacy", choices=["on", "off"], default="on")
     parser.add_argument("--seed", type=int, default=7, help="of the data")
     parser.add_argument("--out", type=Path, default=ROOT / "build/demo")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the plan")
+    parser.add_argument("--replace", action="append", default=[], nargs=2, metavar=("OLD", "NEW"), help="change a text of the plan")
     parser.add_argument("--records", type=int, default=96, help="held-out records that are evaluated")
     arguments = parser.parse_args()
     privacy = arguments.privacy == "on"
@@ -168,7 +165,8 @@ def main():
         data.parent.mkdir(parents=True, exist_ok=True)
         make_data(data, arguments.seed)
     with Federation(ROOT / "build/bin", work) as federation:
-        sites = write_configs(work / "configs", data, privacy, arguments)
+        fingerprint = json.loads(federation.command("sotto-client", "fingerprint", "--model", MODEL, "--json").stdout)["sha256"]
+        sites = write_configs(work / "configs", data, privacy, fingerprint, arguments)
         with clock.phase("evaluation of the base model"):
             base = evaluate(federation, data, None, limits, 2)()
         with clock.phase("federated tuning"):
