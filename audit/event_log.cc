@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 namespace sotto::audit {
@@ -103,6 +104,27 @@ Error damage_error(const std::string& path, const LogDamage& damage) {
 }
 
 }  // namespace
+
+std::string iso_time(Time t) {
+  const auto day = std::chrono::floor<std::chrono::days>(t);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(t - day);
+  char text[40];
+  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()));
+  return text;
+}
+
+Result<Json> to_json(const Record& record) {
+  SOTTO_TRY(const Event event, decode_event(record.type, record.payload));
+  return Json::object({{"index", record.index},
+                       {"time", iso_time(record.time)},
+                       {"type", name_of(record.type)},
+                       {"hash", to_hex(record.hash)},
+                       {"event", to_json(event)}});
+}
 
 Bytes body_of(const Record& record) {
   return ByteWriter()

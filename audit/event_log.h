@@ -17,6 +17,7 @@
 namespace sotto::audit {
 
 using Time = std::chrono::sys_seconds;
+std::string iso_time(Time time);  // "2026-11-23T18:40:00Z"
 
 struct Record {
   std::uint64_t index = 0;

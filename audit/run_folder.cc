@@ -13,6 +13,7 @@ PartyLog read_party(const std::string& folder, const std::string& party) {
   out.party = party;
   const auto file = read_binary_file(folder + "/" + log_file(party));
   if (!file.ok()) {
+    out.missing = file.error().code == ErrorCode::kNotFound;
     out.damage = LogDamage{0, file.error().message, false};
   } else {
     ParsedLog parsed = parse_log(*file);

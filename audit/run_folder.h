@@ -28,6 +28,7 @@ struct PartyLog {
   std::string party;
   LogImage image;                   // the entries before any damage
   std::vector<Event> events;        // the same, decoded
+  bool missing = false;             // there is no such file
   std::optional<LogDamage> damage;  // the first entry that does not fit or does not decode; a missing file damages entry 0
   std::optional<SignedHead> head;
   std::string head_problem;  // why there is no head; empty when there is one

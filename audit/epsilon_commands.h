@@ -1,0 +1,40 @@
+// `sotto-audit epsilon | calibrate | compose`: questions to the accountant that need no run folder. Values come from the
+// command line or a file and are checked here; each function returns what --json prints.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+
+namespace sotto::audit {
+
+struct EpsilonQuery {
+  double noise_multiplier = 0;
+  double sampling_rate = 0;
+  std::int64_t steps = 0;
+  double delta = 0;
+  std::string accountant = "rdp";
+  std::string neighbours = "add-remove";
+};
+// {"epsilon_upper", "delta", "accountant", "direction"}. kUnsupported for the accountant pld and for neighbours replace.
+Result<Json> answer(const EpsilonQuery& query);
+
+struct CalibrateQuery {
+  double epsilon = 0;
+  double delta = 0;
+  double sampling_rate = 0;
+  std::int64_t steps = 0;
+  std::string accountant = "rdp";
+};
+// {"noise_multiplier", "epsilon_upper", "accountant"}: the smallest sigma that stays within epsilon.
+Result<Json> answer(const CalibrateQuery& query);
+
+// What was released in any mix: a JSON list, or {"delta": D, "events": [..]}, of
+//   {"noise_multiplier": S, "sampling_rate": Q, "steps": T}   a continuous Gaussian, Poisson-sampled, T times
+//   a DpEvent as logs and reports show it                     (docs/ledger-format.md)
+// `delta` goes before the file's; 1e-5 when neither is given. The result also has "events", their number.
+Result<Json> compose_file(const std::string& path, const std::optional<double>& delta);
+
+}  // namespace sotto::audit

@@ -1,0 +1,48 @@
+// What the logs of a run folder say happened, put together by round: the facts that the report prints. Entries are taken as
+// they stand; whether they fit together is verify's matter.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "audit/ledger.h"
+#include "audit/run_folder.h"
+
+namespace sotto::audit {
+
+struct RoundHistory {
+  std::uint32_t attempts = 0;
+  std::vector<std::string> started;    // sites of U1 of the attempt that was opened
+  std::vector<std::string> survivors;  // sites in the sum
+  std::vector<std::string> missing;    // sites of the roster that are not in the sum
+  bool has_result = false;
+  bool is_void = false;
+  std::string void_reason;
+  Digest adapter{};  // after the round
+};
+
+struct SiteHistory {
+  std::string name;
+  bool delivered = false;                // its log is in the folder; without it nothing is known, so `run` has no guarantee
+  std::map<RoundId, RoundSpend> rounds;  // of this run
+  std::vector<std::string> other_runs;   // other runs that this site's patients were in
+  Spent run;                             // this run alone
+  Spent all;                             // everything in the site's log
+  std::size_t refused_runs = 0;
+};
+
+struct RunHistory {
+  std::map<RoundId, RoundHistory> rounds;
+  std::vector<SiteHistory> sites;  // in roster order
+  Digest first_adapter{};          // that round 0 started from; zero when no round was opened
+  Digest last_adapter{};
+  bool finished = false;
+  Time started{};
+  Time ended{};  // of the last entry about the run
+};
+
+// Requires folder.facts.
+RunHistory history_of(const RunFolder& folder);
+
+}  // namespace sotto::audit

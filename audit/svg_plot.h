@@ -1,0 +1,30 @@
+// A line plot as inline SVG: axes, ticks, one line a series, a legend. Colours differ in dash pattern too, for paper. Pure:
+// the same numbers give the same text.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sotto::audit {
+
+struct PlotSeries {
+  std::string name;
+  std::vector<std::pair<double, double>> points;  // finite; x ascending
+};
+
+struct Plot {
+  std::string title;
+  std::string x_label;
+  std::string y_label;
+  bool x_is_exponent = false;  // x = k stands for 10^-k, and ticks say so
+  std::vector<PlotSeries> series;
+};
+
+// Text for HTML: & < > " ' escaped.
+std::string escape_html(const std::string& text);
+
+// Empty when no series has a point. The vertical axis starts at 0.
+std::string svg_of(const Plot& plot);
+
+}  // namespace sotto::audit
