@@ -252,7 +252,9 @@ void Round::State::close_attempt(const std::string& reason) {
   actions.push_back(NewAttempt{attempt});
 }
 
-void Round::State::make_void(const std::string& reason) {
+void Round::State::make_void(const std::string& why) {
+  // The reason is signed, so it must pass the codec's limit on sentences unchanged.
+  const std::string reason = why.substr(0, 500);
   wire::RoundVoid message{header(), reason, {}};
   message.signature = sign(wire::label_of(message), wire::body(message));
   phase = Phase::kVoid;
