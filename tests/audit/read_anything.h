@@ -1,0 +1,30 @@
+// What the fuzzer and the regression corpus do with bytes from anywhere: read them as a log, decode and re-encode every
+// entry, show it, and read them as each single event too. Anything but a refusal by value is a defect.
+#pragma once
+
+#include "audit/event_log.h"
+#include "audit/signed_head.h"
+#include "base/check.h"
+
+namespace sotto::audit {
+
+inline void read_anything(ByteSpan bytes) {
+  const ParsedLog log = parse_log(bytes);
+  SOTTO_CHECK(log.valid_bytes <= bytes.size());
+  SOTTO_CHECK(log.damage.has_value() || log.valid_bytes == bytes.size());
+  for (const Record& record : log.image.records) {
+    const auto event = decode_event(record.type, record.payload);
+    if (!event.ok()) continue;
+    SOTTO_CHECK(encode(*event) == record.payload);
+    SOTTO_CHECK(to_json(record).ok());
+  }
+  if (bytes.empty()) return;
+  for (std::uint16_t type = 0; type < 80; ++type) {
+    const auto event = decode_event(static_cast<EventType>(type), bytes);
+    if (event.ok()) SOTTO_CHECK(!to_json(*event).dump().empty());
+  }
+  const auto head = decode_head(bytes);
+  if (head.ok()) SOTTO_CHECK(encode(*head) == Bytes(bytes.begin(), bytes.end()));
+}
+
+}  // namespace sotto::audit
