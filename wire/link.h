@@ -28,6 +28,9 @@ constexpr std::size_t kMaxMessageBytes = std::size_t{256} << 20;
 // What a peer that is not enrolled may send: a Join is far smaller.
 constexpr std::size_t kMaxUnknownPeerBytes = 4096;
 
+// tcp://HOST:PORT with a port from 0 to 65535; the error says so.
+Result<void> check_endpoint(const std::string& endpoint);
+
 struct LinkOptions {
   std::chrono::milliseconds linger{5000};
   std::chrono::milliseconds heartbeat{2000};       // how often a silent connection is probed

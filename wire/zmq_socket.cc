@@ -21,6 +21,8 @@ PublicKeyBytes transport_public_key(const TransportKey& key) {
   return out;
 }
 
+Result<void> check_endpoint(const std::string& endpoint) { return zmq::check_endpoint(endpoint, true); }
+
 namespace zmq {
 
 void fail(const std::string& what) { throw Failure("zeromq: " + what + ": " + zmq_strerror(zmq_errno())); }
