@@ -1,5 +1,6 @@
-// GPT-2's byte-to-unicode table: every byte as one printable character, so that vocabularies are text. Printable Latin-1 bytes
-// stand for themselves, the other 68 for U+0100 onwards, in byte order (openai/gpt-2, encoder.py, bytes_to_unicode). Pure functions.
+// GPT-2's byte-to-unicode table: every byte as one printable character, so that vocabularies are text. Printable Latin-1
+// bytes stand for themselves, the other 68 for U+0100 onwards, in byte order (openai/gpt-2, encoder.py, bytes_to_unicode).
+// Pure functions.
 #pragma once
 
 #include <array>

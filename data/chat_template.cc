@@ -47,18 +47,22 @@ ChatTemplate::ChatTemplate(const Tokenizer& tokenizer, std::string default_syste
 
 Result<ChatTemplate> ChatTemplate::make(const Tokenizer& tokenizer) {
   const std::string& given = tokenizer.spec().chat_template;
-  if (given.empty()) return unsupported("the model brings no chat template; this version needs the ChatML template of SmolLM2");
+  if (given.empty())
+    return unsupported("the model brings no chat template; this version needs the ChatML template of SmolLM2");
   const std::string text = with_real_line_breaks(given);
   std::string_view middle = text;
-  const Error unknown = unsupported("the model's chat template is not the ChatML of SmolLM2, the only one in this version: " + shortened(given));
+  const Error unknown = unsupported(
+      "the model's chat template is not the ChatML of SmolLM2, the only one in this version: " + shortened(given));
   if (!middle.starts_with(kBeforeDefault)) return unknown;
   middle.remove_prefix(kBeforeDefault.size());
   if (!middle.ends_with(kBehindDefault)) return unknown;
   middle.remove_suffix(kBehindDefault.size());
-  if (middle.find_first_of("'\\") != std::string_view::npos) return unknown;  // the literal would end, or an escape would change it
+  if (middle.find_first_of("'\\") != std::string_view::npos)
+    return unknown;  // the literal would end, or an escape would change it
   const auto start = tokenizer.control_id(kStart);
   const auto end = tokenizer.control_id(kEnd);
-  if (!start || !end) return invalid("the vocabulary has no control tokens <|im_start|> and <|im_end|>, which its chat template needs");
+  if (!start || !end)
+    return invalid("the vocabulary has no control tokens <|im_start|> and <|im_end|>, which its chat template needs");
   return ChatTemplate(tokenizer, std::string(middle), *start, *end);
 }
 
@@ -73,7 +77,8 @@ std::string ChatTemplate::render(std::span<const ChatMessage> messages, Generati
   return out;
 }
 
-std::vector<std::int32_t> ChatTemplate::ids_recognised(std::span<const ChatMessage> messages, GenerationPrompt prompt) const {
+std::vector<std::int32_t> ChatTemplate::ids_recognised(std::span<const ChatMessage> messages,
+                                                       GenerationPrompt prompt) const {
   return tokenizer_->encode(render(messages, prompt), ControlTokens::kRecognise);
 }
 
@@ -95,7 +100,9 @@ Example ChatTemplate::example(std::span<const ChatMessage> messages) const {
       out.labels.push_back(learnt ? id : kNoLabel);
     }
   };
-  const auto put_text = [&](std::string_view text, bool learnt) { put(tokenizer_->encode(text, ControlTokens::kAsPlainText), learnt); };
+  const auto put_text = [&](std::string_view text, bool learnt) {
+    put(tokenizer_->encode(text, ControlTokens::kAsPlainText), learnt);
+  };
   const auto put_message = [&](std::string_view role, std::string_view content) {
     const bool learnt = role == "assistant";
     put({&start_, 1}, false);

@@ -1,6 +1,7 @@
-// ChatML as SmolLM2 uses it, recognised by the text of the model's own Jinja template (the default system prompt inside it may
-// vary); any other template is refused. Immutable; safe from several threads.
-//   <|im_start|>ROLE\nCONTENT<|im_end|>\n  for each message; a default system message first if the first message is no system one.
+// ChatML as SmolLM2 uses it, recognised by the text of the model's own Jinja template (the default system prompt inside it
+// may vary); any other template is refused. Immutable; safe from several threads.
+//   <|im_start|>ROLE\nCONTENT<|im_end|>\n  for each message; a default system message first if the first message is no
+//   system one.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +24,8 @@ enum class GenerationPrompt { kNo, kYes };  // whether "<|im_start|>assistant\n"
 
 inline constexpr std::int32_t kNoLabel = -100;
 
-// Token ids and, for each, itself where the model is to learn it or kNoLabel: labels[i] belongs to ids[i] (predicted at i - 1).
+// Token ids and, for each, itself where the model is to learn it or kNoLabel: labels[i] belongs to ids[i] (predicted at i -
+// 1).
 struct Example {
   std::vector<std::int32_t> ids;
   std::vector<std::int32_t> labels;
@@ -33,8 +35,8 @@ struct Example {
 
 class ChatTemplate {
  public:
-  // From tokenizer.spec().chat_template; the tokenizer must have <|im_start|> and <|im_end|> as control tokens. `tokenizer` must
-  // outlive the template.
+  // From tokenizer.spec().chat_template; the tokenizer must have <|im_start|> and <|im_end|> as control tokens. `tokenizer`
+  // must outlive the template.
   static Result<ChatTemplate> make(const Tokenizer& tokenizer);
 
   const std::string& default_system() const { return default_system_; }

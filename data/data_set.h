@@ -1,5 +1,5 @@
-// A site's records, encoded and grouped by privacy unit. Which records are encoded, and how, depends on each record alone: no
-// record changes what becomes of another's. Plain values.
+// A site's records, encoded and grouped by privacy unit. Which records are encoded, and how, depends on each record alone:
+// no record changes what becomes of another's. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,8 @@ struct DataSet {
 
 struct EncodeOptions {
   PrivacyUnit unit = PrivacyUnit::kPatient;
-  // Longer examples are cut at the end: the first max_tokens ids and labels stay. An example that has no label left is skipped.
+  // Longer examples are cut at the end: the first max_tokens ids and labels stay. An example that has no label left is
+  // skipped.
   std::size_t max_tokens = 128;
 };
 

@@ -23,7 +23,7 @@ Error system_error(const std::string& what, const std::string& path) {
 Result<FileBytes> FileBytes::map(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return system_error("cannot open", path);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) {
     const Error error = system_error("cannot read", path);
     ::close(fd);

@@ -1,6 +1,6 @@
-// A file's bytes for random reading: mapped read-only into memory, or held (what a test or a fuzzer made). Movable, not copyable;
-// reading from several threads is safe. A mapped file that somebody truncates meanwhile ends the process (SIGBUS): model files
-// are replaced by renaming, never rewritten in place.
+// A file's bytes for random reading: mapped read-only into memory, or held (what a test or a fuzzer made). Movable, not
+// copyable; reading from several threads is safe. A mapped file that somebody truncates meanwhile ends the process (SIGBUS):
+// model files are replaced by renaming, never rewritten in place.
 #pragma once
 
 #include <string>

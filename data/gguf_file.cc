@@ -16,13 +16,14 @@ constexpr std::uint64_t kDefaultAlignment = 32;
 
 // ggml.h, enum ggml_type, and the block structs of ggml-common.h.
 constexpr auto kTypes = std::to_array<GgufType>({
-    {0, "F32", 1, 4},         {1, "F16", 1, 2},         {2, "Q4_0", 32, 18},      {3, "Q4_1", 32, 20},      {6, "Q5_0", 32, 22},
-    {7, "Q5_1", 32, 24},      {8, "Q8_0", 32, 34},      {9, "Q8_1", 32, 36},      {10, "Q2_K", 256, 84},    {11, "Q3_K", 256, 110},
-    {12, "Q4_K", 256, 144},   {13, "Q5_K", 256, 176},   {14, "Q6_K", 256, 210},   {15, "Q8_K", 256, 292},   {16, "IQ2_XXS", 256, 66},
-    {17, "IQ2_XS", 256, 74},  {18, "IQ3_XXS", 256, 98}, {19, "IQ1_S", 256, 50},   {20, "IQ4_NL", 32, 18},   {21, "IQ3_S", 256, 110},
-    {22, "IQ2_S", 256, 82},   {23, "IQ4_XS", 256, 136}, {24, "I8", 1, 1},         {25, "I16", 1, 2},        {26, "I32", 1, 4},
-    {27, "I64", 1, 8},        {28, "F64", 1, 8},        {29, "IQ1_M", 256, 56},   {30, "BF16", 1, 2},       {34, "TQ1_0", 256, 54},
-    {35, "TQ2_0", 256, 66},   {39, "MXFP4", 32, 17},
+    {0, "F32", 1, 4},         {1, "F16", 1, 2},         {2, "Q4_0", 32, 18},      {3, "Q4_1", 32, 20},
+    {6, "Q5_0", 32, 22},      {7, "Q5_1", 32, 24},      {8, "Q8_0", 32, 34},      {9, "Q8_1", 32, 36},
+    {10, "Q2_K", 256, 84},    {11, "Q3_K", 256, 110},   {12, "Q4_K", 256, 144},   {13, "Q5_K", 256, 176},
+    {14, "Q6_K", 256, 210},   {15, "Q8_K", 256, 292},   {16, "IQ2_XXS", 256, 66}, {17, "IQ2_XS", 256, 74},
+    {18, "IQ3_XXS", 256, 98}, {19, "IQ1_S", 256, 50},   {20, "IQ4_NL", 32, 18},   {21, "IQ3_S", 256, 110},
+    {22, "IQ2_S", 256, 82},   {23, "IQ4_XS", 256, 136}, {24, "I8", 1, 1},         {25, "I16", 1, 2},
+    {26, "I32", 1, 4},        {27, "I64", 1, 8},        {28, "F64", 1, 8},        {29, "IQ1_M", 256, 56},
+    {30, "BF16", 1, 2},       {34, "TQ1_0", 256, 54},   {35, "TQ2_0", 256, 66},   {39, "MXFP4", 32, 17},
 });
 
 std::optional<GgufType> type_of(std::uint32_t id) {
@@ -33,7 +34,19 @@ std::optional<GgufType> type_of(std::uint32_t id) {
 
 // The value types of the metadata, gguf.h: enum gguf_type.
 enum class ValueType : std::uint32_t {
-  kU8 = 0, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64,
+  kU8 = 0,
+  kI8,
+  kU16,
+  kI16,
+  kU32,
+  kI32,
+  kF32,
+  kBool,
+  kString,
+  kArray,
+  kU64,
+  kI64,
+  kF64,
 };
 
 std::optional<std::uint64_t> multiply(std::uint64_t a, std::uint64_t b) {
@@ -203,7 +216,8 @@ Result<void> check_places(const std::vector<GgufTensorInfo>& tensors, std::uint6
   const GgufTensorInfo* before = nullptr;
   for (const GgufTensorInfo* tensor : order) {
     const std::string what = origin + ": tensor " + quoted(tensor->name) + ": offset " + std::to_string(tensor->offset);
-    if (tensor->offset % alignment != 0) return invalid(what + " is no multiple of the alignment " + std::to_string(alignment));
+    if (tensor->offset % alignment != 0)
+      return invalid(what + " is no multiple of the alignment " + std::to_string(alignment));
     if (tensor->offset > data_bytes || tensor->size > data_bytes - tensor->offset)
       return invalid(what + " and size " + std::to_string(tensor->size) + " go beyond the data section of " +
                      std::to_string(data_bytes) + " bytes; the file is truncated or damaged, fetch it again");
@@ -261,7 +275,8 @@ Result<GgufFile> GgufFile::parse(FileBytes bytes, std::string origin) {
     SOTTO_TRY(alignment, out.get_uint("general.alignment"));
   }
   if (alignment == 0 || alignment > (1U << 20) || !std::has_single_bit(alignment))
-    return invalid(out.origin_ + ": metadata 'general.alignment' is " + std::to_string(alignment) + ", no power of two up to 2^20");
+    return invalid(out.origin_ + ": metadata 'general.alignment' is " + std::to_string(alignment) +
+                   ", no power of two up to 2^20");
   const std::uint64_t start = (in.position() + alignment - 1) / alignment * alignment;
   const ByteSpan all = out.bytes_.view();
   if (start < all.size()) out.data_ = all.subspan(static_cast<std::size_t>(start));

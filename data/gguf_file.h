@@ -1,7 +1,8 @@
-// The GGUF container, versions 2 and 3, little-endian (layout: ggml's docs/gguf.md): header, metadata, tensor directory. It knows no
-// tensors: what a type's blocks mean is the model's business. Everything is checked when the file is opened (counts and lengths
-// against what is left, types, alignment, sizes, bounds, overlaps, duplicate names), so that whoever holds a GgufFile can read every
-// tensor's bytes. Errors name file, field and value. Immutable after opening; reading from several threads is safe.
+// The GGUF container, versions 2 and 3, little-endian (layout: ggml's docs/gguf.md): header, metadata, tensor directory. It
+// knows no tensors: what a type's blocks mean is the model's business. Everything is checked when the file is opened (counts
+// and lengths against what is left, types, alignment, sizes, bounds, overlaps, duplicate names), so that whoever holds a
+// GgufFile can read every tensor's bytes. Errors name file, field and value. Immutable after opening; reading from several
+// threads is safe.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ namespace sotto::data {
 
 // A tensor's element type: the file's number, and how its elements are packed.
 struct GgufType {
-  std::uint32_t id = 0;             // as in ggml.h: 0 F32, 1 F16, 3 Q4_1, 8 Q8_0, 30 BF16 ...
+  std::uint32_t id = 0;  // as in ggml.h: 0 F32, 1 F16, 3 Q4_1, 8 Q8_0, 30 BF16 ...
   const char* name = "";
   std::uint32_t block_elements = 1;  // elements of a block, along the first dimension
   std::uint32_t block_bytes = 1;
@@ -27,7 +28,8 @@ struct GgufType {
 struct GgufTensorInfo {
   std::string name;
   GgufType type;
-  std::vector<std::uint64_t> dims;  // in the file's order: dims[0] runs fastest (a [out, in] matrix has dims {in, out}); 1 to 4
+  std::vector<std::uint64_t>
+      dims;  // in the file's order: dims[0] runs fastest (a [out, in] matrix has dims {in, out}); 1 to 4
   std::uint64_t elements = 0;
   std::uint64_t offset = 0;  // from the start of the data section
   std::uint64_t size = 0;    // bytes

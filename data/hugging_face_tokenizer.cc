@@ -1,5 +1,5 @@
-// tokenizer.json and its companions, as the `tokenizers` library (0.23) writes them. The file can describe many tokenizers; each
-// function below accepts the settings under which the result is plain byte-level BPE and refuses the others by name.
+// tokenizer.json and its companions, as the `tokenizers` library (0.23) writes them. The file can describe many tokenizers;
+// each function below accepts the settings under which the result is plain byte-level BPE and refuses the others by name.
 #include <algorithm>
 #include <limits>
 #include <set>
@@ -19,7 +19,9 @@ Error refuse(const std::string& origin, const std::string& setting, const Json* 
 }
 
 bool absent(const Json* value) { return value == nullptr || value->is_null(); }
-bool is_text(const Json* value, std::string_view text) { return value != nullptr && value->is_string() && value->as_string() == text; }
+bool is_text(const Json* value, std::string_view text) {
+  return value != nullptr && value->is_string() && value->as_string() == text;
+}
 bool is_false(const Json* value) { return absent(value) || (value->is_bool() && !value->as_bool()); }
 bool is_true(const Json* value) { return value != nullptr && value->is_bool() && value->as_bool(); }
 
@@ -31,7 +33,9 @@ bool is_gpt2_split(const Json* step) {
   return is_false(step->find("add_prefix_space")) && (regex == nullptr || is_true(regex));
 }
 
-bool is_digit_split(const Json* step) { return is_text(step->find("type"), "Digits") && is_true(step->find("individual_digits")); }
+bool is_digit_split(const Json* step) {
+  return is_text(step->find("type"), "Digits") && is_true(step->find("individual_digits"));
+}
 
 Result<PreTokenizer> read_pre_tokenizer(const Json& json, const std::string& origin) {
   const Json* step = json.find("pre_tokenizer");
@@ -39,7 +43,8 @@ Result<PreTokenizer> read_pre_tokenizer(const Json& json, const std::string& ori
   if (step == nullptr || !is_text(step->find("type"), "Sequence")) return refuse(origin, "pre_tokenizer", step);
   SOTTO_TRY(const auto* steps, step->get_array("pretokenizers"));
   if (steps->size() == 1 && is_gpt2_split(&steps->front())) return PreTokenizer::kGpt2;
-  if (steps->size() == 2 && is_digit_split(&steps->front()) && is_gpt2_split(&steps->back())) return PreTokenizer::kDigitsThenGpt2;
+  if (steps->size() == 2 && is_digit_split(&steps->front()) && is_gpt2_split(&steps->back()))
+    return PreTokenizer::kDigitsThenGpt2;
   return refuse(origin, "pre_tokenizer", step);
 }
 
@@ -47,7 +52,8 @@ Result<void> check_pipeline(const Json& json, const std::string& origin) {
   for (const char* name : {"normalizer", "truncation", "padding"})
     if (!absent(json.find(name))) return refuse(origin, name, json.find(name));
   // A ByteLevel post-processor only trims offsets.
-  if (const Json* step = json.find("post_processor"); !absent(step) && !is_byte_level(step)) return refuse(origin, "post_processor", step);
+  if (const Json* step = json.find("post_processor"); !absent(step) && !is_byte_level(step))
+    return refuse(origin, "post_processor", step);
   if (!is_byte_level(json.find("decoder"))) return refuse(origin, "decoder", json.find("decoder"));
   return {};
 }
@@ -55,11 +61,13 @@ Result<void> check_pipeline(const Json& json, const std::string& origin) {
 Result<void> check_bpe(const Json& model, const std::string& origin) {
   if (!is_text(model.find("type"), "BPE")) return refuse(origin, "model.type", model.find("type"));
   const Json* dropout = model.find("dropout");
-  if (!absent(dropout) && !(dropout->is_number() && dropout->as_double() == 0)) return refuse(origin, "model.dropout", dropout);
+  if (!absent(dropout) && !(dropout->is_number() && dropout->as_double() == 0))
+    return refuse(origin, "model.dropout", dropout);
   for (const char* name : {"byte_fallback", "ignore_merges"})
     if (!is_false(model.find(name))) return refuse(origin, std::string("model.") + name, model.find(name));
   for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (!absent(model.find(name)) && !is_text(model.find(name), "")) return refuse(origin, std::string("model.") + name, model.find(name));
+    if (!absent(model.find(name)) && !is_text(model.find(name), ""))
+      return refuse(origin, std::string("model.") + name, model.find(name));
   return {};
 }
 
@@ -95,7 +103,8 @@ Result<void> read_vocabulary(TokenizerSpec& spec, const Json& json, const Json& 
   std::ranges::sort(spec.control_ids);
   const auto hole = std::ranges::find(spec.tokens, "");
   if (hole != spec.tokens.end())
-    return invalid(origin + ": no token has the id " + std::to_string(hole - spec.tokens.begin()) + ", but higher ids are taken");
+    return invalid(origin + ": no token has the id " + std::to_string(hole - spec.tokens.begin()) +
+                   ", but higher ids are taken");
   return {};
 }
 
@@ -140,7 +149,8 @@ Result<std::optional<std::int32_t>> token_id(const TokenizerSpec& spec, const Js
   if (!text) return std::optional<std::int32_t>();
   const auto it = std::ranges::find(spec.tokens, *text);
   if (it == spec.tokens.end())
-    return invalid(origin + ": '" + std::string(name) + "' is '" + text->substr(0, 60) + "', which is not in the vocabulary");
+    return invalid(origin + ": '" + std::string(name) + "' is '" + text->substr(0, 60) +
+                   "', which is not in the vocabulary");
   return std::optional(static_cast<std::int32_t>(it - spec.tokens.begin()));
 }
 

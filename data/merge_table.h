@@ -1,5 +1,5 @@
-// BPE's merging: within a word, the adjacent pair of lowest rank is joined first, leftmost on a tie, until no pair can be joined.
-// O(n log n) in a word's length. Immutable after filling; safe from several threads.
+// BPE's merging: within a word, the adjacent pair of lowest rank is joined first, leftmost on a tie, until no pair can be
+// joined. O(n log n) in a word's length. Immutable after filling; safe from several threads.
 #pragma once
 
 #include <cstddef>

@@ -60,7 +60,8 @@ class Reader {
 
   Result<std::vector<ChatMessage>> chat() const {
     const Json* list = json_.find("messages");
-    if (!list->is_array() || list->items().size() > kMaxMessages) return wrong("messages", list, "a list of up to 1000 messages is wanted");
+    if (!list->is_array() || list->items().size() > kMaxMessages)
+      return wrong("messages", list, "a list of up to 1000 messages is wanted");
     std::vector<ChatMessage> out;
     bool asked = false;
     for (std::size_t i = 0; i < list->items().size(); ++i) {
@@ -68,7 +69,8 @@ class Reader {
       SOTTO_TRY(auto role, text(list->at(i), "role", path));
       SOTTO_TRY(auto content, text(list->at(i), "content", path));
       const bool known = role == "user" || role == "assistant" || (role == "system" && i == 0);
-      if (!known) return wrong(path + "role", list->at(i).find("role"), "'user', 'assistant' or, first of all, 'system' is wanted");
+      if (!known)
+        return wrong(path + "role", list->at(i).find("role"), "'user', 'assistant' or, first of all, 'system' is wanted");
       asked = asked || role == "user";
       out.push_back({std::move(role), std::move(content)});
     }

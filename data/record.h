@@ -1,8 +1,8 @@
 // Records: JSON lines, one training example a line, in either format, and each with the patient it belongs to:
 //   {"patient_id": "P0-00012", "instruction": "...", "input": "...", "output": "..."}
 //   {"patient_id": "P0-00012", "messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}
-// Both become the same thing: a list of chat messages. Optional fields: id, site, task, chapter, encounter, copy. Further fields
-// are left alone. Errors name file, line, field and value (values are cut to 60 bytes). Plain values.
+// Both become the same thing: a list of chat messages. Optional fields: id, site, task, chapter, encounter, copy. Further
+// fields are left alone. Errors name file, line, field and value (values are cut to 60 bytes). Plain values.
 #pragma once
 
 #include <cstddef>
@@ -23,13 +23,13 @@ struct Record {
   std::string task;
   std::string chapter;
   std::int64_t encounter = 0;
-  bool copy = false;  // the answer's title stands in the question, so that only the code is to be known
+  bool copy = false;                  // the answer's title stands in the question, so that only the code is to be known
   std::vector<ChatMessage> messages;  // at least one user and one assistant message, the last from the assistant
 };
 
 struct RecordOptions {
-  // First message of records in the instruction format; empty: none (the chat template then adds its own default). Records in
-  // the chat format bring their own.
+  // First message of records in the instruction format; empty: none (the chat template then adds its own default). Records
+  // in the chat format bring their own.
   std::string system_prompt;
 };
 

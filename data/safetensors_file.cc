@@ -19,10 +19,18 @@ struct TypeRow {
   std::size_t size;
 };
 constexpr auto kTypes = std::to_array<TypeRow>({
-    {SafetensorsType::kBool, "BOOL", 1}, {SafetensorsType::kU8, "U8", 1},     {SafetensorsType::kI8, "I8", 1},
-    {SafetensorsType::kU16, "U16", 2},   {SafetensorsType::kI16, "I16", 2},   {SafetensorsType::kU32, "U32", 4},
-    {SafetensorsType::kI32, "I32", 4},   {SafetensorsType::kU64, "U64", 8},   {SafetensorsType::kI64, "I64", 8},
-    {SafetensorsType::kF16, "F16", 2},   {SafetensorsType::kBF16, "BF16", 2}, {SafetensorsType::kF32, "F32", 4},
+    {SafetensorsType::kBool, "BOOL", 1},
+    {SafetensorsType::kU8, "U8", 1},
+    {SafetensorsType::kI8, "I8", 1},
+    {SafetensorsType::kU16, "U16", 2},
+    {SafetensorsType::kI16, "I16", 2},
+    {SafetensorsType::kU32, "U32", 4},
+    {SafetensorsType::kI32, "I32", 4},
+    {SafetensorsType::kU64, "U64", 8},
+    {SafetensorsType::kI64, "I64", 8},
+    {SafetensorsType::kF16, "F16", 2},
+    {SafetensorsType::kBF16, "BF16", 2},
+    {SafetensorsType::kF32, "F32", 4},
     {SafetensorsType::kF64, "F64", 8},
 });
 
@@ -68,8 +76,8 @@ Result<SafetensorsInfo> read_info(const std::string& name, const Json& entry, co
   const auto elements = product(out.shape);
   const auto size = elements ? product({*elements, row->size}) : std::nullopt;
   if (!size || place[1] - place[0] != *size)
-    return invalid(where + ": data_offsets hold " + std::to_string(place[1] - place[0]) + " bytes, which do not fit its shape and dtype " +
-                   row->name);
+    return invalid(where + ": data_offsets hold " + std::to_string(place[1] - place[0]) +
+                   " bytes, which do not fit its shape and dtype " + row->name);
   out.elements = *elements;
   out.offset = place[0];
   out.size = *size;
@@ -92,11 +100,13 @@ Result<void> check_places(const std::vector<SafetensorsInfo>& tensors, std::uint
   for (const auto& tensor : tensors) {
     if (tensor.offset != end)
       return invalid(origin + ": tensor '" + tensor.name.substr(0, 100) + "' begins at " + std::to_string(tensor.offset) +
-                     ", but the tensors before it end at " + std::to_string(end) + (tensor.offset < end ? ": they overlap" : ": a gap"));
+                     ", but the tensors before it end at " + std::to_string(end) +
+                     (tensor.offset < end ? ": they overlap" : ": a gap"));
     end = tensor.offset + tensor.size;  // no overflow: offset + size is an int64 from the header
   }
   if (end != data_bytes)
-    return invalid(origin + ": the tensors take " + std::to_string(end) + " bytes but the file has " + std::to_string(data_bytes) +
+    return invalid(origin + ": the tensors take " + std::to_string(end) + " bytes but the file has " +
+                   std::to_string(data_bytes) +
                    (end > data_bytes ? "; it is truncated, fetch it again" : "; what follows them belongs to nothing"));
   return {};
 }
@@ -123,8 +133,8 @@ Result<SafetensorsFile> SafetensorsFile::parse(FileBytes bytes, std::string orig
   if (all.size() < 8) return invalid(out.origin_ + ": " + std::to_string(all.size()) + " bytes are no safetensors file");
   const std::uint64_t header_bytes = read_u64(all);
   if (header_bytes > kMaxHeaderBytes || header_bytes > all.size() - 8)
-    return invalid(out.origin_ + ": a header of " + std::to_string(header_bytes) + " bytes in a file of " + std::to_string(all.size()) +
-                   "; it is truncated or no safetensors file");
+    return invalid(out.origin_ + ": a header of " + std::to_string(header_bytes) + " bytes in a file of " +
+                   std::to_string(all.size()) + "; it is truncated or no safetensors file");
   const ByteSpan header = all.subspan(8, static_cast<std::size_t>(header_bytes));
   if (header.empty() || header.front() != '{') return invalid(out.origin_ + ": the header does not begin with '{'");
   SOTTO_TRY(const Json json, Json::parse(as_text(header), out.origin_ + " (header)"));
@@ -158,7 +168,8 @@ ByteSpan SafetensorsFile::bytes(const SafetensorsInfo& tensor) const {
   return data_.subspan(static_cast<std::size_t>(tensor.offset), static_cast<std::size_t>(tensor.size));
 }
 
-Bytes encode_safetensors(std::span<const SafetensorsTensor> tensors, const std::map<std::string, std::string, std::less<>>& metadata) {
+Bytes encode_safetensors(std::span<const SafetensorsTensor> tensors,
+                         const std::map<std::string, std::string, std::less<>>& metadata) {
   Json header = Json::object();
   if (!metadata.empty()) {
     Json entries = Json::object();

@@ -1,7 +1,7 @@
-// The safetensors container (format: huggingface/safetensors README): a JSON header and one block of tensor bytes. It knows no
-// tensors. Everything is checked when the file is opened (header length, types, shapes, offsets: in order, without gap, overlap
-// or rest), so that whoever holds a SafetensorsFile can read every tensor's bytes. Errors name file, tensor and value. Immutable
-// after opening; reading from several threads is safe.
+// The safetensors container (format: huggingface/safetensors README): a JSON header and one block of tensor bytes. It knows
+// no tensors. Everything is checked when the file is opened (header length, types, shapes, offsets: in order, without gap,
+// overlap or rest), so that whoever holds a SafetensorsFile can read every tensor's bytes. Errors name file, tensor and
+// value. Immutable after opening; reading from several threads is safe.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ class SafetensorsFile {
 
   const std::string& origin() const { return origin_; }
   const std::map<std::string, std::string, std::less<>>& metadata() const { return metadata_; }  // __metadata__
-  std::span<const SafetensorsInfo> tensors() const { return tensors_; }                           // in order of offset
+  std::span<const SafetensorsInfo> tensors() const { return tensors_; }                          // in order of offset
   const SafetensorsInfo* find_tensor(std::string_view name) const;
   ByteSpan bytes(const SafetensorsInfo& tensor) const;  // `tensor` is one of tensors()
 

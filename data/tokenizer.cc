@@ -31,8 +31,10 @@ Result<MergeTable> make_merges(const TokenizerSpec& spec, const Vocabulary& ids)
     const auto r = ids.find(right);
     const auto joined = ids.find(left + right);
     const std::string what = "tokenizer: merge " + std::to_string(rank) + " ('" + left + "' + '" + right + "')";
-    if (l == ids.end() || r == ids.end() || joined == ids.end()) return invalid(what + " names a token that is not in the vocabulary");
-    if (!merges.add(l->second, r->second, static_cast<std::uint32_t>(rank), joined->second)) return invalid(what + " occurs twice");
+    if (l == ids.end() || r == ids.end() || joined == ids.end())
+      return invalid(what + " names a token that is not in the vocabulary");
+    if (!merges.add(l->second, r->second, static_cast<std::uint32_t>(rank), joined->second))
+      return invalid(what + " occurs twice");
   }
   return merges;
 }
@@ -47,8 +49,8 @@ struct Tokenizer::State {
   MergeTable merges;
   std::array<std::int32_t, 256> id_of_byte{};
   std::vector<std::string> bytes_of_id;
-  std::vector<bool> control;            // by id
-  std::vector<ControlToken> controls;   // longest first
+  std::vector<bool> control;              // by id
+  std::vector<ControlToken> controls;     // longest first
   std::array<bool, 256> control_start{};  // whether a control token begins with this byte
 
   const ControlToken* control_at(std::string_view text, std::size_t at) const {
@@ -101,7 +103,8 @@ Result<Tokenizer> Tokenizer::make(TokenizerSpec spec) {
   for (const auto& token : state->spec.tokens) state->bytes_of_id.push_back(bytes_of_token(token));
   state->control.resize(state->spec.tokens.size());
   for (const auto id : state->spec.control_ids) {
-    if (id < 0 || static_cast<std::size_t>(id) >= state->spec.tokens.size() || state->spec.tokens[static_cast<std::size_t>(id)].empty())
+    if (id < 0 || static_cast<std::size_t>(id) >= state->spec.tokens.size() ||
+        state->spec.tokens[static_cast<std::size_t>(id)].empty())
       return invalid("tokenizer: control token id " + std::to_string(id) + " is outside the vocabulary or empty");
     const auto& text = state->spec.tokens[static_cast<std::size_t>(id)];
     state->control[static_cast<std::size_t>(id)] = true;
@@ -138,7 +141,8 @@ Result<std::string> Tokenizer::decode(std::span<const std::int32_t> ids, DecodeC
   std::string bytes;
   for (const auto id : ids) {
     if (id < 0 || static_cast<std::size_t>(id) >= size())
-      return invalid("token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(size()) + " tokens");
+      return invalid("token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(size()) +
+                     " tokens");
     if (control == DecodeControl::kSkip && is_control(id)) continue;
     bytes += state_->bytes_of_id[static_cast<std::size_t>(id)];
   }

@@ -1,7 +1,7 @@
-// Byte-level BPE: text <-> token ids, as the `tokenizers` library computes them for SmolLM2. Immutable after making; encoding and
-// decoding from several threads is safe.
-// Bytes that have no token (SmolLM2 lacks 21) vanish before merging, as in the reference: its neighbours become adjacent.
-// Text that is not UTF-8 is read as Rust's from_utf8_lossy reads it: each maximal ill-formed piece becomes one U+FFFD.
+// Byte-level BPE: text <-> token ids, as the `tokenizers` library computes them for SmolLM2. Immutable after making;
+// encoding and decoding from several threads is safe. Bytes that have no token (SmolLM2 lacks 21) vanish before merging, as
+// in the reference: its neighbours become adjacent. Text that is not UTF-8 is read as Rust's from_utf8_lossy reads it: each
+// maximal ill-formed piece becomes one U+FFFD.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ enum class DecodeControl { kKeep, kSkip };
 
 class Tokenizer {
  public:
-  // Refused: a token twice, merges of unknown tokens, ids out of range, added BOS or EOS (no model of this version has them).
+  // Refused: a token twice, merges of unknown tokens, ids out of range, added BOS or EOS (no model of this version has
+  // them).
   static Result<Tokenizer> make(TokenizerSpec spec);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;

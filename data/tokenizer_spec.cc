@@ -16,8 +16,8 @@ Result<std::optional<std::int32_t>> read_id(const GgufFile& file, std::string_vi
   if (file.find(key) == nullptr) return std::optional<std::int32_t>();
   SOTTO_TRY(const auto id, file.get_uint(key));
   if (id >= vocabulary)
-    return invalid(file.origin() + ": metadata '" + std::string(key) + "' is " + std::to_string(id) + ", outside the vocabulary of " +
-                   std::to_string(vocabulary) + " tokens");
+    return invalid(file.origin() + ": metadata '" + std::string(key) + "' is " + std::to_string(id) +
+                   ", outside the vocabulary of " + std::to_string(vocabulary) + " tokens");
   return std::optional(static_cast<std::int32_t>(id));
 }
 
@@ -41,7 +41,8 @@ Result<std::vector<std::uint64_t>> read_token_types(const GgufFile& file, std::s
 }
 
 // "left right": the separator is the only space, because byte-level strings hold none.
-Result<std::pair<std::string, std::string>> split_merge(const std::string& text, const std::string& origin, std::size_t rank) {
+Result<std::pair<std::string, std::string>> split_merge(const std::string& text, const std::string& origin,
+                                                        std::size_t rank) {
   const auto space = text.find(' ');
   if (space == 0 || space == std::string::npos || space + 1 == text.size() || text.find(' ', space + 1) != std::string::npos)
     return invalid(origin + ": merge " + std::to_string(rank) + " '" + text.substr(0, 60) + "' is no pair of tokens");
@@ -53,14 +54,19 @@ Result<std::pair<std::string, std::string>> split_merge(const std::string& text,
 Result<TokenizerSpec> tokenizer_spec(const GgufFile& file) {
   SOTTO_TRY(const auto model, file.get_string("tokenizer.ggml.model"));
   if (model != "gpt2")
-    return unsupported(file.origin() + ": tokenizer.ggml.model is '" + model + "'; this version reads byte-level BPE, 'gpt2'");
+    return unsupported(file.origin() + ": tokenizer.ggml.model is '" + model +
+                       "'; this version reads byte-level BPE, 'gpt2'");
   TokenizerSpec out;
   SOTTO_TRY(const auto pre, file.get_string("tokenizer.ggml.pre"));
-  if (pre == "smollm") out.pre_tokenizer = PreTokenizer::kDigitsThenGpt2;
-  else if (pre == "gpt-2") out.pre_tokenizer = PreTokenizer::kGpt2;
-  else return unsupported(file.origin() + ": tokenizer.ggml.pre is '" + pre + "'; this version reads 'smollm' and 'gpt-2'");
+  if (pre == "smollm")
+    out.pre_tokenizer = PreTokenizer::kDigitsThenGpt2;
+  else if (pre == "gpt-2")
+    out.pre_tokenizer = PreTokenizer::kGpt2;
+  else
+    return unsupported(file.origin() + ": tokenizer.ggml.pre is '" + pre + "'; this version reads 'smollm' and 'gpt-2'");
   SOTTO_TRY(const bool space_prefix, read_flag(file, "tokenizer.ggml.add_space_prefix"));
-  if (space_prefix) return unsupported(file.origin() + ": tokenizer.ggml.add_space_prefix is true, which this version does not do");
+  if (space_prefix)
+    return unsupported(file.origin() + ": tokenizer.ggml.add_space_prefix is true, which this version does not do");
   SOTTO_TRY(out.add_bos, read_flag(file, "tokenizer.ggml.add_bos_token"));
   SOTTO_TRY(out.add_eos, read_flag(file, "tokenizer.ggml.add_eos_token"));
 
@@ -68,10 +74,12 @@ Result<TokenizerSpec> tokenizer_spec(const GgufFile& file) {
   out.tokens = *tokens;
   SOTTO_TRY(const auto types, read_token_types(file, tokens->size()));
   for (std::size_t id = 0; id < types.size(); ++id) {
-    if (types[id] == kControlToken) out.control_ids.push_back(static_cast<std::int32_t>(id));
+    if (types[id] == kControlToken)
+      out.control_ids.push_back(static_cast<std::int32_t>(id));
     else if (types[id] != kNormalToken && types[id] != kUnusedToken)
-      return unsupported(file.origin() + ": token " + std::to_string(id) + " '" + (*tokens)[id].substr(0, 60) + "' is of type " +
-                         std::to_string(types[id]) + "; this version reads normal, control and unused tokens");
+      return unsupported(file.origin() + ": token " + std::to_string(id) + " '" + (*tokens)[id].substr(0, 60) +
+                         "' is of type " + std::to_string(types[id]) +
+                         "; this version reads normal, control and unused tokens");
   }
   SOTTO_TRY(const auto* merges, file.get_strings("tokenizer.ggml.merges"));
   for (std::size_t rank = 0; rank < merges->size(); ++rank) {

@@ -1,6 +1,6 @@
-// What a tokenizer is made from: a plain value, read from a GGUF file's metadata or a Hugging Face folder. Byte-level BPE only:
-// every byte stands for one printable character (GPT-2's byte-to-unicode table), tokens and merges are strings of those. Anything
-// in a source that would change the token ids and is not known here is refused by its name.
+// What a tokenizer is made from: a plain value, read from a GGUF file's metadata or a Hugging Face folder. Byte-level BPE
+// only: every byte stands for one printable character (GPT-2's byte-to-unicode table), tokens and merges are strings of
+// those. Anything in a source that would change the token ids and is not known here is refused by its name.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ enum class PreTokenizer {
 };
 
 struct TokenizerSpec {
-  std::vector<std::string> tokens;  // by id; byte-level strings, control tokens as their plain text
+  std::vector<std::string> tokens;                          // by id; byte-level strings, control tokens as their plain text
   std::vector<std::pair<std::string, std::string>> merges;  // in rank order, first is merged first
   PreTokenizer pre_tokenizer = PreTokenizer::kDigitsThenGpt2;
   std::vector<std::int32_t> control_ids;  // special tokens: <|im_start|> and the like, ascending

@@ -10,7 +10,8 @@ struct Piece {
   bool valid;
 };
 
-// The well-formed sequence at `at`, or the length of its longest prefix that could begin one (at least 1): Unicode 15, table 3-7.
+// The well-formed sequence at `at`, or the length of its longest prefix that could begin one (at least 1): Unicode 15, table
+// 3-7.
 Piece piece_at(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<std::uint8_t>(text[i]) : std::uint8_t{0}; };
   const std::uint8_t lead = byte(at);
@@ -32,8 +33,10 @@ std::string utf8_lossy(std::string_view bytes) {
   out.reserve(bytes.size());
   for (std::size_t at = 0; at < bytes.size();) {
     const Piece piece = piece_at(bytes, at);
-    if (piece.valid) out.append(bytes.substr(at, piece.size));
-    else out.append("\xef\xbf\xbd");
+    if (piece.valid)
+      out.append(bytes.substr(at, piece.size));
+    else
+      out.append("\xef\xbf\xbd");
     at += piece.size;
   }
   return out;

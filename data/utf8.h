@@ -1,5 +1,5 @@
-// UTF-8 as Rust's String::from_utf8_lossy reads it (WHATWG "maximal subpart" practice, Unicode 15 section 3.9): every maximal
-// ill-formed piece becomes one U+FFFD. Pure functions.
+// UTF-8 as Rust's String::from_utf8_lossy reads it (WHATWG "maximal subpart" practice, Unicode 15 section 3.9): every
+// maximal ill-formed piece becomes one U+FFFD. Pure functions.
 #pragma once
 
 #include <string>

@@ -11,7 +11,8 @@ namespace sotto::data {
 namespace {
 
 // Unicode's White_Space, spelled out because PCRE2's \s adds U+180E, which the reference's does not.
-#define SOTTO_SPACES "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define SOTTO_SPACES \
+  "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
 #define SOTTO_BEFORE_NUMBERS "'(?:s|t|re|ve|m|ll|d)| ?\\p{L}+|"
 #define SOTTO_AFTER_NUMBERS "| ?[^" SOTTO_SPACES "\\p{L}\\p{N}]+|[" SOTTO_SPACES "]+"
 #define SOTTO_REST "|[" SOTTO_SPACES "]+"
@@ -20,8 +21,8 @@ namespace {
 constexpr const char* kGpt2Pattern =
     SOTTO_BEFORE_NUMBERS " ?\\p{N}+" SOTTO_AFTER_NUMBERS "(?![^" SOTTO_SPACES "])" SOTTO_REST;
 
-// Splitting every number character off and then running the expression on each piece is the same as one run in which a number
-// takes no space before it and a number ends white space as the end of the text does.
+// Splitting every number character off and then running the expression on each piece is the same as one run in which a
+// number takes no space before it and a number ends white space as the end of the text does.
 constexpr const char* kDigitsPattern =
     SOTTO_BEFORE_NUMBERS "\\p{N}" SOTTO_AFTER_NUMBERS "(?![^" SOTTO_SPACES "\\p{N}])" SOTTO_REST;
 
@@ -49,7 +50,8 @@ WordSplitter::WordSplitter(PreTokenizer kind) : state_(std::make_unique<State>()
   PCRE2_SIZE offset = 0;
   state_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern), PCRE2_ZERO_TERMINATED,
                                    PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &offset, nullptr));
-  if (!state_->code) throw Failure("PCRE2 error " + std::to_string(error) + " at " + std::to_string(offset) + " of the splitter");
+  if (!state_->code)
+    throw Failure("PCRE2 error " + std::to_string(error) + " at " + std::to_string(offset) + " of the splitter");
   pcre2_jit_compile(state_->code.get(), PCRE2_JIT_COMPLETE);  // without JIT, matching works too
 }
 

@@ -1,5 +1,5 @@
-// Cuts text into the words that BPE then works on, by GPT-2's regular expression (openai/gpt-2, encoder.py), with or without every
-// number character split off first. PCRE2 does the matching. Immutable after making; safe from several threads.
+// Cuts text into the words that BPE then works on, by GPT-2's regular expression (openai/gpt-2, encoder.py), with or without
+// every number character split off first. PCRE2 does the matching. Immutable after making; safe from several threads.
 #pragma once
 
 #include <memory>

@@ -88,7 +88,8 @@ TEST_CASE("a template with line breaks written as escapes is the same template",
 }
 
 TEST_CASE("another template is refused, with its text", "[chat_template]") {
-  for (const std::string& other : {std::string("{% for m in messages %}[INST]{{ m['content'] }}{% endfor %}"), std::string()}) {
+  for (const std::string& other :
+       {std::string("{% for m in messages %}[INST]{{ m['content'] }}{% endfor %}"), std::string()}) {
     auto spec = load_tokenizer_spec(SOTTO_VECTORS "/fixture").value();
     spec.chat_template = other;
     const auto tokenizer = Tokenizer::make(std::move(spec)).value();

@@ -1,6 +1,7 @@
 #include "data/gguf_file.h"
 
 #include <cctype>
+
 #include "tests/support/catch.h"
 
 namespace sotto::data {
@@ -102,13 +103,13 @@ TEST_CASE("tensors are found where the directory says", "[gguf]") {
 }
 
 TEST_CASE("every hostile tensor entry is refused by its name", "[gguf]") {
-  CHECK(refused_with(gguf({{"w", {4}, 0, 0}}, 15), "'w'"));                                    // one byte short
-  CHECK(refused_with(gguf({{"w", {4}, 0, 64}}, 32), "beyond"));                                // begins behind the end
-  CHECK(refused_with(gguf({{"w", {4}, 0, ~std::uint64_t{31}}}, 32), "beyond"));                // offset + size overflows
+  CHECK(refused_with(gguf({{"w", {4}, 0, 0}}, 15), "'w'"));                      // one byte short
+  CHECK(refused_with(gguf({{"w", {4}, 0, 64}}, 32), "beyond"));                  // begins behind the end
+  CHECK(refused_with(gguf({{"w", {4}, 0, ~std::uint64_t{31}}}, 32), "beyond"));  // offset + size overflows
   CHECK(refused_with(gguf({{"w", {4}, 0, 8}}, 64), "alignment"));
   CHECK(refused_with(gguf({{"v", {16}, 0, 0}, {"w", {4}, 0, 32}}, 64), "overlaps"));
   CHECK(refused_with(gguf({{"w", {4}, 0, 0}, {"w", {4}, 0, 32}}, 64), "twice"));
-  CHECK(refused_with(gguf({{"w", {33}, 3, 0}}, 64), "Q4_1"));                                  // no whole block
+  CHECK(refused_with(gguf({{"w", {33}, 3, 0}}, 64), "Q4_1"));  // no whole block
   CHECK(refused_with(gguf({{"w", {4}, 5, 0}}, 64), "unknown tensor type 5"));
   CHECK(refused_with(gguf({{"w", {}, 0, 0}}, 64), "0 dimensions"));
   CHECK(refused_with(gguf({{"w", {1, 1, 1, 1, 1}, 0, 0}}, 64), "5 dimensions"));

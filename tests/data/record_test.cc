@@ -17,10 +17,13 @@ bool refused_with(const std::string& line, const std::string& word) {
 }  // namespace
 
 TEST_CASE("an instruction becomes the messages of a chat", "[record]") {
-  const auto record = parse_record(
-      R"({"id":"r1","site":2,"patient_id":"P1","encounter":3,"task":"code","chapter":10,"copy":true,"instruction":"Code this.","input":"Asthma","output":"J45"})",
-      "x", {.system_prompt = "Be brief."}).value();
-  CHECK(record.messages == std::vector<ChatMessage>{{"system", "Be brief."}, {"user", "Code this.\nAsthma"}, {"assistant", "J45"}});
+  const auto record =
+      parse_record(
+          R"({"id":"r1","site":2,"patient_id":"P1","encounter":3,"task":"code","chapter":10,"copy":true,"instruction":"Code this.","input":"Asthma","output":"J45"})",
+          "x", {.system_prompt = "Be brief."})
+          .value();
+  CHECK(record.messages ==
+        std::vector<ChatMessage>{{"system", "Be brief."}, {"user", "Code this.\nAsthma"}, {"assistant", "J45"}});
   CHECK(record.id == "r1");
   CHECK(record.site == "2");
   CHECK(record.patient_id == "P1");
@@ -31,14 +34,17 @@ TEST_CASE("an instruction becomes the messages of a chat", "[record]") {
 }
 
 TEST_CASE("without input or system prompt neither leaves a trace", "[record]") {
-  for (const char* line : {R"({"patient_id":"P","instruction":"I","output":"O"})", R"({"patient_id":"P","instruction":"I","input":"","output":"O"})"})
+  for (const char* line : {R"({"patient_id":"P","instruction":"I","output":"O"})",
+                           R"({"patient_id":"P","instruction":"I","input":"","output":"O"})"})
     CHECK(parse_record(line, "x").value().messages == std::vector<ChatMessage>{{"user", "I"}, {"assistant", "O"}});
 }
 
 TEST_CASE("a chat keeps its own messages", "[record]") {
-  const auto record = parse_record(
-      R"({"patient_id":41,"messages":[{"role":"system","content":"S"},{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]})", "x",
-      {.system_prompt = "not used"}).value();
+  const auto record =
+      parse_record(
+          R"({"patient_id":41,"messages":[{"role":"system","content":"S"},{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]})",
+          "x", {.system_prompt = "not used"})
+          .value();
   CHECK(record.patient_id == "41");
   CHECK(record.messages == std::vector<ChatMessage>{{"system", "S"}, {"user", "Q"}, {"assistant", "A"}});
 }
@@ -61,8 +67,10 @@ TEST_CASE("a record that cannot be used is refused by file, line, field and valu
   CHECK(refused_with(R"({"patient_id":"P","messages":[]})", "'messages'"));
   CHECK(refused_with(R"({"patient_id":"P","messages":[{"role":"user","content":"Q"}]})", "'messages'"));
   CHECK(refused_with(R"({"patient_id":"P","messages":[{"role":"assistant","content":"A"}]})", "user"));
-  CHECK(refused_with(R"({"patient_id":"P","messages":[{"role":"robot","content":"Q"}]})", "'messages[0].role' is \"robot\""));
-  CHECK(refused_with(R"({"patient_id":"P","messages":[{"role":"user","content":"Q"},{"role":"system","content":"S"}]})", "messages[1].role"));
+  CHECK(
+      refused_with(R"({"patient_id":"P","messages":[{"role":"robot","content":"Q"}]})", "'messages[0].role' is \"robot\""));
+  CHECK(refused_with(R"({"patient_id":"P","messages":[{"role":"user","content":"Q"},{"role":"system","content":"S"}]})",
+                     "messages[1].role"));
   CHECK(refused_with(R"({"patient_id":"P","messages":[{"role":"user"}]})", "'messages[0].content' is missing"));
   CHECK(refused_with(R"({"patient_id":")" + std::string(300, 'p') + R"(","instruction":"I","output":"O"})", "256"));
 }

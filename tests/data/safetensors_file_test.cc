@@ -41,7 +41,8 @@ TEST_CASE("a file written by the reference implementation is read", "[safetensor
 TEST_CASE("what is written is read back", "[safetensors]") {
   const Bytes a = {1, 2, 3, 4, 5, 6, 7, 8};
   const Bytes b = {9, 10};
-  const std::vector<SafetensorsTensor> tensors = {{"a", SafetensorsType::kF32, {2, 1}, a}, {"b", SafetensorsType::kBF16, {}, b}};
+  const std::vector<SafetensorsTensor> tensors = {{"a", SafetensorsType::kF32, {2, 1}, a},
+                                                  {"b", SafetensorsType::kBF16, {}, b}};
   Bytes bytes = encode_safetensors(tensors, {{"format", "pt"}});
   CHECK(ByteReader(bytes).u64() % 8 == 0);
   const auto file = SafetensorsFile::parse(FileBytes::hold(std::move(bytes)), "test.safetensors").value();
@@ -67,11 +68,16 @@ TEST_CASE("hostile headers are refused by name", "[safetensors]") {
   CHECK(refused_with(with_header(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4), "'shape'"));
   CHECK(refused_with(with_header(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4), "data_offsets"));
   CHECK(refused_with(with_header(R"({"a":{"dtype":"F32","shape":[1]}})", 4), "data_offsets"));
-  CHECK(refused_with(with_header(R"({"a":{"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[0,4]}})", 4), "'a'"));
-  CHECK(refused_with(with_header(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})", 6),
-                     "overlap"));
-  CHECK(refused_with(with_header(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[1],"data_offsets":[5,6]}})", 6),
-                     "gap"));
+  CHECK(
+      refused_with(with_header(R"({"a":{"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[0,4]}})", 4), "'a'"));
+  CHECK(refused_with(
+      with_header(
+          R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})", 6),
+      "overlap"));
+  CHECK(refused_with(
+      with_header(
+          R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[1],"data_offsets":[5,6]}})", 6),
+      "gap"));
   CHECK(refused_with(with_header(R"({"__metadata__":{"a":1}})", 0), "__metadata__"));
   CHECK(refused_with(with_header(R"({"a":4})", 0), "'a'"));
 }

@@ -71,7 +71,8 @@ TEST_CASE("settings that would change the ids are refused by their name", "[toke
   CHECK(refused_with(with("post_processor", Json::object({{"type", "TemplateProcessing"}})), "'post_processor'"));
   CHECK(refused_with(with("decoder", Json::object({{"type", "Metaspace"}})), "'decoder'"));
   CHECK(refused_with(with("pre_tokenizer", Json::object({{"type", "Whitespace"}})), "'pre_tokenizer'"));
-  CHECK(refused_with(with("pre_tokenizer", Json::object({{"type", "ByteLevel"}, {"add_prefix_space", true}})), "'pre_tokenizer'"));
+  CHECK(refused_with(with("pre_tokenizer", Json::object({{"type", "ByteLevel"}, {"add_prefix_space", true}})),
+                     "'pre_tokenizer'"));
   CHECK(refused_with(with_model("type", "Unigram"), "'model.type'"));
   CHECK(refused_with(with_model("dropout", 0.1), "'model.dropout'"));
   CHECK(refused_with(with_model("byte_fallback", true), "'model.byte_fallback'"));
@@ -113,11 +114,14 @@ TEST_CASE("an unknown-token setting counts only when a byte has no token", "[tok
 TEST_CASE("merges as texts, a named template and a template file are read too", "[tokenizer_spec]") {
   Json merges = Json::array();
   const Json given = fixture();
-  for (const auto& pair : given.at("model").at("merges").items()) merges.push(pair.at(0).as_string() + " " + pair.at(1).as_string());
+  for (const auto& pair : given.at("model").at("merges").items())
+    merges.push(pair.at(0).as_string() + " " + pair.at(1).as_string());
   const Folder folder(with_model("merges", merges));
-  CHECK(tokenizer_spec_from_folder(folder.path()).value().merges == tokenizer_spec_from_folder(SOTTO_VECTORS "/fixture").value().merges);
-  const auto config = Json::object({{"eos_token", Json::object({{"content", "<|im_end|>"}})},
-                                    {"chat_template", Json::array({Json::object({{"name", "default"}, {"template", "T"}})})}});
+  CHECK(tokenizer_spec_from_folder(folder.path()).value().merges ==
+        tokenizer_spec_from_folder(SOTTO_VECTORS "/fixture").value().merges);
+  const auto config =
+      Json::object({{"eos_token", Json::object({{"content", "<|im_end|>"}})},
+                    {"chat_template", Json::array({Json::object({{"name", "default"}, {"template", "T"}})})}});
   write_file_atomically(folder.path("tokenizer_config.json"), config.dump()).value();
   const auto spec = tokenizer_spec_from_folder(folder.path()).value();
   CHECK(spec.eos == 2);

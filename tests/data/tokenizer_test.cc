@@ -32,7 +32,8 @@ TokenizerSpec small_spec(const std::vector<std::pair<std::string, std::string>>&
 
 }  // namespace
 
-TEST_CASE("SmolLM2's token ids equal the reference's on every text, control tokens recognised or spelled out", "[tokenizer]") {
+TEST_CASE("SmolLM2's token ids equal the reference's on every text, control tokens recognised or spelled out",
+          "[tokenizer]") {
   const Json vectors = Json::read_file(SOTTO_VECTORS "/tokenizer/smollm2.json").value();
   CHECK(smollm2().size() == static_cast<std::size_t>(vectors.at("vocab_size").as_int()));
   std::size_t cases = 0;
@@ -86,8 +87,11 @@ TEST_CASE("a Hugging Face folder's tokenizer gives the reference's ids", "[token
 }
 
 TEST_CASE("text that is not UTF-8 is read with replacement characters", "[tokenizer]") {
-  CHECK(smollm2().encode("a\xff" "b", ControlTokens::kAsPlainText) ==
-        smollm2().encode("a\xef\xbf\xbd" "b", ControlTokens::kAsPlainText));
+  CHECK(smollm2().encode("a\xff"
+                         "b",
+                         ControlTokens::kAsPlainText) == smollm2().encode("a\xef\xbf\xbd"
+                                                                          "b",
+                                                                          ControlTokens::kAsPlainText));
   const std::string all_bytes = [] {
     std::string out;
     for (int round = 0; round < 4; ++round)
@@ -110,7 +114,8 @@ TEST_CASE("the lowest rank is merged first, the leftmost on a tie, in words of a
   const auto tokenizer = Tokenizer::make(small_spec({{"a", "a"}, {"aa", "aa"}, {"b", "c"}, {"a", "b"}})).value();
   const auto text = [&](const std::string& word) {
     std::string out;
-    for (const auto id : tokenizer.encode(word, ControlTokens::kAsPlainText)) out += tokenizer.spec().tokens[static_cast<std::size_t>(id)] + "|";
+    for (const auto id : tokenizer.encode(word, ControlTokens::kAsPlainText))
+      out += tokenizer.spec().tokens[static_cast<std::size_t>(id)] + "|";
     return out;
   };
   CHECK(text("aaa") == "aa|a|");

@@ -5,17 +5,32 @@
 
 namespace sotto::data {
 
-// The expected values are those of Rust's documentation and test-suite for String::from_utf8_lossy and of Unicode 15, table 3-8.
+// The expected values are those of Rust's documentation and test-suite for String::from_utf8_lossy and of Unicode 15, table
+// 3-8.
 TEST_CASE("ill-formed pieces become one replacement character each, as long as they can be", "[utf8]") {
   const std::string r = "\xef\xbf\xbd";
   CHECK(utf8_lossy("Hello \xf0\x90\x80World") == "Hello " + r + "World");
   CHECK(utf8_lossy("Hello\xc2 There\xff Goodbye") == "Hello" + r + " There" + r + " Goodbye");
   CHECK(utf8_lossy("Hello\xc0\x80 There\xe6\x83 Goodbye") == "Hello" + r + r + " There" + r + " Goodbye");
-  CHECK(utf8_lossy("\xf5" "foo\xf5\x80" "bar") == r + "foo" + r + r + "bar");
-  CHECK(utf8_lossy("\xf1" "foo\xf1\x80" "bar\xf1\x80\x80" "baz") == r + "foo" + r + "bar" + r + "baz");
-  CHECK(utf8_lossy("\xf4" "foo\xf4\x80" "bar\xf4\xbf" "baz") == r + "foo" + r + "bar" + r + r + "baz");
-  CHECK(utf8_lossy("\xf0\x80\x80\x80" "foo\xf0\x90\x80\x80" "bar") == r + r + r + r + "foo\xf0\x90\x80\x80" "bar");
-  CHECK(utf8_lossy("\xed\xa0\x80" "foo\xed\xbf\xbf" "bar") == r + r + r + "foo" + r + r + r + "bar");
+  CHECK(utf8_lossy("\xf5"
+                   "foo\xf5\x80"
+                   "bar") == r + "foo" + r + r + "bar");
+  CHECK(utf8_lossy("\xf1"
+                   "foo\xf1\x80"
+                   "bar\xf1\x80\x80"
+                   "baz") == r + "foo" + r + "bar" + r + "baz");
+  CHECK(utf8_lossy("\xf4"
+                   "foo\xf4\x80"
+                   "bar\xf4\xbf"
+                   "baz") == r + "foo" + r + "bar" + r + r + "baz");
+  CHECK(utf8_lossy("\xf0\x80\x80\x80"
+                   "foo\xf0\x90\x80\x80"
+                   "bar") == r + r + r + r +
+                                 "foo\xf0\x90\x80\x80"
+                                 "bar");
+  CHECK(utf8_lossy("\xed\xa0\x80"
+                   "foo\xed\xbf\xbf"
+                   "bar") == r + r + r + "foo" + r + r + r + "bar");
   CHECK(utf8_lossy("\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41") == r + r + r + r + "A");
 }
 
