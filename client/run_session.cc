@@ -23,10 +23,10 @@ namespace {
 
 audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
-Bytes typed(const audit::Event& event) {
+Digest hash_of(audit::EventType type, ByteSpan payload) {
   ByteWriter out;
-  out.u16(static_cast<std::uint16_t>(audit::type_of(event))).raw(audit::encode(event));
-  return out.take();
+  out.u16(static_cast<std::uint16_t>(type)).raw(payload);
+  return crypto::sha256(out.view());
 }
 
 template <class... F>
@@ -59,11 +59,7 @@ Result<void> RunSession::prepare() {
   SOTTO_TRY(trainer_, model::Trainer::make(*model_, model::zero_adapter(layout_), plan.trained, plan.lora.dropout));
   training_.emplace(plan, site_, *trainer_, data_, context_.folder->run_key());
 
-  for (const auto& record : context_.log->image().records) {
-    ByteWriter out;
-    out.u16(static_cast<std::uint16_t>(record.type)).raw(record.payload);
-    logged_.insert(out.take());
-  }
+  for (const auto& record : context_.log->image().records) logged_.insert(hash_of(record.type, record.payload));
   const ParticipantConfig participant{plan, offer_.roster, site_, layout_, {config.policy.min_sites, config.policy.min_colluders}};
   const auto& identity = context_.folder->identity_key();
   SOTTO_TRY(const auto state, context_.folder->state(plan.run));
@@ -173,7 +169,7 @@ Result<void> RunSession::carry_out(Action action) {
 }
 
 Result<void> RunSession::append(const audit::Event& event) {
-  const auto [place, fresh] = logged_.insert(typed(event));
+  const auto [place, fresh] = logged_.insert(hash_of(audit::type_of(event), audit::encode(event)));
   if (!fresh) return {};
   if (const auto* report = std::get_if<audit::ReportSent>(&event)) return context_.ledger->note_report(*report, now());
   SOTTO_TRY([[maybe_unused]] const auto index, context_.log->append(event, now()));

@@ -71,7 +71,7 @@ class RunSession {
   std::optional<LocalTraining> training_;
   std::optional<Participant> participant_;
   std::optional<AdapterState> adapter_;  // last accepted; nullopt before the first
-  std::set<Bytes> logged_;               // events of this run that stand in the log
+  std::set<Digest> logged_;              // hashes of the events that stand in the log
   std::vector<Event> pending_;
   std::string halted_;                   // why this run goes no further; empty while it does
   bool finished_ = false;
