@@ -58,10 +58,11 @@ COMMON_CHAPTERS = (18, 21)  # symptoms; encounters for other reasons: seen every
 SHARE_ANY_CHAPTER = 0.12
 SHARE_COMMON = 0.10
 MAX_ENCOUNTERS = 12
+REDRAW_COPY = 0.3           # notes seldom use a title word for word: how often one that does is drawn again
 GO_ON = 0.61                # chance of one more encounter: 2.6 on average
 
 INSTRUCTIONS = {
-    "code": ("Which ICD-10-CM code and title fit the diagnosis in this note?",
+    "code": ("Which ICD-10-CM code fits the diagnosis in this note?",
              "Translate the diagnosis below to its ICD-10-CM code.",
              "Name the ICD-10-CM code for this visit."),
     "meaning": ("What is recorded with this ICD-10-CM code?", "Say what this ICD-10-CM code means."),
@@ -71,6 +72,11 @@ INSTRUCTIONS = {
 }
 NOTES = ("Diagnosis: {}.", "Admitted with {}.", "Findings consistent with {}.", "Reason for visit: {}.", "Follow-up of {}.",
          "Main diagnosis: {}.", "Known {}.")
+
+
+def is_copy(pair):
+    term, entry = pair
+    return term.lower() == entry.title.lower()
 
 
 class Record:
@@ -113,16 +119,22 @@ class Hospital:
         fitting = [p for p in pairs if p[1].fits(woman) and (not titles_only or self.terms.belongs(self.split, p[1].title))]
         return pick(self.rng, fitting) if fitting else None
 
+    def diagnosis(self, pairs, woman):
+        pair = self.one(pairs, woman)
+        if pair and is_copy(pair) and self.rng.random() < REDRAW_COPY:
+            pair = self.one(pairs, woman)
+        return pair
+
     def code(self, pair, who):
         term, entry = pair
         note = pick(self.rng, NOTES).format(self.terms.in_note(term))
         return Record("code", entry, pick(self.rng, INSTRUCTIONS["code"]), f"{who}. {note}", entry.answer(), [term],
-                      term.lower() == entry.title.lower())
+                      is_copy(pair))
 
     def multi(self, pairs, woman, who):
         found = {}
         for _ in range(pick(self.rng, (2, 3))):
-            pair = self.one(pairs, woman)
+            pair = self.diagnosis(pairs, woman)
             if pair:
                 found.setdefault(pair[1].code, pair)
         chosen = list(found.values())
@@ -131,7 +143,7 @@ class Hospital:
         listed = "; ".join(f"({i}) {self.terms.in_note(term)}" for i, (term, _) in enumerate(chosen, 1))
         output = "\n".join(f"({i}) {entry.answer()}" for i, (_, entry) in enumerate(chosen, 1))
         return Record("multi", chosen[0][1], pick(self.rng, INSTRUCTIONS["multi"]), f"{who}. On discharge: {listed}.", output,
-                      [term for term, _ in chosen], all(t.lower() == e.title.lower() for t, e in chosen))
+                      [term for term, _ in chosen], all(map(is_copy, chosen)))
 
     def meaning(self, entry):
         synonyms = [t for t in entry.terms if self.terms.belongs(self.split, t)][:2]
@@ -168,7 +180,7 @@ class Hospital:
         if titled and record is None:
             record = self.meaning(titled[1])
         if record is None:
-            pair = self.one(pairs, woman)
+            pair = self.diagnosis(pairs, woman)
             record = self.code(pair, who) if pair else None
         return record
 
