@@ -243,6 +243,7 @@ void Participant::State::join(const wire::RoundOpen& m, const RoundDescriptor& d
 void Participant::State::send_keys() {
   const auto& a = attempt();
   const auto& h = a.keys.header;
+  if (memory.last_result) append(*memory.last_result);  // a crash may have come between taking the result and logging it
   append(audit::HeadSeen{a.coordinator_head});
   append(audit::RoundJoined{h.run, h.round, h.attempt, encode(a.descriptor)});
   append(audit::KeysSent{h.run, h.round, h.attempt, crypto::sha256(wire::body(a.keys))});

@@ -157,6 +157,8 @@ void Round::State::take(SiteIndex site, const wire::Confirm& m) {
 
 void Round::State::take(SiteIndex site, const wire::Unmask& m) {
   auto& member = members[site.value()];
+  // t answers open the attempt; a further one was asked for and is not needed.
+  if (phase > Phase::kUnmask && member.confirm && !member.unmask) return;
   const Turn now_is = turn(site, Phase::kUnmask, member.unmask.has_value());
   if (now_is == Turn::kDropped) return;
   const Bytes body = wire::body(m);

@@ -96,7 +96,7 @@ Simulator::Simulator(SimulatorOptions options) : options_(options), layout_(smal
   }
 }
 
-client::ParticipantConfig Simulator::config_of(SiteIndex site) const { return {plan_, roster_, site, layout_, {2, 1}}; }
+client::ParticipantConfig Simulator::config_of(SiteIndex site) const { return {plan_, roster_, site, layout_, {2, 0}}; }
 
 wire::HeadBytes Simulator::own_head(SiteIndex site) const {
   const auto& s = sites_[site.value()];
@@ -140,14 +140,17 @@ void Simulator::restart(SiteIndex site) {
 // ---- sites -----------------------------------------------------------------------------------------------------------------
 
 // What an honest site never does, whatever it is told.
-void Simulator::require_honest(SiteIndex index, const wire::ToCoordinator& message, bool persisted, bool appended) {
+void Simulator::require_honest(SiteIndex index, const wire::ToCoordinator& message, bool appended) {
   auto& site = sites_[index.value()];
-  const bool fixed = !std::holds_alternative<wire::Declined>(message);
-  if (fixed && !std::holds_alternative<wire::Accepted>(message)) {
-    const bool first_time = site.sent.insert(crypto::sha256(wire::encode(message))).second;
-    if (first_time) REQUIRE(persisted);  // write-ahead
-    REQUIRE(appended);                   // the log knows of every message; the caller drops what it has already
-  }
+  std::visit(
+      [&](const auto& m) {
+        if constexpr (requires { m.signature; }) {
+          REQUIRE(!std::ranges::search(site.snapshot, m.signature).empty());  // on disk before it is sent
+          REQUIRE(appended);  // and known to the log; the caller drops what the log has already
+          site.sent.insert(crypto::sha256(wire::encode(message)));
+        }
+      },
+      message);
   std::visit(Overloaded{[&](const wire::Report& m) {
                           const auto [known, fresh] = site.report_of_ctx.try_emplace(m.context, wire::encode(message));
                           REQUIRE((fresh || known->second == wire::encode(message)));
@@ -171,7 +174,6 @@ void Simulator::require_honest(SiteIndex index, const wire::ToCoordinator& messa
 
 void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, std::vector<wire::ToCoordinator>* sent) {
   auto& site = sites_[index.value()];
-  bool persisted = false;
   bool appended = false;
   std::vector<client::Event> next;
   for (auto& action : actions) {
@@ -179,7 +181,6 @@ void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, 
     std::visit(
         Overloaded{[&](client::Persist& a) {
                      site.snapshot.assign(a.snapshot.reveal().begin(), a.snapshot.reveal().end());
-                     persisted = true;
                    },
                    [&](client::Append& a) {
                      REQUIRE(audit::may_stand_in_site_log(audit::type_of(a.event)));
@@ -187,7 +188,7 @@ void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, 
                      appended = true;
                    },
                    [&](client::Send& a) {
-                     require_honest(index, a.message, persisted, appended);
+                     require_honest(index, a.message, appended);
                      if (auto* declined = std::get_if<wire::Declined>(&a.message)) site.declined.push_back(*declined);
                      if (sent != nullptr) {
                        sent->push_back(a.message);
@@ -196,6 +197,10 @@ void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, 
                      }
                    },
                    [&](client::Train& a) {
+                     if (!may_train(index)) {
+                       next.push_back(client::TrainingRefused{a.descriptor.round, "over_budget", "the site's budget is spent"});
+                       return;
+                     }
                      ++site.trainings[a.descriptor.round];
                      const std::uint32_t mask = options_.bits == 32 ? 0xffffffffu : (1u << options_.bits) - 1;
                      std::vector<std::uint32_t> x(layout_.trained_size(plan_.trained));

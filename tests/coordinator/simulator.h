@@ -39,6 +39,8 @@ class Simulator {
   std::function<bool(SiteIndex, wire::ToCoordinator&)> to_coordinator = [](SiteIndex, wire::ToCoordinator&) { return true; };
   // Before a site carries out an action: false kills it right there.
   std::function<bool(SiteIndex, const client::Action&)> before_action = [](SiteIndex, const client::Action&) { return true; };
+  // Whether a site's ledger lets it train.
+  std::function<bool(SiteIndex)> may_train = [](SiteIndex) { return true; };
   // What the coordinator publishes after the server step.
   std::function<Bytes(Bytes)> publish = [](Bytes adapter) { return adapter; };
   // Nothing is left to do and the deadline is about to pass; return true when something was changed instead.
@@ -72,6 +74,7 @@ class Simulator {
   bool has_declined(SiteIndex site, const std::string& code) const;
   std::vector<client::Proof> halts(SiteIndex site) const { return sites_[site.value()].halts; }
   std::vector<client::Proof> proofs(SiteIndex site) const { return sites_[site.value()].proofs; }
+  std::size_t messages_sent(SiteIndex site) const { return sites_[site.value()].sent.size(); }  // different ones, but Declined
   std::vector<coordinator::Drop> drops;
   std::vector<coordinator::KeepProof> round_proofs;
   std::vector<std::pair<SiteIndex, wire::ToCoordinator>> frames;  // all that the coordinator received
@@ -97,7 +100,7 @@ class Simulator {
   template <class M>
   void sign(const wire::RoundHeader& header, M& m) const { m.signature = sign_as_coordinator(header, wire::label_of(m), wire::body(m)); }
   wire::HeadBytes head_of_coordinator(std::uint64_t size, std::uint8_t root) const;
-  // A descriptor that sites accept as round `round`'s first attempt, with its RoundOpen signed.
+  // A RoundOpen for a descriptor, with the adapter that the next round starts from, signed by the coordinator.
   wire::RoundOpen opening(const RoundDescriptor& d, const wire::HeadBytes& head) const;
   void give_to_coordinator(SiteIndex site, wire::ToCoordinator message);
 
@@ -124,7 +127,7 @@ class Simulator {
 
   void feed_and_queue(SiteIndex site, client::Event event);
   void carry_out(SiteIndex site, std::vector<client::Action> actions, std::vector<wire::ToCoordinator>* sent);
-  void require_honest(SiteIndex site, const wire::ToCoordinator& message, bool persisted, bool appended);
+  void require_honest(SiteIndex site, const wire::ToCoordinator& message, bool appended);
   wire::HeadBytes own_head(SiteIndex site) const;
   wire::HeadBytes coordinator_head() const;
   void on_round(coordinator::Event event);
