@@ -237,14 +237,15 @@ AdapterChecked RunSession::check_step(const CheckStep& action) const {
   const Digest hash = crypto::sha256(action.adapter);
   const auto published = decode_adapter(action.adapter);
   if (!published.ok()) return {hash, false, published.error().message};
-  if (!adapter_) return {hash, false, "this site has no adapter that the round could have started from"};
+  const auto previous = decode_adapter(action.previous);
+  if (!previous.ok()) return {hash, false, previous.error().message};
   const auto ring = aggregation::Ring::make(plan.ring, static_cast<std::uint32_t>(plan.sites.size()));
   if (!ring.ok()) return {hash, false, ring.error().message};
   const auto weights = aggregation::relative_weights(plan.sites);
   double total = 0;
   for (const SiteIndex s : action.survivors) total += weights.at(s.value());
   const auto mean = aggregation::dequantize_mean(action.sum, total, *ring);
-  const auto expected = aggregation::server_step(*adapter_, mean, {plan.trained, 1.0, plan.trained == TrainedPart::kB});
+  const auto expected = aggregation::server_step(*previous, mean, {plan.trained, 1.0, plan.trained == TrainedPart::kB});
   if (!expected.ok()) return {hash, false, expected.error().message};
   const auto agreed = aggregation::adapters_agree(*expected, *published);
   return {hash, agreed.ok(), agreed.ok() ? "" : agreed.error().message};
