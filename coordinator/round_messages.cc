@@ -188,11 +188,14 @@ void Round::State::take(SiteIndex site, const wire::Accepted& m) {
 }
 
 void Round::State::take(SiteIndex site, const wire::Declined& m) {
-  if (m.code == "behind") {
+  auto& member = members[site.value()];
+  // Once an attempt: results are large, and a site that is still behind after them will not catch up.
+  if (m.code == "behind" && !member.caught_up) {
+    member.caught_up = true;
     actions.push_back(CatchUp{site});
     return;
   }
-  members[site.value()].declined = true;
+  member.declined = true;
 }
 
 }  // namespace sotto::coordinator

@@ -9,6 +9,7 @@ namespace sotto::coordinator {
 // What one site has sent in the present attempt.
 struct Member {
   bool declined = false;
+  bool caught_up = false;  // it was sent what it missed
   std::optional<wire::Keys> keys;
   std::optional<wire::Shares> shares;
   std::vector<Digest> sealed_hashes;  // of its SHARES

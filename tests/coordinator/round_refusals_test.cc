@@ -278,4 +278,23 @@ TEST_CASE("shares that do not give what their dealer published are that dealer's
   CHECK(key_fault.error().message.find("site 1 signed shares that do not give the mask key") != std::string::npos);
 }
 
+TEST_CASE("a site that says again and again that it is behind is sent the results once an attempt", "[round]") {
+  Simulator world({.sites = 4, .colluders = 1});
+  world.run_round();
+  std::size_t results_of_round_0 = 0;
+  world.to_site = [&](SiteIndex site, const wire::ToSite& m) {
+    const auto* result = std::get_if<wire::RoundResult>(&m);
+    if (site == kRogue && result != nullptr && result->header.round == RoundId(0)) ++results_of_round_0;
+    return true;
+  };
+  world.to_coordinator = [&](SiteIndex site, const wire::ToCoordinator& m) {
+    if (site != kRogue || !std::holds_alternative<wire::Keys>(m)) return true;
+    for (int i = 0; i < 5; ++i) world.give_to_coordinator(site, wire::Declined{std::get<wire::Keys>(m).header, "behind", "again"});
+    return false;
+  };
+  world.run_round();
+  CHECK(results_of_round_0 == 1);
+  CHECK(world.outcomes.at(1).survivors.size() == 3);
+}
+
 }  // namespace sotto
