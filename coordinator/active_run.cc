@@ -93,6 +93,10 @@ Result<void> ActiveRun::open_round(TimePoint now, Outbox& out) {
   round_ = std::make_unique<Round>(std::move(input), books_.folder->identity_key());
   SOTTO_TRY(auto more, feed(Open{books_.head()}, now));
   append(out, std::move(more));
+  for (const auto site : gone_) {
+    SOTTO_TRY(more, feed(SiteGone{site}, now));
+    append(out, std::move(more));
+  }
   return {};
 }
 
@@ -195,11 +199,13 @@ Result<Outbox> ActiveRun::on(SiteIndex site, const wire::ToCoordinator& message,
 }
 
 Result<Outbox> ActiveRun::connected(SiteIndex site, TimePoint now) {
+  gone_.erase(site);
   if (!round_ || finished()) return Outbox{};
   return feed(SiteConnected{site}, now);
 }
 
 Result<Outbox> ActiveRun::gone(SiteIndex site, TimePoint now) {
+  gone_.insert(site);
   if (!round_ || finished()) return Outbox{};
   return feed(SiteGone{site}, now);
 }

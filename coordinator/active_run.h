@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "audit/event_log.h"
@@ -71,6 +72,7 @@ class ActiveRun {
   AdapterLayout layout_;
   RunFiles files_;
   RunProgress progress_;
+  std::set<SiteIndex> gone_;  // every new round is told
   std::unique_ptr<Round> round_;
   std::future<Event> work_;
 };

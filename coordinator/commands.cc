@@ -59,6 +59,11 @@ Result<void> init(const InitRequest& request) {
   for (const auto& endpoint : {addresses.listen, addresses.reachable})
     if (!endpoint.empty()) SOTTO_TRY_VOID(wire::check_endpoint(endpoint));
   crypto::SystemRandom random;
+  if (addresses.listen.ends_with(":0")) {
+    // Chosen once: sites go on looking for the coordinator where their invite says.
+    SOTTO_TRY(const auto link, wire::RouterLink::bind(addresses.listen, wire::TransportKey::random(random)));
+    addresses.listen = link.endpoint();
+  }
   SOTTO_TRY(const auto folder, CoordinatorFolder::create(request.folder, addresses, random));
   print("coordinator made in '" + folder.path() + "'\n  fingerprint  " + folder.fingerprint() + "\n  listens on   " + addresses.listen +
         "\nnext: sotto-coordinator serve --dir " + folder.path() + ", and invite sites\n");

@@ -14,6 +14,8 @@ namespace {
 
 void append(Outbox& out, Outbox more) { std::move(more.begin(), more.end(), std::back_inserter(out)); }
 
+constexpr auto kSettleTime = std::chrono::seconds(10);
+
 Outgoing to(const SiteName& site, wire::ToSite message) { return {{site}, std::move(message)}; }
 
 // The site's place in the roster, if this is the site that the roster means: same name and same keys.
@@ -115,6 +117,19 @@ Result<std::optional<AdapterLayout>> Conductor::agreed_layout(const RunHistory& 
 }
 
 Result<Outbox> Conductor::tick(TimePoint now) {
+  SOTTO_TRY(auto out, settle(now));
+  SOTTO_TRY(auto begun, begin_run(now));
+  append(out, std::move(begun));
+  if (active_) {
+    SOTTO_TRY(auto more, active_->tick(now));
+    append(out, std::move(more));
+  }
+  SOTTO_TRY_VOID(after_change());
+  return out;
+}
+
+// The next run whose sites have all approved, when none is going on.
+Result<Outbox> Conductor::begin_run(TimePoint now) {
   Outbox out;
   if (active_ && active_->finished()) {
     active_.reset();
@@ -126,16 +141,31 @@ Result<Outbox> Conductor::tick(TimePoint now) {
     SOTTO_TRY(auto layout, agreed_layout(run));
     if (!layout) continue;
     SOTTO_TRY(active_, ActiveRun::start(books_, run.run, std::move(*layout)));
+    for (const auto& site : gone_) {
+      SOTTO_TRY(auto more, gone(site, now));
+      append(out, std::move(more));
+    }
   }
   look_for_run_ = false;
-  if (active_) {
-    SOTTO_TRY(out, active_->tick(now));
+  return out;
+}
+
+// After a start, sites have a while to connect; then those that did not are not waited for.
+Result<Outbox> Conductor::settle(TimePoint now) {
+  Outbox out;
+  if (!first_tick_) first_tick_ = now;
+  if (settled_ || now - *first_tick_ < kSettleTime) return out;
+  settled_ = true;
+  for (const auto& site : registry_->approved()) {
+    if (heard_.contains(site.name)) continue;
+    SOTTO_TRY(auto more, gone(site.name, now));
+    append(out, std::move(more));
   }
-  SOTTO_TRY_VOID(after_change());
   return out;
 }
 
 Result<Outbox> Conductor::gone(const SiteName& site, TimePoint now) {
+  gone_.insert(site);
   if (!active_) return Outbox{};
   const Site* known = registry_->find(site);
   const auto place = known ? place_of(books_.history->find(active_->run())->roster, *known) : std::nullopt;
@@ -154,6 +184,8 @@ Result<Outbox> Conductor::on(const Site& site, const wire::ToCoordinator& messag
 }
 
 Result<Outbox> Conductor::take(const Site& site, const wire::Hello& m, TimePoint now) {
+  gone_.erase(site.name);
+  heard_.insert(site.name);
   SOTTO_TRY_VOID(take_head(site, m.head));
   wire::Welcome welcome{books_.head(), {}};
   if (const auto* head = books_.history->head_of(site.name.value())) welcome.last_head_of_site = audit::encode(*head);

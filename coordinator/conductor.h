@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ class Conductor {
   Result<Outbox> take(const Site& site, const wire::RunRefusal& m);
   Result<Outbox> take(const Site& site, const wire::SiteRecord& m);
   Result<Outbox> take_round_message(const Site& site, const wire::ToCoordinator& m, TimePoint now);
+  Result<Outbox> begin_run(TimePoint now);
+  Result<Outbox> settle(TimePoint now);
   Result<Outbox> remind(const Site& site, const RunHistory& run) const;  // what the site owes to a run that is not active
   Result<void> take_head(const Site& site, const wire::HeadBytes& bytes) const;
   std::vector<std::string> unapproved(const RunHistory& run) const;
@@ -56,6 +59,10 @@ class Conductor {
   const Registry* registry_;
   store::RunIndex* index_;
   std::unique_ptr<ActiveRun> active_;
+  std::set<SiteName> gone_;              // sites that were connected and are not
+  std::set<SiteName> heard_;             // sites that have been connected since the start
+  std::optional<TimePoint> first_tick_;
+  bool settled_ = false;                 // sites had the time to connect: those that did not are gone
   bool look_for_run_ = true;   // something changed that may let a waiting run start
   std::uint64_t indexed_ = 0;  // entries of the log that the index has
   std::string shown_;          // what the index last said about the active run's phase

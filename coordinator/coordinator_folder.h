@@ -16,7 +16,7 @@
 namespace sotto::coordinator {
 
 struct Addresses {
-  std::string listen = "tcp://0.0.0.0:7300";  // where `serve` listens; port 0 takes a free one
+  std::string listen = "tcp://0.0.0.0:7300";  // where `serve` listens
   std::string reachable;                      // how sites reach it, for invite codes; empty: `listen`
 };
 
@@ -40,7 +40,7 @@ class CoordinatorFolder {
   std::string registry_path() const { return path_ + "/registry.json"; }
   std::string index_path() const { return path_ + "/index.sqlite"; }
   std::string spool_path() const { return path_ + "/spool"; }
-  std::string endpoint_path() const { return path_ + "/endpoint"; }  // where a running `serve` listens
+  std::string endpoint_path() const { return path_ + "/endpoint"; }  // there while `serve` listens: its address
   std::string run_path(const RunId& run) const { return path_ + "/runs/" + run.value(); }
   std::string state_path(const RunId& run) const { return run_path(run) + "/state"; }
   Result<FileLock> lock() const { return FileLock::acquire(path_ + "/lock"); }

@@ -53,13 +53,10 @@ Result<Office::Answer> Office::execute(const Json& request) {
 
 Result<Office::Answer> Office::invite(const SiteName& site) {
   const auto& addresses = folder_->addresses();
-  std::string endpoint = addresses.reachable;
-  if (endpoint.empty()) endpoint = endpoint_.empty() ? addresses.listen : endpoint_;
+  const std::string& endpoint = addresses.reachable.empty() ? addresses.listen : addresses.reachable;
   if (endpoint.find("//0.0.0.0:") != std::string::npos || endpoint.find("//*:") != std::string::npos)
     return refused("sites cannot reach " + endpoint + ": set \"reachable\" in '" + folder_->path() +
                    "/coordinator.json' to tcp://HOST:PORT as sites see this coordinator");
-  if (endpoint.ends_with(":0"))
-    return refused("the coordinator listens on a port that is free when 'serve' starts; start it, then invite");
   const bool replaces = registry_->find(site) != nullptr;
   SOTTO_TRY(const auto token, registry_->invite(site, *random_));
   const wire::Invite invite{site, endpoint, wire::transport_public_key(folder_->transport_key()), folder_->identity(), token};

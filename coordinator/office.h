@@ -24,8 +24,6 @@ class Office {
   };
   Result<Answer> execute(const Json& request);
 
-  // Where sites reach the coordinator, for invite codes.
-  void set_endpoint(std::string endpoint) { endpoint_ = std::move(endpoint); }
   Conductor& conductor() { return *conductor_; }
   Registry& registry() { return *registry_; }
 
@@ -46,7 +44,6 @@ class Office {
   std::optional<Registry> registry_;
   std::optional<store::RunIndex> index_;
   std::optional<Conductor> conductor_;
-  std::string endpoint_;
 };
 
 }  // namespace sotto::coordinator

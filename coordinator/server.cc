@@ -1,6 +1,7 @@
 #include "coordinator/server.h"
 
 #include <filesystem>
+#include <thread>
 
 #include "base/log.h"
 #include "coordinator/spool.h"
@@ -23,13 +24,18 @@ Server::Server(const CoordinatorFolder& folder, std::unique_ptr<Office> office, 
     : folder_(&folder), office_(std::move(office)), link_(std::move(link)) {}
 
 Result<Server> Server::open(const CoordinatorFolder& folder, RandomSource& random) {
-  SOTTO_TRY(auto office, Office::open(folder, random));
+  // A command that works in the folder at this moment is done in a blink.
+  auto office = Office::open(folder, random);
+  for (int tries = 0; !office.ok() && office.error().code == ErrorCode::kRefused && tries < 15; ++tries) {
+    std::this_thread::sleep_for(kSpoolInterval);
+    office = Office::open(folder, random);
+  }
+  if (!office.ok()) return office.error();
   SOTTO_TRY(auto link, wire::RouterLink::bind(folder.addresses().listen, folder.transport_key()));
-  link.admit(office->registry().admission());
-  office->set_endpoint(link.endpoint());
+  link.admit(office.value()->registry().admission());
   SOTTO_TRY_VOID(write_file_atomically(folder.endpoint_path(), link.endpoint() + "\n", FileMode::kPrivate));
   log(Level::kInfo, "listening", {{"endpoint", link.endpoint()}, {"fingerprint", folder.fingerprint()}});
-  return Server(folder, std::move(office), std::move(link));
+  return Server(folder, std::move(office).value(), std::move(link));
 }
 
 Result<void> Server::run(const std::function<bool()>& stop) {

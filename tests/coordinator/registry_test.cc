@@ -1,0 +1,129 @@
+#include "coordinator/registry.h"
+
+#include "base/files.h"
+#include "crypto/hash.h"
+#include "crypto/statement.h"
+#include "tests/support/catch.h"
+#include "tests/support/fixed_random.h"
+#include "tests/support/temporary_folder.h"
+
+namespace sotto::coordinator {
+namespace {
+
+struct Applicant {
+  explicit Applicant(std::uint64_t seed) : random(seed), key(crypto::SigningKey::random(random)) { random.fill(transport); }
+  wire::Join join(const std::string& name, ByteSpan token, std::uint64_t size = 1400) const {
+    wire::Join m{name, Bytes(token.begin(), token.end()), crypto::verify_key(key).value(), size, {}};
+    const crypto::Statement statement{wire::label_of(m), name, {}, RoundId(0), AttemptId(0), {}, crypto::sha256(wire::body(m, transport))};
+    m.signature = crypto::sign_statement(key, statement);
+    return m;
+  }
+  FixedRandom random;
+  crypto::SigningKey key;
+  PublicKeyBytes transport{};
+};
+
+struct Office {
+  TemporaryFolder folder;
+  FixedRandom random{1};
+  Registry registry = Registry::open(folder.file("registry.json")).value();
+};
+
+TEST_CASE("a site goes from invited to joined to approved, and the file remembers", "[coordinator]") {
+  Office office;
+  const Applicant north(2);
+  const auto token = office.registry.invite(SiteName("north"), office.random);
+  REQUIRE(token.ok());
+  CHECK(office.registry.admission().unknown_may_join);
+  CHECK(office.registry.admission().sites.empty());
+  REQUIRE(office.registry.join(north.join("north", *token), north.transport).ok());
+  CHECK_FALSE(office.registry.admission().unknown_may_join);
+  CHECK(office.registry.admission().sites.at(north.transport) == SiteName("north"));
+  CHECK(office.registry.approved().empty());
+  REQUIRE(office.registry.approve(SiteName("north")).ok());
+
+  const auto again = Registry::open(office.folder.file("registry.json"));
+  REQUIRE(again.ok());
+  REQUIRE(again->approved().size() == 1);
+  const Site site = again->approved()[0];
+  CHECK(site.declared_size == 1400);
+  CHECK(site.transport == north.transport);
+  CHECK(site.fingerprint() == crypto::fingerprint(crypto::verify_key(north.key)));
+  // The token itself is not kept.
+  CHECK(read_text_file(office.folder.file("registry.json"))->find(to_hex(*token)) == std::string::npos);
+}
+
+TEST_CASE("a join needs the right token, and the token works once", "[coordinator]") {
+  Office office;
+  const Applicant north(2);
+  const Applicant thief(3);
+  const auto token = office.registry.invite(SiteName("north"), office.random);
+  CHECK_FALSE(office.registry.join(north.join("north", Bytes(16, 0)), north.transport).ok());
+  CHECK_FALSE(office.registry.join(north.join("north", {}), north.transport).ok());
+  CHECK_FALSE(office.registry.join(north.join("south", *token), north.transport).ok());
+  REQUIRE(office.registry.join(north.join("north", *token), north.transport).ok());
+  // Said again by the same site after a lost answer; refused from anybody else.
+  CHECK(office.registry.join(north.join("north", *token), north.transport).ok());
+  CHECK_FALSE(office.registry.join(thief.join("north", *token), thief.transport).ok());
+  CHECK_FALSE(office.registry.join(north.join("north", *token, 1500), north.transport).ok());
+}
+
+TEST_CASE("a join whose signature or connection is another's is refused", "[coordinator]") {
+  Office office;
+  const Applicant north(2);
+  const Applicant thief(3);
+  const auto token = office.registry.invite(SiteName("north"), office.random);
+  auto message = north.join("north", *token);
+  CHECK_FALSE(office.registry.join(message, thief.transport).ok());  // signed for another connection
+  message.declared_size = 9999;
+  const auto changed = office.registry.join(message, north.transport);
+  REQUIRE_FALSE(changed.ok());
+  CHECK(changed.error().code == ErrorCode::kProtocol);
+}
+
+TEST_CASE("two sites cannot share keys", "[coordinator]") {
+  Office office;
+  const Applicant north(2);
+  const auto first = office.registry.invite(SiteName("north"), office.random);
+  const auto second = office.registry.invite(SiteName("south"), office.random);
+  REQUIRE(office.registry.join(north.join("north", *first), north.transport).ok());
+  CHECK_FALSE(office.registry.join(north.join("south", *second), north.transport).ok());
+}
+
+TEST_CASE("a revoked site is not admitted and can be invited anew", "[coordinator]") {
+  Office office;
+  const Applicant north(2);
+  const auto token = office.registry.invite(SiteName("north"), office.random);
+  REQUIRE(office.registry.join(north.join("north", *token), north.transport).ok());
+  REQUIRE(office.registry.approve(SiteName("north")).ok());
+  CHECK_FALSE(office.registry.invite(SiteName("north"), office.random).ok());
+  REQUIRE(office.registry.revoke(SiteName("north")).ok());
+  CHECK(office.registry.admission().sites.empty());
+  CHECK_FALSE(office.registry.approve(SiteName("north")).ok());
+  CHECK_FALSE(office.registry.join(north.join("north", *token), north.transport).ok());
+  const auto fresh = office.registry.invite(SiteName("north"), office.random);
+  REQUIRE(fresh.ok());
+  CHECK(office.registry.join(north.join("north", *fresh), north.transport).ok());
+}
+
+TEST_CASE("names that are none, unknown sites and sites that have not joined are refused", "[coordinator]") {
+  Office office;
+  CHECK_FALSE(office.registry.invite(SiteName("North"), office.random).ok());
+  CHECK_FALSE(office.registry.invite(SiteName("../x"), office.random).ok());
+  CHECK_FALSE(office.registry.invite(SiteName("coordinator"), office.random).ok());
+  CHECK(office.registry.approve(SiteName("north")).error().code == ErrorCode::kNotFound);
+  CHECK(office.registry.revoke(SiteName("north")).error().code == ErrorCode::kNotFound);
+  REQUIRE(office.registry.invite(SiteName("north"), office.random).ok());
+  CHECK(office.registry.approve(SiteName("north")).error().message.find("sotto-client join") != std::string::npos);
+}
+
+TEST_CASE("a damaged registry is refused, not read in part", "[coordinator]") {
+  TemporaryFolder folder;
+  REQUIRE(write_file_atomically(folder.file("registry.json"), "{\"sites\": [{\"name\": \"north\", \"state\": \"king\"}]}").ok());
+  const auto registry = Registry::open(folder.file("registry.json"));
+  REQUIRE_FALSE(registry.ok());
+  CHECK(registry.error().message.find("king") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace sotto::coordinator
