@@ -69,6 +69,13 @@ at::Tensor weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const at
   return at::softmax(scores, -1);  // [K, G T, S]
 }
 
+// p (g - sum(g p)), per row. LibTorch's own kernel for it gives other bits at another number of threads (measured, 2.13).
+at::Tensor softmax_backward(const at::Tensor& g, const at::Tensor& p) {
+  at::Tensor gp = at::mul(g, p);
+  const at::Tensor sum = at::sum(gp, {-1}, true);
+  return gp.addcmul_(p, sum, -1);
+}
+
 class Attention : public Function<Attention> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD,
@@ -96,7 +103,7 @@ class Attention : public Function<Attention> {
       const at::Tensor g = queries_by_key(grads[0], span, k_RKD.size(1));
       const at::Tensor p = weights(q, k, span.mask_GTxT);
       keys(gv, span).copy_(at::bmm(p.transpose(1, 2), g));
-      const at::Tensor gs = at::_softmax_backward_data(at::bmm(g, v.transpose(1, 2)), p, -1, p.scalar_type()).mul_(scale);
+      const at::Tensor gs = softmax_backward(at::bmm(g, v.transpose(1, 2)), p).mul_(scale);
       put_queries(gq, span, at::bmm(gs, k));
       keys(gk, span).copy_(at::bmm(gs.transpose(1, 2), q));
     }

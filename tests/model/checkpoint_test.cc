@@ -1,0 +1,216 @@
+// Model files that are damaged, or say something that would change the result, are refused by name.
+#include "model/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "base/files.h"
+#include "data/gguf_file.h"
+#include "model/dequantize.h"
+#include "tests/model/vectors.h"
+
+namespace sotto::model {
+namespace {
+
+class ScratchModel {
+ public:
+  ScratchModel() : path_(std::filesystem::temp_directory_path() / "sotto_scratch_model") {
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+    for (const std::string file : {"config.json", "model.safetensors"})
+      std::filesystem::copy(vector_path("tiny/llama/" + file), path_ / file);
+  }
+  ~ScratchModel() { std::filesystem::remove_all(path_); }
+  std::string path(const std::string& file = "") const { return (path_ / file).string(); }
+  void config(const std::string& field, const Json& value) const {
+    auto json = read_json("tiny/llama/config.json");
+    json.set(field, value);
+    REQUIRE(write_file_atomically(path("config.json"), json.dump()).ok());
+  }
+  std::string refusal() const {
+    const auto opened = Checkpoint::open(path());
+    REQUIRE_FALSE(opened.ok());
+    return opened.error().message;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+bool says(const std::string& message, const std::string& part) { return message.find(part) != std::string::npos; }
+
+// A whole GGUF file of a one-layer Llama with hidden size 32, all weights F32.
+class GgufMaker {
+ public:
+  GgufMaker() {
+    uint("llama.embedding_length", 32), uint("llama.feed_forward_length", 32), uint("llama.block_count", 1);
+    uint("llama.attention.head_count", 2), uint("llama.context_length", 64);
+    number("llama.attention.layer_norm_rms_epsilon", 1e-5F);
+    for (const auto* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
+      tensor("blk.0." + std::string(name) + ".weight", {32, 32});
+    tensor("blk.0.attn_norm.weight", {32}), tensor("blk.0.ffn_norm.weight", {32}), tensor("output_norm.weight", {32});
+    tensor("token_embd.weight", {32, 8});
+  }
+  void text(const std::string& key, const std::string& value) {
+    ByteWriter w;
+    w.u64(value.size()).raw(as_bytes(value));
+    entry(key, 8, w.view());
+  }
+  void uint(const std::string& key, std::uint32_t value) { entry(key, 4, ByteWriter().u32(value).view()); }
+  void number(const std::string& key, float value) { entry(key, 6, ByteWriter().u32(std::bit_cast<std::uint32_t>(value)).view()); }
+  void tensor(const std::string& name, const std::vector<std::uint64_t>& dims, std::uint32_t type = 0, std::size_t bytes_an_element = 4) {
+    directory_.u64(name.size()).raw(as_bytes(name)).u32(static_cast<std::uint32_t>(dims.size()));
+    std::uint64_t elements = 1;
+    for (const auto d : dims) directory_.u64(d), elements *= d;
+    directory_.u32(type).u64(data_.size());
+    data_.resize((data_.size() + elements * bytes_an_element + 31) / 32 * 32);
+    ++tensors_;
+  }
+  Result<Checkpoint> open(const std::string& architecture = "llama") {
+    text("general.architecture", architecture);
+    ByteWriter file;
+    file.raw(as_bytes("GGUF")).u32(3).u64(tensors_).u64(entries_).raw(metadata_.view()).raw(directory_.view());
+    Bytes bytes = file.take();
+    bytes.resize((bytes.size() + 31) / 32 * 32);
+    bytes.insert(bytes.end(), data_.begin(), data_.end());
+    const std::string path = std::filesystem::temp_directory_path() / "sotto_scratch.gguf";
+    REQUIRE(write_file_atomically(path, ByteSpan(bytes)).ok());
+    return Checkpoint::open(path);
+  }
+
+ private:
+  void entry(const std::string& key, std::uint32_t type, ByteSpan value) {
+    metadata_.u64(key.size()).raw(as_bytes(key)).u32(type).raw(value);
+    ++entries_;
+  }
+  ByteWriter metadata_, directory_;
+  Bytes data_;
+  std::uint64_t tensors_ = 0, entries_ = 0;
+};
+
+std::string refusal(GgufMaker& maker, const std::string& architecture = "llama") {
+  const auto opened = maker.open(architecture);
+  REQUIRE_FALSE(opened.ok());
+  return opened.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("weights are dequantised as the reference does, in every number format that is read", "[model]") {
+  const auto file = data::GgufFile::open(vector_path("gguf/quant_types.gguf")).value();
+  const auto expected = read_safetensors("quant_types/expected.safetensors");
+  for (const auto& [name, format] : {std::pair{"f32", NumberFormat::kF32}, std::pair{"f16", NumberFormat::kF16}, std::pair{"bf16", NumberFormat::kBF16},
+                                     std::pair{"q8_0", NumberFormat::kQ8_0}, std::pair{"q4_1", NumberFormat::kQ4_1}}) {
+    INFO(name);
+    const auto tensor = std::ranges::find_if(file.tensors(), [&](const auto& t) { return t.name.starts_with(name); });
+    REQUIRE(tensor != file.tensors().end());
+    CHECK(to_floats(format, file.bytes(*tensor), tensor->elements) == floats(expected, name));
+  }
+}
+
+TEST_CASE("half precision is read with its subnormals and infinities", "[model]") {
+  CHECK(half_to_float(0x3C00) == 1.0F);
+  CHECK(half_to_float(0xC000) == -2.0F);
+  CHECK(half_to_float(0x7BFF) == 65504.0F);
+  CHECK(half_to_float(0x0001) == 0x1p-24F);
+  CHECK(half_to_float(0x0400) == 0x1p-14F);
+  CHECK(std::signbit(half_to_float(0x8000)));
+  CHECK(std::isinf(half_to_float(0xFC00)));
+  CHECK(std::isnan(half_to_float(0x7C01)));
+}
+
+TEST_CASE("other architectures and settings that would change the result are refused by name", "[model]") {
+  const auto refused = [](const std::string& config) {
+    const auto result = model_config(read_json(config), config);
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.error().code == ErrorCode::kUnsupported);
+    return result.error().message;
+  };
+  CHECK(says(refused("tiny/qwen2/config.json"), "\"qwen2\""));
+  CHECK(says(refused("tiny/llama_untied_rope3/config.json"), "\"llama3\""));
+  const ScratchModel scratch;
+  const auto with = [&](const std::string& field, const Json& value) {
+    scratch.config(field, value);
+    return scratch.refusal();
+  };
+  CHECK(says(with("attention_bias", true), "attention_bias"));
+  CHECK(says(with("mlp_bias", true), "mlp_bias"));
+  CHECK(says(with("hidden_act", "gelu"), "hidden_act"));
+  CHECK(says(with("sliding_window", 16), "sliding_window"));
+  CHECK(says(with("rope_scaling", Json::object({{"rope_type", "linear"}, {"factor", 2.0}})), "rope_scaling"));
+  CHECK(says(with("rope_parameters", Json::object({{"rope_theta", 1e4}, {"rope_type", "yarn"}})), "\"yarn\""));
+  CHECK(says(with("partial_rotary_factor", 0.5), "partial_rotary_factor"));
+  CHECK(says(with("quantization_config", Json::object({{"bits", 4}})), "quantization_config"));
+  CHECK(says(with("model_type", "mamba"), "\"mamba\""));
+}
+
+TEST_CASE("rope_theta is read in its old and its new spelling", "[model]") {
+  auto json = read_json("tiny/llama/config.json");
+  CHECK(model_config(json, "x").value().rope_theta == 10000.0);
+  json.set("rope_parameters", nullptr).set("rope_theta", 250000.0).set("rope_scaling", nullptr);
+  CHECK(model_config(json, "x").value().rope_theta == 250000.0);
+}
+
+TEST_CASE("a configuration that no model has is refused by the number", "[model]") {
+  const ScratchModel scratch;
+  const auto with = [&](const std::string& field, const Json& value) {
+    scratch.config(field, value);
+    return scratch.refusal();
+  };
+  CHECK(says(with("hidden_size", 0), "hidden size"));
+  CHECK(says(with("num_hidden_layers", -1), "num_hidden_layers"));
+  CHECK(says(with("num_hidden_layers", 5000), "number of layers"));
+  CHECK(says(with("num_key_value_heads", 3), "evenly"));
+  CHECK(says(with("head_dim", 15), "odd"));
+  CHECK(says(with("rms_norm_eps", 2.0), "epsilon"));
+  CHECK(says(with("vocab_size", "many"), "vocab_size"));
+  CHECK(says(with("vocab_size", 255), "model.embed_tokens.weight"));
+  CHECK(says(with("intermediate_size", 95), "mlp.gate_proj.weight"));
+  CHECK(says(with("num_hidden_layers", 3), "model.layers.2.input_layernorm.weight"));
+  CHECK(says(with("num_hidden_layers", 1), "model.layers.1."));
+}
+
+TEST_CASE("a folder whose weights are missing, cut off or not JSON gives one clear error", "[model]") {
+  const ScratchModel scratch;
+  const auto whole = read_binary_file(scratch.path("model.safetensors")).value();
+  for (const std::size_t size : {std::size_t{0}, std::size_t{5}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
+    REQUIRE(write_file_atomically(scratch.path("model.safetensors"), ByteSpan(whole).first(size)).ok());
+    CHECK(says(scratch.refusal(), "model.safetensors"));
+  }
+  std::filesystem::remove(scratch.path("model.safetensors"));
+  CHECK(says(scratch.refusal(), "model.safetensors"));
+  std::ofstream(scratch.path("model.safetensors.index.json")) << "{}";
+  CHECK(says(scratch.refusal(), "split"));
+  std::ofstream(scratch.path("config.json")) << "{";
+  CHECK(says(scratch.refusal(), "config.json"));
+  CHECK_FALSE(Checkpoint::open(scratch.path("nothing")).ok());
+}
+
+TEST_CASE("a GGUF file that is cut off anywhere is refused", "[model]") {
+  GgufMaker maker;
+  REQUIRE(maker.open().ok());
+  const std::string path = std::filesystem::temp_directory_path() / "sotto_scratch.gguf";
+  const auto whole = read_binary_file(path).value();
+  for (std::size_t size = 0; size + 32 < whole.size(); size += 997) {
+    REQUIRE(write_file_atomically(path, ByteSpan(whole).first(size)).ok());
+    CHECK_FALSE(Checkpoint::open(path).ok());
+  }
+}
+
+TEST_CASE("a GGUF file of another kind is refused by the key or tensor that says so", "[model]") {
+  { GgufMaker m; CHECK(says(refusal(m, "gemma2"), "\"gemma2\"")); }
+  { GgufMaker m; m.text("llama.rope.scaling.type", "yarn"); CHECK(says(refusal(m), "\"yarn\"")); }
+  { GgufMaker m; m.uint("llama.expert_count", 8); CHECK(says(refusal(m), "llama.expert_count")); }
+  { GgufMaker m; m.uint("llama.rope.dimension_count", 8); CHECK(says(refusal(m), "llama.rope.dimension_count")); }
+  { GgufMaker m; m.uint("llama.attention.head_count_kv", 0); CHECK(says(refusal(m), "key/value heads")); }
+  { GgufMaker m; m.tensor("rope_freqs.weight", {8}); CHECK(says(refusal(m), "rope_freqs.weight")); }
+  { GgufMaker m; m.tensor("blk.0.attn_q.bias", {32}); CHECK(says(refusal(m), "blk.0.attn_q.bias")); }
+  { GgufMaker m; m.tensor("output.weight", {32, 8}, 16, 1); CHECK_FALSE(m.open().ok()); }
+  { GgufMaker m; m.tensor("output.weight", {32, 9}); CHECK(says(refusal(m), "output.weight")); }
+  { GgufMaker m; m.tensor("output.weight", {32, 8}, 24, 1); CHECK(says(refusal(m), "I8")); }
+  { GgufMaker m; m.tensor("output.weight", {32, 8}); CHECK_FALSE(m.open().value().config().tied_embeddings); }
+}
+
+}  // namespace sotto::model
