@@ -4,6 +4,7 @@ Python's standard library only."""
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,7 +90,7 @@ class Federation:
     # --- the steps of a federation ---------------------------------------------------------------------------------------
     def found(self, sites):
         """Makes the coordinator and enrols `sites`: name -> (site.toml path, declared size)."""
-        self.coordinator("init", "--listen", "tcp://127.0.0.1:0")
+        self.coordinator("init", "--listen", f"tcp://127.0.0.1:{free_port()}")
         codes = {name: self.coordinator("invite", name, "--json") for name in sites}
         self.serve()
         wait_until(lambda: (self.coordinator_dir / "endpoint").exists(), 20, "the coordinator to listen", self.check_alive)
@@ -98,12 +99,17 @@ class Federation:
             self.client(name, "join", code, "--config", config, "--declared-size", size)
             self.coordinator("approve", name)
 
-    def offer(self, plan):
-        """Submits a run and lets each site's operator approve it."""
-        self.coordinator("submit", plan)
+    def submit(self, plan):
+        return json.loads(self.coordinator("submit", plan, "--json").stdout)["run"]
 
     def runs(self):
         return json.loads(self.coordinator("runs", "--json").stdout)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def wait_until(condition, seconds, what, check=lambda: None):

@@ -107,7 +107,7 @@ def evaluate(federation, data, adapter, limits, threads):
 
 def train(federation, sites, run_toml):
     federation.found(sites)
-    run = json.loads(federation.coordinator("submit", run_toml, "--json").stdout)["run"]
+    run = federation.submit(run_toml)
     for name in sites:
         federation.client(name, "approve", run, "--yes")
         federation.run_site(name)
