@@ -165,6 +165,11 @@ Finding check_run_files(const RunFolder& folder) {
   if (plan_hash(facts.plan) != submitted.plan_hash || roster_hash(facts.roster) != submitted.roster_hash) {
     return at_entry(folder.coordinator, facts.entry, "plan or roster do not have the hashes that stand with them");
   }
+  for (const auto& site : facts.roster.sites) {
+    if (site.name == kCoordinatorParty || !is_valid_name(site.name)) {
+      return at_entry(folder.coordinator, facts.entry, "a site cannot have the name '" + site.name + "'");
+    }
+  }
   if (facts.plan.run != folder.run) return at_entry(folder.coordinator, facts.entry, "the plan is of another run");
   const auto valid = validate(facts.plan, facts.roster);
   if (!valid.ok()) return at_entry(folder.coordinator, facts.entry, valid.error().message);

@@ -15,6 +15,8 @@ constexpr std::string_view kMagic = "sotto/log/1\n";
 constexpr std::uint32_t kMaxBody = 1U << 24;
 constexpr std::size_t kFrameHeader = 8;  // length, and its complement: a damaged length is not taken for a torn tail
 constexpr std::size_t kHashSize = 32;
+constexpr Time kFirstTime{};
+constexpr Time kLastTime{std::chrono::seconds(253402300799)};  // the end of year 9999
 
 Error log_error(const std::string& what, const std::string& path) {
   return unavailable(what + " '" + path + "': " + std::strerror(errno));
@@ -93,6 +95,7 @@ Step read_record(ByteSpan rest, LogImage& image) {
   if (record->index != index) return {0, bad(index, "it is numbered " + std::to_string(record->index))};
   const Digest previous = index == 0 ? Digest{} : image.records.back().hash;
   if (record->previous != previous) return {0, bad(index, "it does not carry the hash of the entry before it")};
+  if (record->time < kFirstTime || record->time > kLastTime) return {0, bad(index, "its time is not a date")};
   if (index > 0 && record->time < image.records.back().time) return {0, bad(index, "it is older than the entry before it")};
   image.tree.append(record->hash);
   image.records.push_back(std::move(record).value());
@@ -235,7 +238,7 @@ Result<std::uint64_t> EventLog::append(const Event& event, Time now) {
   record.payload = encode(event);
   record.previous = record.index == 0 ? Digest{} : image_.records.back().hash;
   // A clock that was set back must not make the log unreadable.
-  record.time = record.index == 0 ? now : std::max(now, image_.records.back().time);
+  record.time = std::clamp(now, record.index == 0 ? kFirstTime : image_.records.back().time, kLastTime);
   record.hash = leaf_hash(body_of(record));
   failed_ = true;  // until the write is known to have reached the disk
   SOTTO_TRY_VOID(write_all(fd_, frame_of(record), path_));

@@ -157,7 +157,12 @@ Result<void> Ledger::can_afford(const std::vector<privacy::DpEvent>& events, con
   after.events.insert(after.events.end(), events.begin(), events.end());
   const double epsilon = composed_epsilon(after, limit.delta);
   if (epsilon <= limit.epsilon) return {};
-  if (std::isinf(epsilon) && !std::isinf(before)) {
+  if (std::isinf(before)) {
+    return over_budget(
+        "this site's patients were in a run without privacy, or in rounds of which no finite epsilon can be given: "
+        "no limit holds for them any more, and no further private run is allowed");
+  }
+  if (std::isinf(epsilon)) {
     return over_budget("this run gives no privacy guarantee, and this site's limit is epsilon " +
                        short_number(limit.epsilon) + " at delta " + short_number(limit.delta) +
                        ": ask for a run with noise");

@@ -87,6 +87,7 @@ std::vector<std::string> not_covered(const RunPlan& plan) {
       "this report when it stands in the site's log, and trials elsewhere are not known to it.",
       "Availability, and sites that send harmful updates.",
       "A site that lies about its own sampling, noise or data.",
+      "A measured attack: an empirical lower bound on epsilon is not in this version.",
   };
   if (plan.privacy) {
     out.push_back(
