@@ -1,5 +1,6 @@
 // The single checks that verify() runs, for audit's own files. Each returns a short sentence about what holds, or an Error
-// whose message names file and entry. Those that take facts expect logs that parse and decode.
+// whose message names file and entry. Those about the run expect folder.facts and logs that parse and decode; what would
+// have to be compared with a log that was not delivered is not compared (check_chain fails for such a log).
 #pragma once
 
 #include <string>

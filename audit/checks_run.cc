@@ -52,6 +52,8 @@ struct Attempt {
   const std::string& name(SiteIndex i) const { return facts.roster.sites[i.value()].name; }
   crypto::VerifyKey key(SiteIndex i) const { return crypto::VerifyKey(facts.roster.sites[i.value()].identity); }
   const PartyLog& site(SiteIndex i) const { return *folder.find(name(i)); }
+  // Whether the site's own log can be compared and, then, does not hold the same.
+  bool contradicted(SiteIndex i, bool same) const { return !site(i).missing && !same; }
   Error at_result(const std::string& why) const { return at_entry(folder.coordinator, entry, why); }
 };
 
@@ -79,7 +81,7 @@ Result<void> check_sets(const Attempt& a, const RoundResult& result) {
       return a.at_result("the keys of site '" + a.name(p.site) + "' in U1 are not those that were received");
     const auto sent = all_of<KeysSent>(a.site(p.site), a.facts.plan.run);
     const KeysSent* own = find_of(sent, result);
-    if (!own || own->body != p.keys)
+    if (a.contradicted(p.site, own && own->body == p.keys))
       return a.at_result("site '" + a.name(p.site) + "' did not send the keys that stand in U1");
   }
   return {};
@@ -100,7 +102,7 @@ Result<void> check_reports(const Attempt& a) {
     if (!signature.ok()) return at_entry(a.folder.coordinator, p.entry, signature.error().message);
     const auto sent = all_of<ReportSent>(a.site(r.site), a.facts.plan.run);
     const ReportSent* own = find_of(sent, r);
-    if (!own || own->y != r.y || own->u1 != r.u1 || own->ctx != context_of(a.d)) {
+    if (a.contradicted(r.site, own && own->y == r.y && own->u1 == r.u1 && own->ctx == context_of(a.d))) {
       return at_entry(a.folder.coordinator, p.entry, who + " is not the one in " + a.site(r.site).file());
     }
     seen.insert(r.site);
@@ -126,7 +128,9 @@ Result<void> check_confirms(const Attempt& a) {
     if (!signature.ok()) return at_entry(a.folder.coordinator, p.entry, signature.error().message);
     const auto own_log = all_of<ConfirmSigned>(a.site(c.site), a.facts.plan.run);
     const ConfirmSigned* own = find_of(own_log, c);
-    if (!own || own->u1 != c.u1 || own->u3 != c.u3 || own->survivors != a.sets->u3 || own->ctx != context_of(a.d)) {
+    const bool same =
+        own && own->u1 == c.u1 && own->u3 == c.u3 && own->survivors == a.sets->u3 && own->ctx == context_of(a.d);
+    if (a.contradicted(c.site, same)) {
       return at_entry(a.folder.coordinator, p.entry, "this CONFIRM is not the one in " + a.site(c.site).file());
     }
     signers.insert(c.site);
@@ -196,6 +200,7 @@ Finding check_identities(const RunFolder& folder) {
   for (const auto& site : roster.sites) {
     const PartyLog* log = folder.find(site.name);
     if (!log) return invalid("sites/" + site.name + " is missing");
+    if (log->missing) continue;
     const auto& created = std::get<SiteCreated>(log->events[0]);
     if (created.site != site.name) return at_entry(*log, 0, "the log is of site '" + created.site + "'");
     SOTTO_TRY_VOID(check(*log, created.identity, site.identity));
@@ -206,6 +211,7 @@ Finding check_identities(const RunFolder& folder) {
 Finding check_approvals(const RunFolder& folder) {
   const RunFacts& facts = *folder.facts;
   for (const auto& site : folder.sites) {
+    if (site.missing) continue;
     const auto approvals = all_of<RunApproved>(site, folder.run);
     if (approvals.empty())
       return invalid(site.file() + " has no approval of run '" + folder.run.value() +
@@ -219,7 +225,7 @@ Finding check_approvals(const RunFolder& folder) {
       }
     }
   }
-  return std::string("every site approved this plan and this roster");
+  return std::string("every site whose log is here approved this plan and this roster");
 }
 
 Finding check_descriptors(const RunFolder& folder) {

@@ -26,13 +26,24 @@ class Run {
   void each_site(const std::string& name, const std::function<Finding(const PartyLog&)>& check_site) {
     for (const auto& site : folder_.sites) check(name + " " + site.party, check_site(site));
   }
-  bool failed() const {
-    return std::any_of(verdict_.checks.begin(), verdict_.checks.end(), [](const Check& c) { return !c.ok; });
+  // A site that did not deliver its log fails once, by that; the others can still be judged.
+  void each_delivered(const std::string& name, const std::function<Finding(const PartyLog&)>& check_site) {
+    for (const auto& site : folder_.sites) {
+      if (!site.missing) check(name + " " + site.party, check_site(site));
+    }
+  }
+  bool log_damaged() const {
+    return folder_.coordinator.damage ||
+           std::any_of(folder_.sites.begin(), folder_.sites.end(), [](const PartyLog& s) { return s.damage && !s.missing; });
+  }
+  std::size_t failures() const {
+    return static_cast<std::size_t>(
+        std::count_if(verdict_.checks.begin(), verdict_.checks.end(), [](const Check& c) { return !c.ok; }));
   }
   void skip_rest() { check("all that follows", invalid("not checked, because of the failures above")); }
 
   Verdict finish() {
-    verdict_.ok = !failed();
+    verdict_.ok = failures() == 0;
     return std::move(verdict_);
   }
   Verdict& verdict() { return verdict_; }
@@ -43,7 +54,7 @@ class Run {
 };
 
 void check_report(Run& run, const RunFolder& folder) {
-  run.each_site("epsilon", [&](const PartyLog& site) { return check_epsilon(folder, site); });
+  run.each_delivered("epsilon", [&](const PartyLog& site) { return check_epsilon(folder, site); });
   const auto report = make_report(folder);
   if (!report.ok()) {
     run.check(kReportJsonFile, report.error());
@@ -155,23 +166,26 @@ Result<Expectation> read_expectation(const std::string& path) {
 Verdict verify(const RunFolder& folder, const std::optional<Expectation>& expected) {
   Run run(folder);
   run.each_party("log", check_chain);
-  if (!run.failed()) {
-    run.each_party("head", [&](const PartyLog& log) { return check_head(folder, log); });
+  const std::size_t missing = run.failures();
+  const auto sound = [&] { return !run.log_damaged() && run.failures() == missing; };
+  if (sound()) {
+    run.check("head coordinator", check_head(folder, folder.coordinator));
+    run.each_delivered("head", [&](const PartyLog& log) { return check_head(folder, log); });
     // Sites first: a site's log that was swapped also bears false witness about the coordinator's.
-    run.each_site("heads seen of", [&](const PartyLog& log) { return check_heads_seen(folder, log); });
+    run.each_delivered("heads seen of", [&](const PartyLog& log) { return check_heads_seen(folder, log); });
     run.check("heads seen of coordinator", check_heads_seen(folder, folder.coordinator));
     run.check("run files", check_run_files(folder));
   }
-  if (!run.failed()) {
+  if (sound()) {
     run.check("identities in the logs", check_identities(folder));
     run.check("approvals", check_approvals(folder));
   }
-  if (!run.failed()) run.check("round descriptors", check_descriptors(folder));
-  if (!run.failed()) {
+  if (sound()) run.check("round descriptors", check_descriptors(folder));
+  if (sound()) {
     run.check("survivors", check_survivors(folder));
     run.check("one opened attempt", check_one_opened(folder));
-    run.each_site("ledger", [&](const PartyLog& site) { return check_ledger(folder, site); });
-    run.each_site("sampling and noise", [&](const PartyLog& site) { return check_mechanism(folder, site); });
+    run.each_delivered("ledger", [&](const PartyLog& site) { return check_ledger(folder, site); });
+    run.each_delivered("sampling and noise", [&](const PartyLog& site) { return check_mechanism(folder, site); });
     check_report(run, folder);
   } else {
     run.skip_rest();

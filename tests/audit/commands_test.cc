@@ -91,7 +91,7 @@ TEST_CASE("the program states its version, and links no tensor library", "[comma
   CHECK(has(version.out, "sotto-audit "));
   const std::string libraries = run_command("ldd " + std::string(SOTTO_BIN) + "/sotto-audit").out;
   CHECK(has(libraries, "libcrypto"));
-  for (const auto* other : {"torch", "c10", "protobuf", "zmq", "sqlite"}) CHECK_FALSE(has(libraries, other));
+  for (const auto* other : {"libtorch", "libc10", "libprotobuf", "libzmq", "libsqlite"}) CHECK_FALSE(has(libraries, other));
 }
 
 TEST_CASE("verify, report and ledger show work on a folder, in text and in JSON", "[commands]") {

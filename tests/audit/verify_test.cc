@@ -337,6 +337,23 @@ TEST_CASE("a missing log, head or report fails by name, and other entries stay c
   CHECK(has(without("roster"), "the file roster is not the roster of coordinator/log"));
 }
 
+TEST_CASE("a site that delivered no log fails by that alone, and the others are still judged", "[verify]") {
+  const Published run;
+  fs::remove(run.folder.path("sites/north/log"));
+  fs::remove(run.folder.path("heads/north.json"));
+  REQUIRE(write_report(*read_run_folder(run.folder.path())).ok());
+  const Verdict verdict = run.verdict();
+  CHECK_FALSE(verdict.ok);
+  std::size_t failed = 0;
+  bool south = false;
+  for (const auto& c : verdict.checks) {
+    failed += c.ok ? 0 : 1;
+    south |= c.ok && c.name == "epsilon south";
+  }
+  CHECK(failed == 1);
+  CHECK(south);
+}
+
 TEST_CASE("run.json that says something else than the logs fails", "[verify]") {
   const Published run;
   run.replace_text("run.json", "\"target_epsilon\": 8", "\"target_epsilon\": 1");
