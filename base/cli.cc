@@ -75,7 +75,8 @@ Command& Command::subcommand(const std::string& name, const std::string& help) {
 Command& Command::later(const std::string& name, const std::string& help) {
   Command& command = subcommand(name, help + " (not in this version)");
   command.state_->app->prefix_command();  // whatever follows is not ours to judge
-  return command.on_run([name]() -> Result<void> { return unsupported("'" + name + "' is not in this version"); });
+  command.on_run([name]() -> Result<void> { return unsupported("'" + name + "' is not in this version"); });
+  return *this;
 }
 
 Cli::Cli(const std::string& program, const std::string& version, const std::string& description)

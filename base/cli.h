@@ -24,7 +24,7 @@ class Command {
   // Runs when the command was named; returns the exit code's cause: ok is 0.
   Command& on_run(std::function<Result<void>()> action);
   Command& subcommand(const std::string& name, const std::string& help);
-  // A command that a later version brings: exits 2 with "not in this version".
+  // A command that a later version brings: exits 2 with "not in this version". Returns this command, not the new one.
   Command& later(const std::string& name, const std::string& help);
 
   Command(const Command&) = delete;

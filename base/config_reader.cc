@@ -46,6 +46,7 @@ struct Document {
   std::string origin;
   toml::table root;
   std::optional<Error> first_error;
+  std::optional<Error> first_missing;  // told only when nothing else is wrong: a misspelt key is missing, too
 };
 
 }  // namespace
@@ -72,7 +73,8 @@ struct ConfigReader::State {
   const toml::node* read(std::string_view key, bool required) {
     known.insert(std::string(key));
     const toml::node* node = find(key);
-    if (!node && required) fail(table->source().begin.line ? table : nullptr, "key '" + prefix + std::string(key) + "' is missing");
+    if (!node && required && !document->first_missing)
+      document->first_missing = invalid(place(table->source().begin.line ? table : nullptr) + ": key '" + prefix + std::string(key) + "' is missing");
     return node;
   }
 
@@ -206,6 +208,7 @@ void ConfigReader::reject(std::string_view key, const std::string& why) {
 Result<void> ConfigReader::finish() {
   state_->check_unknown(*state_->table, "");
   if (state_->document->first_error) return *state_->document->first_error;
+  if (state_->document->first_missing) return *state_->document->first_missing;
   return {};
 }
 

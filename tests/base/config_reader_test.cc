@@ -27,7 +27,7 @@ TEST_CASE("values of every kind are read, and defaults stand in for what is abse
 
 TEST_CASE("an unknown key is an error with file, line and the nearest known key", "[base]") {
   auto config = reader("[policy]\nepsilon_limt = 8\n");
-  config.number("policy.epsilon_limit", 1.0);
+  config.number("policy.epsilon_limit");
   CHECK(failure(config) == "site.toml:2: unknown key 'policy.epsilon_limt'; did you mean 'policy.epsilon_limit'?");
 }
 

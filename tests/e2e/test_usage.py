@@ -1,0 +1,114 @@
+"""The three programs as a user meets them: versions, what they link, and one clear line for every wrong use."""
+import json
+import shutil
+import stat
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from fixture import BIN, MODEL, SOURCE, Small
+
+PROGRAMS = ["sotto-client", "sotto-coordinator", "sotto-audit"]
+
+
+def run(program, *arguments, text=None):
+    return subprocess.run([BIN / program, *map(str, arguments)], input=text, text=True, capture_output=True, timeout=120)
+
+
+class Test(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="sotto-usage-"))
+
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+
+    def test_programs_tell_their_version_and_link_no_tensor_library(self):
+        for program in PROGRAMS:
+            told = run(program, "--version")
+            self.assertEqual((told.returncode, told.stdout), (0, f"{program} 0.1.0\n"))
+            linked = subprocess.run(["ldd", BIN / program], text=True, capture_output=True, check=True).stdout
+            self.assertEqual("libtorch" in linked, program == "sotto-client")
+            for outsider in ("zmq", "protobuf", "sqlite"):
+                self.assertFalse(program == "sotto-audit" and outsider in linked, outsider)
+
+    def test_every_wrong_use_gives_one_line(self):
+        (self.folder / "cut.gguf").write_bytes(b"GGUF\x03\x00\x00\x00\xff\xff\xff\xff")
+        (self.folder / "noise.gguf").write_bytes(bytes(range(256)) * 8)
+        (self.folder / "wrong.toml").write_text('model = "x.gguf"\ndata = ["r.jsonl"]\n[policy]\nepsilon_limt = 3\n')
+        (self.folder / "plan.toml").write_text("rounds = 'many'\n")
+        (self.folder / "records.jsonl").write_text('{"patient_id": "p", "instruction": "i", "input": "", "output": "o"}\n{"patient_id": 7\n')
+        shutil.copytree(MODEL, self.folder / "model")
+        (self.folder / "model/model.safetensors").write_bytes(b"\x00" * 64)
+        coordinator = self.folder / "coordinator"
+        self.assertEqual(run("sotto-coordinator", "init", "--dir", coordinator, "--listen", "tcp://127.0.0.1:1").returncode, 0)
+        cases = [
+            (2, "--nonsense", ["sotto-client", "--nonsense"]),
+            (2, "command is missing", ["sotto-audit"]),
+            (2, "bogus", ["sotto-coordinator", "bogus"]),
+            (2, "--model", ["sotto-client", "score"]),
+            (1, "nowhere", ["sotto-client", "run", "--dir", self.folder / "nowhere"]),
+            (1, "nowhere", ["sotto-audit", "verify", self.folder / "nowhere"]),
+            (1, "nowhere", ["sotto-coordinator", "serve", "--dir", self.folder / "nowhere"]),
+            (1, "code", ["sotto-client", "join", "not-a-code", "--config", SOURCE / "configs/site.toml", "--declared-size", "100", "--dir", self.folder / "s"]),
+            (1, "wrong.toml:4: unknown key 'policy.epsilon_limt'", ["sotto-client", "doctor", "--config", self.folder / "wrong.toml"]),
+            (1, "plan.toml", ["sotto-coordinator", "plan", self.folder / "plan.toml", "--dir", coordinator]),
+            (1, "cut.gguf", ["sotto-client", "fingerprint", "--model", self.folder / "missing-cut.gguf"]),
+            (1, "cut.gguf", ["sotto-client", "score", "--model", self.folder / "cut.gguf"]),
+            (1, "noise.gguf", ["sotto-client", "tokenize", "--model", self.folder / "noise.gguf"]),
+            (1, "model.safetensors", ["sotto-client", "score", "--model", self.folder / "model"]),
+            (1, "cuda:7", ["sotto-client", "score", "--model", MODEL, "--device", "cuda:7"]),
+            (1, "records.jsonl:2", ["sotto-client", "eval", "--model", MODEL, "--data", self.folder / "records.jsonl"]),
+            (1, "-1", ["sotto-audit", "epsilon", "--noise-multiplier", "-1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5"]),
+        ]
+        for code, words, (program, *arguments) in cases:
+            with self.subTest(program=program, arguments=arguments):
+                done = run(program, *arguments, text="")
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(words, done.stderr)
+                complaints = [line for line in done.stderr.splitlines() if line.startswith(program)]
+                self.assertEqual(len(complaints), 1, done.stderr)
+
+    def test_commands_of_later_versions_say_so(self):
+        cases = [("sotto-client", c) for c in ("data", "train", "compare", "generate", "chat", "review", "merge", "export")]
+        cases += [("sotto-coordinator", c) for c in ("models", "promote", "lineage", "doctor", "resume")]
+        for program, command in cases:
+            with self.subTest(program=program, command=command):
+                done = run(program, command, "--anything", "else")
+                self.assertEqual(done.returncode, 2)
+                self.assertIn("not in this version", done.stderr)
+        pld = run("sotto-audit", "epsilon", "--noise-multiplier", "1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5", "--accountant", "pld")
+        self.assertEqual(pld.returncode, 2)
+        self.assertIn("not in this version", pld.stderr)
+
+    def test_machine_readable_formats(self):
+        ids = json.loads(run("sotto-client", "tokenize", "--model", MODEL, "--json", text='{"text": "Type 2 diabetes"}\n').stdout)["ids"]
+        self.assertEqual(ids, [428, 223, 20, 445])  # tests/vectors/fixture
+        back = run("sotto-client", "tokenize", "--model", MODEL, "--decode", "--json", text=json.dumps({"ids": ids}) + "\n")
+        self.assertEqual(json.loads(back.stdout), {"text": "Type 2 diabetes"})
+        score = json.loads(run("sotto-client", "score", "--model", MODEL, "--json", text=json.dumps({"ids": ids}) + "\n").stdout)
+        self.assertEqual(list(score), ["ids", "token_logprobs", "total", "top"])
+        self.assertEqual(len(score["token_logprobs"]), 3)
+        self.assertAlmostEqual(sum(score["token_logprobs"]), score["total"], places=9)
+        chat = json.loads(run("sotto-client", "chat-template", "--model", MODEL, text='{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "A00"}]}\n').stdout)
+        self.assertEqual(list(chat), ["text", "ids", "labels"])
+        self.assertEqual(len(chat["ids"]), len(chat["labels"]))
+        epsilon = json.loads(run("sotto-audit", "epsilon", "--noise-multiplier", "1", "--sampling-rate", "0.01", "--steps", "10000", "--delta", "1e-5", "--accountant", "rdp", "--json").stdout)
+        self.assertLessEqual(epsilon["epsilon_upper"], 6.7129)  # dp-accounting 0.6, RDP: 6.7128
+        self.assertGreaterEqual(epsilon["epsilon_upper"], 6.1877)  # its PLD value
+        self.assertEqual(epsilon["accountant"], "rdp")
+        sigma = json.loads(run("sotto-audit", "calibrate", "--epsilon", "3", "--delta", "1e-5", "--sampling-rate", "0.01", "--steps", "10000", "--json").stdout)
+        self.assertLessEqual(sigma["epsilon_upper"], 3)
+        self.assertLess(abs(sigma["noise_multiplier"] - 1.66186), 1e-3)  # dp-accounting 0.6, RDP
+
+    def test_a_site_folder_is_closed_to_others(self):
+        with Small(3) as f:
+            f.enrol()
+            for folder in (f.coordinator_dir, *(f.site_dir(n) for n in f.names)):
+                self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
+                for key in folder.glob("*.key"):
+                    self.assertEqual(stat.S_IMODE(key.stat().st_mode), 0o600)
+
+
+if __name__ == "__main__":
+    unittest.main()
