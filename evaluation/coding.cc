@@ -66,8 +66,10 @@ Json Score::to_json() const {
   Json tasks = Json::object();
   for (const auto& [name, s] : tasks_) {
     Json task = Json::object({{"records", s.records}, {"loss", s.loss()}, {"token_accuracy", s.accuracy()}});
-    if (const auto found = codes_.find(name); found != codes_.end())
-      for (const auto& [key, value] : evaluation::to_json(found->second).members()) task.set(key, value);
+    if (const auto found = codes_.find(name); found != codes_.end()) {
+      const Json codes = evaluation::to_json(found->second);
+      for (const auto& [key, value] : codes.members()) task.set(key, value);
+    }
     tasks.set(name.empty() ? "all" : name, task);
   }
   out.set("tasks", tasks);

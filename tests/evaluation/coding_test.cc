@@ -21,7 +21,9 @@ TEST_CASE("an answer is exact only when all codes agree in order", "[evaluation]
   score.add_answer("code", "J82.83 Eosinophilic asthma", "J82.81 anything", true);
   score.add_answer("multi", "1) A00 x\n2) B01.1 y", "1) A00 x", false);
   score.add_answer("multi", "1) A00 x\n2) B01.1 y", "1) A00 x\n2) B01.9 y", false);
+  score.add_tokens("code", 1.0, 2, 1);
   const auto json = score.to_json();
+  CHECK(json.at("tasks").at("code").at("exact_code").as_double() == Approx(0.5));
   CHECK(json.at("copied_title").at("exact_code").as_double() == 0);
   CHECK(json.at("copied_title").at("first_three").as_double() == 1);
   CHECK(json.at("other_title").at("exact_code").as_double() == Approx(1.0 / 3));
