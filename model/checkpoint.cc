@@ -24,14 +24,10 @@ struct LayerWeight {
   const char* gguf;
 };
 constexpr LayerWeight kLayerWeights[] = {
-    {"input_layernorm.weight", "attn_norm.weight"},
-    {"self_attn.q_proj.weight", "attn_q.weight"},
-    {"self_attn.k_proj.weight", "attn_k.weight"},
-    {"self_attn.v_proj.weight", "attn_v.weight"},
-    {"self_attn.o_proj.weight", "attn_output.weight"},
-    {"post_attention_layernorm.weight", "ffn_norm.weight"},
-    {"mlp.gate_proj.weight", "ffn_gate.weight"},
-    {"mlp.up_proj.weight", "ffn_up.weight"},
+    {"input_layernorm.weight", "attn_norm.weight"},    {"self_attn.q_proj.weight", "attn_q.weight"},
+    {"self_attn.k_proj.weight", "attn_k.weight"},      {"self_attn.v_proj.weight", "attn_v.weight"},
+    {"self_attn.o_proj.weight", "attn_output.weight"}, {"post_attention_layernorm.weight", "ffn_norm.weight"},
+    {"mlp.gate_proj.weight", "ffn_gate.weight"},       {"mlp.up_proj.weight", "ffn_up.weight"},
     {"mlp.down_proj.weight", "ffn_down.weight"},
 };
 
@@ -85,12 +81,13 @@ Error misshapen(const std::string& origin, const std::string& name, const std::v
 }
 
 Error wrong_format(const std::string& origin, const std::string& name, const std::string& type, const std::string& known) {
-  return unsupported(origin + ": the tensor " + name + " has type " + type + ", which this version does not read (it reads " +
-                     known + ")");
+  return unsupported(origin + ": the tensor " + name + " has type " + type +
+                     ", which this version does not read (it reads " + known + ")");
 }
 
 Error unknown_tensor(const std::string& origin, const std::string& name) {
-  return unsupported(origin + ": the tensor " + name + " is not part of the Llama architecture as this version computes it, so "
+  return unsupported(origin + ": the tensor " + name +
+                     " is not part of the Llama architecture as this version computes it, so "
                      "ignoring it would change the result; take another model");
 }
 
@@ -144,7 +141,8 @@ Result<StoredWeights> find_weights(const data::SafetensorsFile& file, const Mode
     found.emplace(name, Stored{*format, file.bytes(*tensor)});
   }
   for (const auto& tensor : file.tensors())
-    if (!found.contains(tensor.name) && !is_redundant(tensor.name, config)) return unknown_tensor(file.origin(), tensor.name);
+    if (!found.contains(tensor.name) && !is_redundant(tensor.name, config))
+      return unknown_tensor(file.origin(), tensor.name);
   return found;
 }
 
@@ -187,7 +185,8 @@ Result<Checkpoint> Checkpoint::open(const std::string& path) {
   SOTTO_TRY(const auto json, Json::read_file(config_path));
   SOTTO_TRY(state->config, model_config(json, config_path));
   if (!std::filesystem::exists(weights_path) && std::filesystem::exists(weights_path + ".index.json"))
-    return unsupported(path + ": the weights are split over several files, which this version does not read; save the model as "
+    return unsupported(path +
+                       ": the weights are split over several files, which this version does not read; save the model as "
                        "one model.safetensors (save_pretrained with a large max_shard_size)");
   SOTTO_TRY(state->safetensors, data::SafetensorsFile::open(weights_path));
   SOTTO_TRY(state->weights, find_weights(*state->safetensors, state->config));

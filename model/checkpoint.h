@@ -1,6 +1,6 @@
-// A model's weights on disk, from either format, under one set of names: Hugging Face's. No tensor library. When it is opened,
-// every tensor that the configuration asks for is found and its shape and number format checked, and tensors that would change
-// the result and are not computed are refused; reading cannot fail afterwards. Immutable.
+// A model's weights on disk, from either format, under one set of names: Hugging Face's. No tensor library. When it is
+// opened, every tensor that the configuration asks for is found and its shape and number format checked, and tensors that
+// would change the result and are not computed are refused; reading cannot fail afterwards. Immutable.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 namespace sotto::model {
 
 struct WeightInfo {
-  std::string name;                    // "model.layers.3.self_attn.q_proj.weight"
-  std::vector<std::uint64_t> shape;    // row-major: [out, in], or [hidden] of a norm
+  std::string name;                  // "model.layers.3.self_attn.q_proj.weight"
+  std::vector<std::uint64_t> shape;  // row-major: [out, in], or [hidden] of a norm
 };
 
 // All weights of a model of this shape, embedding first; lm_head.weight only when it is not tied.
@@ -28,7 +28,8 @@ class Checkpoint {
   ~Checkpoint();
 
   const ModelConfig& config() const;
-  // In fp32, row-major, rows of q_proj and k_proj in Hugging Face's order whatever the file's. `name` is one of weight_infos().
+  // In fp32, row-major, rows of q_proj and k_proj in Hugging Face's order whatever the file's. `name` is one of
+  // weight_infos().
   std::vector<float> read(const std::string& name) const;
 
  private:

@@ -10,9 +10,7 @@ namespace {
 
 constexpr std::size_t kBlock = 32;  // elements of a Q4_1 or Q8_0 block
 
-std::uint16_t u16_at(ByteSpan bytes, std::size_t i) {
-  return static_cast<std::uint16_t>(bytes[i] | (bytes[i + 1] << 8));
-}
+std::uint16_t u16_at(ByteSpan bytes, std::size_t i) { return static_cast<std::uint16_t>(bytes[i] | (bytes[i + 1] << 8)); }
 
 std::uint32_t u32_at(ByteSpan bytes, std::size_t i) {
   return std::uint32_t{u16_at(bytes, i)} | (std::uint32_t{u16_at(bytes, i + 2)} << 16);
@@ -55,7 +53,8 @@ float half_to_float(std::uint16_t bits) {
   const int fraction = bits & 1023;
   const float sign = (bits & 0x8000) != 0 ? -1.0F : 1.0F;
   if (exponent == 0) return sign * std::ldexp(static_cast<float>(fraction), -24);
-  if (exponent == 31) return sign * (fraction == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN());
+  if (exponent == 31)
+    return sign * (fraction == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN());
   return sign * std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
 }
 

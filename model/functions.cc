@@ -41,8 +41,8 @@ class SwiGlu : public Function<SwiGlu> {
   }
 };
 
-// Rows of one sequence, head by head: the G query heads that share a key/value head stand one after another, so that one batched
-// product per key/value head serves them all.
+// Rows of one sequence, head by head: the G query heads that share a key/value head stand one after another, so that one
+// batched product per key/value head serves them all.
 at::Tensor queries_by_key(const at::Tensor& x_RHD, const RowSpan& span, std::int64_t kv_heads) {
   const auto heads = x_RHD.size(1), dim = x_RHD.size(2);
   return x_RHD.narrow(0, span.start, span.length)
@@ -90,8 +90,8 @@ class Attention : public Function<Attention> {
     return out_RHD;
   }
 
-  // With P = softmax(Q K^T / sqrt(D)) and O = P V, from the gradient of O: dV = P^T dO, dS = P (dP - sum(dP P)) with dP = dO V^T,
-  // dQ = dS K / sqrt(D), dK = dS^T Q / sqrt(D). P is computed again: it is cheaper than to keep.
+  // With P = softmax(Q K^T / sqrt(D)) and O = P V, from the gradient of O: dV = P^T dO, dS = P (dP - sum(dP P)) with dP = dO
+  // V^T, dQ = dS K / sqrt(D), dK = dS^T Q / sqrt(D). P is computed again: it is cheaper than to keep.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &q_RHD = saved[0], &k_RKD = saved[1], &v_RKD = saved[2];
@@ -121,7 +121,9 @@ std::pair<at::Tensor, at::Tensor> rotary_angles(const at::Tensor& positions_R, s
   return {at::cos(angle_RE), at::sin(angle_RE)};
 }
 
-at::Tensor rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps) { return RmsNorm::apply(x_RC, weight_C, eps); }
+at::Tensor rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps) {
+  return RmsNorm::apply(x_RC, weight_C, eps);
+}
 
 at::Tensor swiglu(const at::Tensor& gate_RF, const at::Tensor& up_RF) { return SwiGlu::apply(gate_RF, up_RF); }
 

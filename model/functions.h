@@ -1,7 +1,7 @@
 // The pieces of a Llama layer besides its linear layers, each with its derivative written out, over the rows of one pass
 // (packing.h). Internal to model/: uses LibTorch. Everything here is fp32.
-// Shapes: R rows of a pass, C hidden size, H heads, K key/value heads, G = H / K, D head dimension, E = D / 2, F intermediate
-// size, T rows of one sequence, S positions that it can see.
+// Shapes: R rows of a pass, C hidden size, H heads, K key/value heads, G = H / K, D head dimension, E = D / 2, F
+// intermediate size, T rows of one sequence, S positions that it can see.
 #pragma once
 
 #include <vector>
@@ -50,7 +50,8 @@ struct LayerCache {
   std::int64_t used = 0;
 };
 
-// The same without derivative, to what the caches hold and to the new rows, which are appended: caches[i] belongs to spans[i].
+// The same without derivative, to what the caches hold and to the new rows, which are appended: caches[i] belongs to
+// spans[i].
 at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRows& pass,
                             std::span<LayerCache*> caches);
 

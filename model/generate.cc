@@ -1,4 +1,5 @@
-// Greedy generation: every prompt is read once, its keys and values are kept, then all unfinished sequences take one step a pass.
+// Greedy generation: every prompt is read once, its keys and values are kept, then all unfinished sequences take one step a
+// pass.
 #include <algorithm>
 
 #include "model/head.h"
@@ -90,8 +91,8 @@ void step(std::span<Sequence* const> group, const LanguageModel::State& state, c
 
 }  // namespace
 
-Result<std::vector<std::vector<std::int32_t>>> LanguageModel::generate_greedy(std::span<const std::vector<std::int32_t>> prompts,
-                                                                              const GenerateOptions& options) const {
+Result<std::vector<std::vector<std::int32_t>>> LanguageModel::generate_greedy(
+    std::span<const std::vector<std::int32_t>> prompts, const GenerateOptions& options) const {
   std::vector<std::span<const std::int32_t>> spans;
   for (const auto& prompt : prompts) {
     SOTTO_TRY_VOID(check_ids(prompt, config()));

@@ -10,16 +10,17 @@ at::Tensor on_device(const std::vector<std::int64_t>& values, const at::Tensor& 
 }
 
 struct Chunk {
-  at::Tensor x_NC;     // kHeadRows rows, zeros behind the last
-  at::Tensor rows;     // of the pass
-  at::Tensor labels;   // of those rows
+  at::Tensor x_NC;    // kHeadRows rows, zeros behind the last
+  at::Tensor rows;    // of the pass
+  at::Tensor labels;  // of those rows
   std::int64_t used = 0;
 };
 
 Chunk chunk_at(const at::Tensor& x_RC, const Targets& targets, std::size_t begin) {
   const auto end = std::min(targets.rows.size(), begin + static_cast<std::size_t>(kHeadRows));
   const auto slice = [&](const std::vector<std::int64_t>& all) {
-    return on_device({all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(end)}, x_RC);
+    return on_device({all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(end)},
+                     x_RC);
   };
   Chunk chunk{at::zeros({kHeadRows, x_RC.size(1)}, x_RC.options()), slice(targets.rows), slice(targets.labels),
               static_cast<std::int64_t>(end - begin)};
@@ -27,45 +28,46 @@ Chunk chunk_at(const at::Tensor& x_RC, const Targets& targets, std::size_t begin
   return chunk;
 }
 
-// log p of every token, one row for each used row of the chunk; notes losses and hits.
-at::Tensor log_softmax(const Chunk& chunk, const at::Tensor& head_VC, TokenLosses& losses) {
-  const at::Tensor logits = at::mm(chunk.x_NC, head_VC.t()).narrow(0, 0, chunk.used);
-  const at::Tensor correct = at::eq(at::argmax(logits, 1), chunk.labels).cpu();
-  const at::Tensor logp = at::log_softmax(logits, 1);
-  const at::Tensor loss = at::gather(logp, 1, chunk.labels.unsqueeze(1)).squeeze(1).neg_().cpu();
-  for (std::int64_t i = 0; i < chunk.used; ++i) {
-    losses.loss.push_back(loss.const_data_ptr<float>()[i]);
-    losses.correct.push_back(correct.const_data_ptr<bool>()[i]);
-  }
-  return logp;
+at::Tensor logits(const Chunk& chunk, const at::Tensor& head_VC) {
+  return at::mm(chunk.x_NC, head_VC.t()).narrow(0, 0, chunk.used);
+}
+
+// -log p of each row's label.
+at::Tensor losses_of(const Chunk& chunk, const at::Tensor& logp_NV) {
+  return at::gather(logp_NV, 1, chunk.labels.unsqueeze(1)).squeeze(1).neg_().cpu();
 }
 
 }  // namespace
 
 TokenLosses token_losses(const at::Tensor& x_RC, const at::Tensor& head_VC, const Targets& targets) {
   TokenLosses losses;
-  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(kHeadRows))
-    log_softmax(chunk_at(x_RC, targets, begin), head_VC, losses);
+  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(kHeadRows)) {
+    const Chunk chunk = chunk_at(x_RC, targets, begin);
+    const at::Tensor logits_NV = logits(chunk, head_VC);
+    const at::Tensor correct = at::eq(at::argmax(logits_NV, 1), chunk.labels).cpu();
+    const at::Tensor loss = losses_of(chunk, at::log_softmax(logits_NV, 1));
+    losses.loss.insert(losses.loss.end(), loss.const_data_ptr<float>(), loss.const_data_ptr<float>() + chunk.used);
+    losses.correct.insert(losses.correct.end(), correct.const_data_ptr<bool>(), correct.const_data_ptr<bool>() + chunk.used);
+  }
   return losses;
 }
 
-std::pair<TokenLosses, at::Tensor> token_losses_and_gradient(const at::Tensor& x_RC, const at::Tensor& head_VC,
-                                                             const Targets& targets) {
-  TokenLosses losses;
+std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const at::Tensor& head_VC, const Targets& targets) {
+  double loss_sum = 0;
   at::Tensor gradient_RC = at::zeros_like(x_RC);
   for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(kHeadRows)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
+    const at::Tensor logp_NV = at::log_softmax(logits(chunk, head_VC), 1);
+    loss_sum += at::sum(losses_of(chunk, logp_NV), at::kDouble).item<double>();
     at::Tensor g_NV = at::zeros({kHeadRows, head_VC.size(0)}, x_RC.options());  // zeros behind the last row
     at::Tensor used = g_NV.narrow(0, 0, chunk.used);
-    at::exp_out(used, log_softmax(chunk, head_VC, losses));
-    const at::Tensor index = chunk.labels.unsqueeze(1);
-    used.scatter_add_(1, index, at::full_like(index, -1, used.options()));
-    used.mul_(at::tensor(at::ArrayRef<float>(targets.weights).slice(begin, static_cast<std::size_t>(chunk.used)), at::kFloat)
-                  .to(x_RC.device())
-                  .unsqueeze(1));
+    at::exp_out(used, logp_NV);
+    used.scatter_add_(1, chunk.labels.unsqueeze(1), at::full({chunk.used, 1}, -1, used.options()));
+    const at::ArrayRef<float> weights(targets.weights.data() + begin, static_cast<std::size_t>(chunk.used));
+    used.mul_(at::tensor(weights, at::kFloat).to(x_RC.device()).unsqueeze(1));
     gradient_RC.index_copy_(0, chunk.rows, at::mm(g_NV, head_VC).narrow(0, 0, chunk.used));
   }
-  return {std::move(losses), gradient_RC};
+  return {loss_sum, gradient_RC};
 }
 
 at::Tensor all_logits(const at::Tensor& x_NC, const at::Tensor& head_VC) {

@@ -1,7 +1,7 @@
-// The output head: from final hidden states to losses and log-probabilities. Only the rows that are asked for meet the vocabulary,
-// kHeadRows at a time, so that no [rows, vocabulary] matrix of a whole pass ever exists and the matrix products have one height.
-// fp32 throughout. Internal to model/: uses LibTorch.
-// Shapes: R rows of a pass, C hidden size, V vocabulary, N rows asked for.
+// The output head: from final hidden states to losses and log-probabilities. Only the rows that are asked for meet the
+// vocabulary, kHeadRows at a time, so that no [rows, vocabulary] matrix of a whole pass ever exists and the matrix products
+// have one height. fp32 throughout. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V
+// vocabulary, N rows asked for.
 #pragma once
 
 #include <vector>
@@ -10,7 +10,7 @@
 
 namespace sotto::model {
 
-inline constexpr std::int64_t kHeadRows = 64;
+inline constexpr std::int64_t kHeadRows = 32;
 
 // Rows whose next token is known.
 struct Targets {
@@ -20,17 +20,14 @@ struct Targets {
 };
 
 struct TokenLosses {
-  std::vector<float> loss;     // -log p(label)
-  std::vector<bool> correct;   // the label has the largest logit (of equal ones the lowest id)
+  std::vector<float> loss;    // -log p(label)
+  std::vector<bool> correct;  // the label has the largest logit (of equal ones the lowest id)
 };
-
-// Losses without derivative.
 TokenLosses token_losses(const at::Tensor& x_RC, const at::Tensor& head_VC, const Targets& targets);
 
-// The same, and the derivative of sum(weights * loss) by x: what a backward pass through the model starts from. It is made on the
-// way, chunk by chunk: softmax minus one-hot, times the head.
-std::pair<TokenLosses, at::Tensor> token_losses_and_gradient(const at::Tensor& x_RC, const at::Tensor& head_VC,
-                                                             const Targets& targets);
+// The sum of all losses, and the derivative of sum(weights * loss) by x [R, C]: what a backward pass through the model
+// starts from. It is made on the way, chunk by chunk: softmax minus one-hot, times the head.
+std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const at::Tensor& head_VC, const Targets& targets);
 
 // Logits of each row of x_NC: [N, V]. For few rows.
 at::Tensor all_logits(const at::Tensor& x_NC, const at::Tensor& head_VC);

@@ -22,7 +22,8 @@ Pass single_pass(std::uint32_t length) {
 // A pass of that sequence alone.
 at::Tensor hidden_of(const LanguageModel::State& state, std::span<const std::int32_t> ids) {
   const std::uint32_t start = 0;
-  const auto pass = make_pass(single_pass(static_cast<std::uint32_t>(ids.size())), std::span(&ids, 1), std::span(&start, 1), state.weights);
+  const auto pass = make_pass(single_pass(static_cast<std::uint32_t>(ids.size())), std::span(&ids, 1), std::span(&start, 1),
+                              state.weights);
   return final_hidden(state.weights, state.adapter_or_null(), pass);
 }
 
@@ -35,7 +36,8 @@ Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& con
                    std::to_string(config.max_positions));
   for (const std::int32_t id : ids)
     if (id < 0 || static_cast<std::uint32_t>(id) >= config.vocab_size)
-      return invalid("the token id " + std::to_string(id) + " is outside the model's vocabulary of " + std::to_string(config.vocab_size));
+      return invalid("the token id " + std::to_string(id) + " is outside the model's vocabulary of " +
+                     std::to_string(config.vocab_size));
   return {};
 }
 
@@ -52,9 +54,9 @@ Result<void> check_adapter(const AdapterState& state, const ModelConfig& config)
     const std::size_t rank = module.rank;
     if (module.in != found->in || module.out != found->out || rank == 0 || rank > std::min(module.in, module.out) ||
         state.factors[m].a.size() != rank * module.in || state.factors[m].b.size() != rank * module.out)
-      return invalid("the adapter's module " + module.path + " (" + std::to_string(module.out) + " by " + std::to_string(module.in) +
-                     ", rank " + std::to_string(rank) + ") does not fit the model's " + std::to_string(found->out) + " by " +
-                     std::to_string(found->in));
+      return invalid("the adapter's module " + module.path + " (" + std::to_string(module.out) + " by " +
+                     std::to_string(module.in) + ", rank " + std::to_string(rank) + ") does not fit the model's " +
+                     std::to_string(found->out) + " by " + std::to_string(found->in));
     from = std::next(found);
   }
   return {};
@@ -88,7 +90,8 @@ std::uint64_t LanguageModel::weight_bytes() const { return state_->weights.bytes
 
 Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOptions& options) {
   return guarded([&]() -> Result<LanguageModel> {
-    if (options.threads < 0) return invalid("threads = " + std::to_string(options.threads) + ": it must be at least 1, or 0 for all cores");
+    if (options.threads < 0)
+      return invalid("threads = " + std::to_string(options.threads) + ": it must be at least 1, or 0 for all cores");
     SOTTO_TRY(const auto device, find_device(options.device));
     SOTTO_TRY(const auto precision, choose_precision(options.precision, device));
     SOTTO_TRY(const auto checkpoint, Checkpoint::open(path));
@@ -181,11 +184,13 @@ Result<std::vector<ExampleLoss>> LanguageModel::evaluate(std::span<const data::E
   });
 }
 
-Result<std::vector<float>> LanguageModel::logits(std::span<const std::int32_t> ids, std::span<const std::uint32_t> rows) const {
+Result<std::vector<float>> LanguageModel::logits(std::span<const std::int32_t> ids,
+                                                 std::span<const std::uint32_t> rows) const {
   SOTTO_TRY_VOID(check_ids(ids, config()));
   std::vector<std::int64_t> index;
   for (const std::uint32_t row : rows) {
-    if (row >= ids.size()) return invalid("row " + std::to_string(row) + " of a sequence of " + std::to_string(ids.size()) + " tokens");
+    if (row >= ids.size())
+      return invalid("row " + std::to_string(row) + " of a sequence of " + std::to_string(ids.size()) + " tokens");
     index.push_back(row);
   }
   if (index.empty()) return std::vector<float>{};

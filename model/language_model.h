@@ -1,10 +1,10 @@
-// A frozen Llama model with, optionally, a LoRA adapter on it: scoring, evaluation, greedy generation. (Training: trainer.h.)
-// The only public face of the tensor library: no header of this part mentions it. Movable; one thread at a time.
-// Numbers. kFp32: everything in fp32 (the parity path). kBf16: the layers' matrix products take bf16 inputs and give bf16 outputs;
-// embeddings, norms, rotary angles, softmax, residual stream, LoRA, head, loss and gradients with respect to A and B stay fp32.
-// So logits and losses are always fp32: log-softmax over fp32 logits, summed in fp64.
-// What a record gives does not depend on what else is in the call: tokens of several records share matrix products of one fixed
-// height (kRowsPerPass in packing.h), and each row of such a product is computed alike wherever it stands.
+// A frozen Llama model with, optionally, a LoRA adapter on it: scoring, evaluation, greedy generation. (Training:
+// trainer.h.) The only public face of the tensor library: no header of this part mentions it. Movable; one thread at a time.
+// Numbers. kFp32: everything in fp32 (the parity path). kBf16: the layers' matrix products take bf16 inputs and give bf16
+// outputs; embeddings, norms, rotary angles, softmax, residual stream, LoRA, head, loss and gradients with respect to A and
+// B stay fp32. So logits and losses are always fp32: log-softmax over fp32 logits, summed in fp64. What a record gives does
+// not depend on what else is in the call: tokens of several records share matrix products of one fixed height (kRowsPerPass
+// in packing.h), and each row of such a product is computed alike wherever it stands.
 #pragma once
 
 #include <cstdint>
@@ -54,9 +54,9 @@ struct GenerateOptions {
 
 class LanguageModel {
  public:
-  // `path`: a .gguf file (tensors F32, F16, BF16, Q8_0, Q4_1) or a Hugging Face folder (config.json, model.safetensors in fp32,
-  // fp16 or bf16). Refused by name: other architectures and tensor types, settings that are not computed, missing or misshapen
-  // tensors, a device that is not there, bf16 on a CPU without instructions for it.
+  // `path`: a .gguf file (tensors F32, F16, BF16, Q8_0, Q4_1) or a Hugging Face folder (config.json, model.safetensors in
+  // fp32, fp16 or bf16). Refused by name: other architectures and tensor types, settings that are not computed, missing or
+  // misshapen tensors, a device that is not there, bf16 on a CPU without instructions for it.
   static Result<LanguageModel> load(const std::string& path, const LoadOptions& options = {});
   LanguageModel(LanguageModel&&) noexcept;
   LanguageModel& operator=(LanguageModel&&) noexcept;
@@ -72,7 +72,8 @@ class LanguageModel {
   Result<void> set_adapter(const AdapterState& state);
   void clear_adapter();
 
-  // Token ids must lie in the vocabulary and sequences must not be empty nor longer than config().max_positions (else refused).
+  // Token ids must lie in the vocabulary and sequences must not be empty nor longer than config().max_positions (else
+  // refused).
   Result<Scores> score(std::span<const std::int32_t> ids, std::size_t top = 10) const;
   Result<std::vector<ExampleLoss>> evaluate(std::span<const data::Example> examples) const;
   // Greedy continuations, one per prompt.

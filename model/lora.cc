@@ -12,9 +12,9 @@ namespace {
 // * stands for any text, ? for any one character.
 bool matches(std::string_view pattern, std::string_view text) {
   if (pattern.empty()) return text.empty();
-  if (pattern.front() == '*')
-    return matches(pattern.substr(1), text) || (!text.empty() && matches(pattern, text.substr(1)));
-  return !text.empty() && (pattern.front() == '?' || pattern.front() == text.front()) && matches(pattern.substr(1), text.substr(1));
+  if (pattern.front() == '*') return matches(pattern.substr(1), text) || (!text.empty() && matches(pattern, text.substr(1)));
+  return !text.empty() && (pattern.front() == '?' || pattern.front() == text.front()) &&
+         matches(pattern.substr(1), text.substr(1));
 }
 
 bool is_target(const std::string& path, const std::string& target) {
@@ -32,14 +32,17 @@ Result<void> check_options(const ModelConfig& config, const LoraPlan& plan) {
     return invalid("lora." + field + " = " + value + ": " + rule);
   };
   if (plan.rank == 0) return wrong("rank", "0", "it must be at least 1");
-  if (!(std::isfinite(plan.alpha) && plan.alpha > 0)) return wrong("alpha", std::to_string(plan.alpha), "it must be above 0");
-  if (!(plan.dropout >= 0 && plan.dropout < 1)) return wrong("dropout", std::to_string(plan.dropout), "it must lie in [0, 1)");
+  if (!(std::isfinite(plan.alpha) && plan.alpha > 0))
+    return wrong("alpha", std::to_string(plan.alpha), "it must be above 0");
+  if (!(plan.dropout >= 0 && plan.dropout < 1))
+    return wrong("dropout", std::to_string(plan.dropout), "it must lie in [0, 1)");
   if (plan.targets.empty()) return wrong("targets", "[]", "name at least one linear layer, \"q_proj\" for example");
   if (plan.first_layer >= config.layers)
     return wrong("first_layer", std::to_string(plan.first_layer),
                  "the model's layers are 0 to " + std::to_string(config.layers - 1));
   if (plan.last_layer < plan.first_layer)
-    return wrong("last_layer", std::to_string(plan.last_layer), "it lies before first_layer, " + std::to_string(plan.first_layer));
+    return wrong("last_layer", std::to_string(plan.last_layer),
+                 "it lies before first_layer, " + std::to_string(plan.first_layer));
   return {};
 }
 
@@ -71,8 +74,9 @@ Result<AdapterLayout> lora_layout(const ModelConfig& config, const LoraPlan& pla
                                            all.begin() + static_cast<std::ptrdiff_t>(end));
   for (const auto& target : plan.targets)
     if (std::ranges::none_of(candidates, [&](const auto& module) { return is_target(module.path, target); }))
-      return invalid("lora.targets: \"" + target + "\" matches no linear layer of layers " + std::to_string(plan.first_layer) + " to " +
-                     std::to_string(end / per_layer - 1) + "; known are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj");
+      return invalid("lora.targets: \"" + target + "\" matches no linear layer of layers " +
+                     std::to_string(plan.first_layer) + " to " + std::to_string(end / per_layer - 1) +
+                     "; known are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj");
   AdapterLayout layout;
   for (auto module : candidates) {
     if (std::ranges::none_of(plan.targets, [&](const auto& target) { return is_target(module.path, target); })) continue;
@@ -89,7 +93,8 @@ Result<AdapterLayout> lora_layout(const ModelConfig& config, const LoraPlan& pla
 AdapterState zero_adapter(const AdapterLayout& layout) {
   AdapterState state{layout, {}};
   for (const auto& m : layout.modules)
-    state.factors.push_back({std::vector<float>(std::size_t{m.rank} * m.in), std::vector<float>(std::size_t{m.out} * m.rank)});
+    state.factors.push_back(
+        {std::vector<float>(std::size_t{m.rank} * m.in), std::vector<float>(std::size_t{m.out} * m.rank)});
   return state;
 }
 
@@ -124,11 +129,12 @@ std::string AdapterSummary::text() const {
   char percent[32];
   std::snprintf(percent, sizeof percent, "%.3f", trained_percent());
   return std::to_string(trained_parameters) + " of " + std::to_string(model_parameters) + " parameters trained (" + percent +
-         " %); adapter " + std::to_string(adapter_parameters) + " parameters, " + megabytes(adapter_bytes) + " against the model's " +
-         megabytes(model_bytes);
+         " %); adapter " + std::to_string(adapter_parameters) + " parameters, " + megabytes(adapter_bytes) +
+         " against the model's " + megabytes(model_bytes);
 }
 
-AdapterSummary summarize(const ModelConfig& config, std::uint64_t model_bytes, const AdapterLayout& layout, TrainedPart part) {
+AdapterSummary summarize(const ModelConfig& config, std::uint64_t model_bytes, const AdapterLayout& layout,
+                         TrainedPart part) {
   AdapterSummary s;
   s.trained_parameters = layout.trained_size(part);
   s.adapter_parameters = layout.trained_size(TrainedPart::kAB);

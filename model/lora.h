@@ -1,6 +1,6 @@
-// Which LoRA adapter a plan trains: the layout that follows from the plan and the model's shape, what it costs, and the order of
-// the trained numbers. No tensors.
-// LoRA: Hu et al. 2021, arXiv 2106.09685; rsLoRA's scale alpha / sqrt(rank): Kalajdzievski 2023, arXiv 2312.03732.
+// Which LoRA adapter a plan trains: the layout that follows from the plan and the model's shape, what it costs, and the
+// order of the trained numbers. No tensors. LoRA: Hu et al. 2021, arXiv 2106.09685; rsLoRA's scale alpha / sqrt(rank):
+// Kalajdzievski 2023, arXiv 2312.03732.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,16 @@ namespace sotto::model {
 std::vector<LoraModule> linear_modules(const ModelConfig& config);
 
 // The modules of the plan's layers whose path matches a target: the last component of the path ("q_proj"), or a pattern with
-// * (any text) and ? (any one character) over the whole path ("model.layers.*.mlp.down_proj"). Refused, by field and value: no
-// target, a target that matches nothing, layers outside the model, rank 0 or larger than a matrix, alpha <= 0, dropout outside
-// [0, 1).
+// * (any text) and ? (any one character) over the whole path ("model.layers.*.mlp.down_proj"). Refused, by field and value:
+// no target, a target that matches nothing, layers outside the model, rank 0 or larger than a matrix, alpha <= 0, dropout
+// outside [0, 1).
 Result<AdapterLayout> lora_layout(const ModelConfig& config, const LoraPlan& plan);
 
 // A = 0 and B = 0: an adapter that adds nothing, of the layout's sizes.
 AdapterState zero_adapter(const AdapterLayout& layout);
 
-// The trained numbers of an adapter in the update vector's order (base/adapter.h), and an adapter with those numbers replaced.
+// The trained numbers of an adapter in the update vector's order (base/adapter.h), and an adapter with those numbers
+// replaced.
 std::vector<float> trained_vector(const AdapterState& state, TrainedPart part);
 AdapterState with_trained(AdapterState state, TrainedPart part, std::span<const float> values);
 
@@ -39,6 +40,7 @@ struct AdapterSummary {
   double trained_percent() const;        // of model_parameters
   std::string text() const;              // one line for people
 };
-AdapterSummary summarize(const ModelConfig& config, std::uint64_t model_bytes, const AdapterLayout& layout, TrainedPart part);
+AdapterSummary summarize(const ModelConfig& config, std::uint64_t model_bytes, const AdapterLayout& layout,
+                         TrainedPart part);
 
 }  // namespace sotto::model

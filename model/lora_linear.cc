@@ -26,13 +26,14 @@ class Linear : public Function<Linear> {
 
 class LoraLinear : public Function<LoraLinear> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Tensor& /*anchor*/,
-                            const std::optional<at::Tensor>& dropout_RI, const LoraOnDevice& lora, const PassRowsPtr& pass,
-                            const SequenceGradientsPtr& gradients) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI,
+                            const at::Tensor& /*anchor*/, const std::optional<at::Tensor>& dropout_RI,
+                            const LoraOnDevice& lora, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
     const at::Tensor kept_RI = dropout_RI ? at::mul(x_RI, *dropout_RI) : x_RI;
     const at::Tensor h_Rr = at::mm(kept_RI, lora.a_rI.t());
     const bool trains_a = lora.a_offset >= 0;
-    ctx->save_for_backward({weight_OI, lora.a_rI, lora.b_Or, h_Rr, trains_a ? kept_RI : at::Tensor(), dropout_RI.value_or(at::Tensor())});
+    ctx->save_for_backward(
+        {weight_OI, lora.a_rI, lora.b_Or, h_Rr, trains_a ? kept_RI : at::Tensor(), dropout_RI.value_or(at::Tensor())});
     ctx->saved_data["scale"] = lora.scale;
     ctx->saved_data["a_offset"] = lora.a_offset;
     ctx->saved_data["b_offset"] = lora.b_offset;
@@ -44,7 +45,8 @@ class LoraLinear : public Function<LoraLinear> {
   // With h = A x: dB = scale * g^T h and dA = (scale * g B)^T x, each over one sequence's rows; dx = g W + (scale * g B) A.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    const auto &weight_OI = saved[0], &a_rI = saved[1], &b_Or = saved[2], &h_Rr = saved[3], &kept_RI = saved[4], &dropout_RI = saved[5];
+    const auto &weight_OI = saved[0], &a_rI = saved[1], &b_Or = saved[2], &h_Rr = saved[3], &kept_RI = saved[4],
+               &dropout_RI = saved[5];
     const double scale = ctx->saved_data["scale"].toDouble();
     const auto a_offset = ctx->saved_data["a_offset"].toInt(), b_offset = ctx->saved_data["b_offset"].toInt();
     const auto pass = c10::static_intrusive_pointer_cast<PassRows>(ctx->saved_data["pass"].toCapsule());
@@ -85,8 +87,9 @@ at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, con
   return product(x_RI, weight_OI).addmm_(at::mm(x_RI, lora.a_rI.t()), lora.b_Or.t(), 1, lora.scale);
 }
 
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora, const PassRowsPtr& pass,
-                  const SequenceGradientsPtr& gradients, const std::optional<at::Tensor>& dropout_RI) {
+at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora,
+                        const PassRowsPtr& pass, const SequenceGradientsPtr& gradients,
+                        const std::optional<at::Tensor>& dropout_RI) {
   return LoraLinear::apply(x_RI, weight_OI, gradients->anchor, dropout_RI, lora, pass, gradients);
 }
 

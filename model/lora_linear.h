@@ -1,8 +1,8 @@
-// A linear layer with LoRA on it: y = W x + scale * B (A x), Hu et al. 2021, arXiv 2106.09685. Its backward pass makes the gradients
-// of A and B for each sequence of the pass alone, where autograd would make their sum: there is no second backward pass and no
-// summed gradient besides (the cost is that of the summed gradient: the same products, cut at the sequences' borders).
-// Internal to model/: uses LibTorch.
-// Shapes: R rows of a pass, I inputs, O outputs, r rank, N sequences, P trained numbers.
+// A linear layer with LoRA on it: y = W x + scale * B (A x), Hu et al. 2021, arXiv 2106.09685. Its backward pass makes the
+// gradients of A and B for each sequence of the pass alone, where autograd would make their sum: there is no second backward
+// pass and no summed gradient besides (the cost is that of the summed gradient: the same products, cut at the sequences'
+// borders). Internal to model/: uses LibTorch. Shapes: R rows of a pass, I inputs, O outputs, r rank, N sequences, P trained
+// numbers.
 #pragma once
 
 #include <optional>
@@ -36,7 +36,8 @@ at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI);
 at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora);
 
 // With LoRA, for training. dropout_RI, if there is one, multiplies the input of A: 0 or 1 / (1 - p).
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora, const PassRowsPtr& pass,
-                  const SequenceGradientsPtr& gradients, const std::optional<at::Tensor>& dropout_RI);
+at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora,
+                        const PassRowsPtr& pass, const SequenceGradientsPtr& gradients,
+                        const std::optional<at::Tensor>& dropout_RI);
 
 }  // namespace sotto::model

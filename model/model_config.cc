@@ -18,14 +18,15 @@ struct Field {
 };
 
 Result<ModelConfig> checked(const ModelConfig& c, const std::string& origin) {
-  for (const auto& [name, value, largest] : std::initializer_list<Field>{{"vocabulary size", c.vocab_size, kLargestDimension},
-                                                                         {"hidden size", c.hidden_size, kLargestDimension},
-                                                                         {"intermediate size", c.intermediate_size, kLargestDimension},
-                                                                         {"number of layers", c.layers, kMostLayers},
-                                                                         {"number of heads", c.heads, kLargestDimension},
-                                                                         {"number of key/value heads", c.kv_heads, kLargestDimension},
-                                                                         {"head dimension", c.head_dim, kLargestDimension},
-                                                                         {"number of positions", c.max_positions, kLargestDimension}})
+  for (const auto& [name, value, largest] :
+       std::initializer_list<Field>{{"vocabulary size", c.vocab_size, kLargestDimension},
+                                    {"hidden size", c.hidden_size, kLargestDimension},
+                                    {"intermediate size", c.intermediate_size, kLargestDimension},
+                                    {"number of layers", c.layers, kMostLayers},
+                                    {"number of heads", c.heads, kLargestDimension},
+                                    {"number of key/value heads", c.kv_heads, kLargestDimension},
+                                    {"head dimension", c.head_dim, kLargestDimension},
+                                    {"number of positions", c.max_positions, kLargestDimension}})
     if (value == 0 || value > largest)
       return invalid(origin + ": the " + name + " is " + std::to_string(value) + ", not in 1.." + std::to_string(largest) +
                      "; the file is damaged or no language model");
@@ -68,21 +69,32 @@ struct NeutralField {
 };
 
 Result<void> refuse_what_we_do_not_compute(const Json& config, const std::string& origin) {
-  const std::initializer_list<NeutralField> fields = {
-      {"hidden_act", "silu"},        {"attention_bias", false},         {"mlp_bias", false},
-      {"sliding_window", nullptr},   {"use_sliding_window", false},     {"quantization_config", nullptr},
-      {"pretraining_tp", 1},         {"partial_rotary_factor", 1.0},    {"rope_interleaved", false},
-      {"rope_scaling", nullptr},     {"attn_logit_softcapping", nullptr}, {"final_logit_softcapping", nullptr},
-      {"num_local_experts", 0},      {"use_qk_norm", false},            {"attention_multiplier", nullptr},
-      {"logits_scaling", nullptr},   {"residual_multiplier", nullptr},  {"embedding_multiplier", nullptr}};
+  const std::initializer_list<NeutralField> fields = {{"hidden_act", "silu"},
+                                                      {"attention_bias", false},
+                                                      {"mlp_bias", false},
+                                                      {"sliding_window", nullptr},
+                                                      {"use_sliding_window", false},
+                                                      {"quantization_config", nullptr},
+                                                      {"pretraining_tp", 1},
+                                                      {"partial_rotary_factor", 1.0},
+                                                      {"rope_interleaved", false},
+                                                      {"rope_scaling", nullptr},
+                                                      {"attn_logit_softcapping", nullptr},
+                                                      {"final_logit_softcapping", nullptr},
+                                                      {"num_local_experts", 0},
+                                                      {"use_qk_norm", false},
+                                                      {"attention_multiplier", nullptr},
+                                                      {"logits_scaling", nullptr},
+                                                      {"residual_multiplier", nullptr},
+                                                      {"embedding_multiplier", nullptr}};
   for (const auto& [name, neutral] : fields) {
     const Json* value = config.find(name);
     if (value == nullptr || value->is_null()) continue;
     const bool same = value->is_number() && neutral.is_number() ? value->as_double() == neutral.as_double()
                                                                 : value->dump() == neutral.dump();
     if (!same)
-      return unsupported(origin + ": " + name + " = " + value->dump() + " is not computed by this version (" + neutral.dump() +
-                         " is); take another model");
+      return unsupported(origin + ": " + name + " = " + value->dump() + " is not computed by this version (" +
+                         neutral.dump() + " is); take another model");
   }
   return {};
 }
@@ -124,8 +136,10 @@ Result<ModelConfig> model_config(const data::GgufFile& file) {
   }
   if (file.find("llama.expert_count") != nullptr) {
     SOTTO_TRY(const auto experts, file.get_uint("llama.expert_count"));
-    if (experts != 0) return unsupported(file.origin() + ": llama.expert_count = " + std::to_string(experts) + " (a mixture of "
-                                         "experts) is not computed by this version");
+    if (experts != 0)
+      return unsupported(file.origin() + ": llama.expert_count = " + std::to_string(experts) +
+                         " (a mixture of "
+                         "experts) is not computed by this version");
   }
   ModelConfig c;
   SOTTO_TRY(c.hidden_size, gguf_uint(file, "llama.embedding_length"));
@@ -145,15 +159,17 @@ Result<ModelConfig> model_config(const data::GgufFile& file) {
   if (file.find("llama.rope.dimension_count") != nullptr) {
     SOTTO_TRY(const auto rotated, gguf_uint(file, "llama.rope.dimension_count"));
     if (rotated != c.head_dim)
-      return unsupported(file.origin() + ": llama.rope.dimension_count = " + std::to_string(rotated) + " of a head dimension of " +
-                         std::to_string(c.head_dim) + " (partly rotated heads) is not computed by this version");
+      return unsupported(file.origin() + ": llama.rope.dimension_count = " + std::to_string(rotated) +
+                         " of a head dimension of " + std::to_string(c.head_dim) +
+                         " (partly rotated heads) is not computed by this version");
   }
   if (file.find("llama.rope.freq_base") != nullptr) {
     SOTTO_TRY(c.rope_theta, file.get_double("llama.rope.freq_base"));
   }
   const auto* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr || embedding->dims.size() != 2)
-    return invalid(file.origin() + ": the tensor token_embd.weight is missing or no matrix; the file is damaged or no language model");
+    return invalid(file.origin() +
+                   ": the tensor token_embd.weight is missing or no matrix; the file is damaged or no language model");
   SOTTO_TRY(c.vocab_size, small(embedding->dims[1], file.origin() + ": the vocabulary of token_embd.weight"));
   c.tied_embeddings = file.find_tensor("output.weight") == nullptr;
   return checked(c, file.origin());

@@ -20,12 +20,12 @@ struct ModelConfig {
   std::uint32_t intermediate_size = 0;
   std::uint32_t layers = 0;
   std::uint32_t heads = 0;
-  std::uint32_t kv_heads = 0;       // divides heads: grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245)
+  std::uint32_t kv_heads = 0;  // divides heads: grouped-query attention (Ainslie et al. 2023, arXiv 2305.13245)
   std::uint32_t head_dim = 0;
   std::uint32_t max_positions = 0;  // longest context the model was made for
   double rms_eps = 1e-5;
   double rope_theta = 10000.0;
-  bool tied_embeddings = true;      // the head is the embedding matrix
+  bool tied_embeddings = true;  // the head is the embedding matrix
 
   std::uint64_t parameters() const;  // all weights; a tied head counts once
   bool operator==(const ModelConfig&) const = default;

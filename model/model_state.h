@@ -23,7 +23,8 @@ Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& con
 // Refuses modules that are not linear layers of the model, in its order, with fitting sizes.
 Result<void> check_adapter(const AdapterState& state, const ModelConfig& config);
 
-// The part of an example that its loss depends on: tokens after the last label change nothing, and the last label is only predicted.
+// The part of an example that its loss depends on: tokens after the last label change nothing, and the last label is only
+// predicted.
 struct TrimmedExample {
   std::span<const std::int32_t> ids;
   std::vector<std::uint32_t> rows;   // in ids, each the row that predicts ...

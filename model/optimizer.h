@@ -1,7 +1,7 @@
 // Optimizers over one flat vector of trained numbers, and learning-rate schedules. Plain arithmetic, no tensors, equal to
-// torch.optim's on the same gradients (moments in fp32, scalars in fp64). What follows a step's noise is post-processing: nothing
-// here sees a record. Not thread-safe.
-// AdamW: Loshchilov, Hutter 2019, arXiv 1711.05101, algorithm 2, with Adam's bias correction (arXiv 1412.6980, algorithm 1).
+// torch.optim's on the same gradients (moments in fp32, scalars in fp64). What follows a step's noise is post-processing:
+// nothing here sees a record. Not thread-safe. AdamW: Loshchilov, Hutter 2019, arXiv 1711.05101, algorithm 2, with Adam's
+// bias correction (arXiv 1412.6980, algorithm 1).
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 
 namespace sotto::model {
 
-// step counts from 0. Below warmup_steps: lr (step + 1) / warmup_steps. Then constant, or a cosine: with m = min_lr_ratio and
-// p = (step - warmup) / (total - warmup), at most 1, lr (m + (1 - m) (1 + cos(pi p)) / 2).
+// step counts from 0. Below warmup_steps: lr (step + 1) / warmup_steps. Then constant, or a cosine: with m = min_lr_ratio
+// and p = (step - warmup) / (total - warmup), at most 1, lr (m + (1 - m) (1 + cos(pi p)) / 2).
 double learning_rate(const OptimizerPlan& plan, std::uint64_t step, std::uint64_t total_steps);
 
 class Optimizer {

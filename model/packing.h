@@ -1,7 +1,7 @@
 // How token sequences of different lengths share one pass through the model: their tokens stand one after another as rows of
 // matrices of a fixed height, rows left over are dummies. Everything but attention treats each row alone; attention sees one
-// sequence at a time. So there is no padding to a common length, and a sequence's numbers do not depend on its neighbours: the
-// height of every matrix product is a function of the sequence's own length. No tensors; pure functions.
+// sequence at a time. So there is no padding to a common length, and a sequence's numbers do not depend on its neighbours:
+// the height of every matrix product is a function of the sequence's own length. No tensors; pure functions.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace sotto::model {
 
-// Rows of one pass. 256 rows keep a matrix product at full speed and its activations in a core's cache. A sequence that is longer
-// takes the next multiple, together with sequences of the same multiple.
+// Rows of one pass. 256 rows keep a matrix product at full speed and its activations in a core's cache. A sequence that is
+// longer takes the next multiple, together with sequences of the same multiple.
 inline constexpr std::uint32_t kRowsPerPass = 256;
 
 struct Segment {

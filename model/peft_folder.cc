@@ -1,8 +1,8 @@
 #include "model/peft_folder.h"
 
 #include <algorithm>
-#include <cmath>
 #include <bit>
+#include <cmath>
 #include <set>
 
 #include "base/files.h"
@@ -22,10 +22,21 @@ std::string tensor_name(const LoraModule& module, std::string_view suffix) {
 }
 
 // Settings that must be absent, null, false, empty or zero: each would change what the adapter computes.
-constexpr const char* kUnsupported[] = {
-    "use_dora",   "use_qalora",  "use_bdlora",       "lora_bias",      "modules_to_save",         "fan_in_fan_out",
-    "layer_replication", "megatron_config", "trainable_token_indices", "target_parameters", "alora_invocation_tokens",
-    "arrow_config", "kasa_config", "monteclora_config", "velora_config"};
+constexpr const char* kUnsupported[] = {"use_dora",
+                                        "use_qalora",
+                                        "use_bdlora",
+                                        "lora_bias",
+                                        "modules_to_save",
+                                        "fan_in_fan_out",
+                                        "layer_replication",
+                                        "megatron_config",
+                                        "trainable_token_indices",
+                                        "target_parameters",
+                                        "alora_invocation_tokens",
+                                        "arrow_config",
+                                        "kasa_config",
+                                        "monteclora_config",
+                                        "velora_config"};
 
 bool is_off(const Json& value) {
   if (value.is_bool()) return !value.as_bool();
@@ -52,9 +63,11 @@ Result<Patterns> pattern(const Json& json, const char* field, const std::string&
   for (const auto& [key, number] : *members) {
     // PEFT takes keys as regular expressions; a plain path is one that matches itself (and is all that PEFT's tools write).
     if (key.find_first_of("^$*+?()[]{}|\\") != std::string::npos)
-      return unsupported(origin + ": " + field + " has the key \"" + key + "\"; this version reads plain module paths, no regular "
+      return unsupported(origin + ": " + field + " has the key \"" + key +
+                         "\"; this version reads plain module paths, no regular "
                          "expressions");
-    if (!number.is_number() || !(number.as_double() > 0)) return invalid(origin + ": " + field + "." + key + " is not above 0");
+    if (!number.is_number() || !(number.as_double() > 0))
+      return invalid(origin + ": " + field + "." + key + " is not above 0");
     out.emplace_back(key, number.as_double());
   }
   return out;
@@ -67,7 +80,8 @@ Result<PeftConfig> read_config(const std::string& path) {
   for (const char* name : kUnsupported) {
     const Json* value = json.find(name);
     if (value != nullptr && !is_off(*value))
-      return unsupported(path + ": " + name + " = " + value->dump() + " is not supported by this version; train the adapter without it");
+      return unsupported(path + ": " + name + " = " + value->dump() +
+                         " is not supported by this version; train the adapter without it");
   }
   if (const Json* bias = json.find("bias"); bias != nullptr && !(bias->is_string() && bias->as_string() == "none"))
     return unsupported(path + ": bias = " + bias->dump() + " is not supported (\"none\" is)");
@@ -96,13 +110,17 @@ Result<std::vector<float>> read_factor(const data::SafetensorsFile& file, const 
   const auto* tensor = file.find_tensor(name);
   if (tensor == nullptr) return invalid(file.origin() + ": the tensor " + name + " is missing; the adapter is incomplete");
   if (tensor->shape != shape)
-    return invalid(file.origin() + ": the tensor " + name + " does not have the shape that its rank and the model ask for, [" +
-                   std::to_string(shape[0]) + ", " + std::to_string(shape[1]) + "]; it belongs to another model");
+    return invalid(file.origin() + ": the tensor " + name +
+                   " does not have the shape that its rank and the model ask for, [" + std::to_string(shape[0]) + ", " +
+                   std::to_string(shape[1]) + "]; it belongs to another model");
   NumberFormat format = NumberFormat::kF32;
-  if (tensor->type == data::SafetensorsType::kF16) format = NumberFormat::kF16;
-  else if (tensor->type == data::SafetensorsType::kBF16) format = NumberFormat::kBF16;
+  if (tensor->type == data::SafetensorsType::kF16)
+    format = NumberFormat::kF16;
+  else if (tensor->type == data::SafetensorsType::kBF16)
+    format = NumberFormat::kBF16;
   else if (tensor->type != data::SafetensorsType::kF32)
-    return unsupported(file.origin() + ": the tensor " + name + " has type " + to_string(tensor->type) + " (F32, F16 and BF16 are read)");
+    return unsupported(file.origin() + ": the tensor " + name + " has type " + to_string(tensor->type) +
+                       " (F32, F16 and BF16 are read)");
   auto values = to_floats(format, file.bytes(*tensor), tensor->elements);
   if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
     return invalid(file.origin() + ": the tensor " + name + " has values that are not finite");
@@ -153,7 +171,8 @@ Result<AdapterState> load_peft_folder(const std::string& folder, const ModelConf
   AdapterState state;
   std::size_t used = 0;
   for (auto module : linear_modules(config)) {
-    if (file.find_tensor(tensor_name(module, kSuffixA)) == nullptr && file.find_tensor(tensor_name(module, kSuffixB)) == nullptr)
+    if (file.find_tensor(tensor_name(module, kSuffixA)) == nullptr &&
+        file.find_tensor(tensor_name(module, kSuffixB)) == nullptr)
       continue;
     module.rank = static_cast<std::uint32_t>(value_for(module.path, peft.rank_pattern, peft.rank));
     const double alpha = value_for(module.path, peft.alpha_pattern, peft.alpha);
@@ -186,7 +205,8 @@ Result<void> save_peft_folder(const std::string& folder, const AdapterState& sta
   for (std::size_t i = 0; i < state.factors.size(); ++i) {
     const auto& m = state.layout.modules[i];
     tensors.push_back({tensor_name(m, kSuffixA), data::SafetensorsType::kF32, {m.rank, m.in}, bytes_of(state.factors[i].a)});
-    tensors.push_back({tensor_name(m, kSuffixB), data::SafetensorsType::kF32, {m.out, m.rank}, bytes_of(state.factors[i].b)});
+    tensors.push_back(
+        {tensor_name(m, kSuffixB), data::SafetensorsType::kF32, {m.out, m.rank}, bytes_of(state.factors[i].b)});
   }
   SOTTO_TRY_VOID(make_folder(folder));
   SOTTO_TRY_VOID(write_file_atomically(folder + "/adapter_model.safetensors",

@@ -1,7 +1,7 @@
 // Adapters as Hugging Face PEFT stores them: adapter_config.json and adapter_model.safetensors in a folder, tensors named
-// base_model.model.<module>.lora_A.weight [rank, in] and .lora_B.weight [out, rank]. What PEFT writes loads here and the other
-// way round. A setting that would change the result and is not supported (DoRA, biases, other adapter kinds, modules saved
-// besides ...) is refused by its name.
+// base_model.model.<module>.lora_A.weight [rank, in] and .lora_B.weight [out, rank]. What PEFT writes loads here and the
+// other way round. A setting that would change the result and is not supported (DoRA, biases, other adapter kinds, modules
+// saved besides ...) is refused by its name.
 #pragma once
 
 #include <string>

@@ -60,7 +60,8 @@ Result<Precision> choose_precision(Precision wanted, const at::Device& device) {
   const bool fast_bf16 = device.is_cuda() || cpu_has_bf16();
   if (wanted == Precision::kAuto) return fast_bf16 ? Precision::kBf16 : Precision::kFp32;
   if (wanted == Precision::kBf16 && !fast_bf16)
-    return unsupported("precision = \"bf16\": this CPU has no instructions for it (AVX512-BF16 or AMX); use \"fp32\" or \"auto\"");
+    return unsupported(
+        "precision = \"bf16\": this CPU has no instructions for it (AVX512-BF16 or AMX); use \"fp32\" or \"auto\"");
   return wanted;
 }
 

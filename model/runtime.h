@@ -18,13 +18,14 @@ Result<at::Device> find_device(const std::string& name);
 // kFp32 or kBf16. kAuto takes bf16 on a GPU and where the CPU has instructions for it; kBf16 on another CPU is refused.
 Result<Precision> choose_precision(Precision wanted, const at::Device& device);
 
-// Sends fp32 matrix products on the CPU to oneDNN where that keeps them exact, and logs which library it is. LibTorch's default, MKL,
-// reaches less than half of oneDNN's rate on AMD CPUs. The switch that LibTorch has for it permits bf16 arithmetic inside; a CPU
-// without AMX does not use it, one with AMX would, so there it stays off. That products are still exact to fp32 is measured, not
-// assumed. Applies to the whole process.
+// Sends fp32 matrix products on the CPU to oneDNN where that keeps them exact, and logs which library it is. LibTorch's
+// default, MKL, reaches less than half of oneDNN's rate on AMD CPUs. The switch that LibTorch has for it permits bf16
+// arithmetic inside; a CPU without AMX does not use it, one with AMX would, so there it stays off. That products are still
+// exact to fp32 is measured, not assumed. Applies to the whole process.
 void route_fp32_products();
 
-// LibTorch's exceptions (out of memory, a failed kernel) become the project's: they are the machine's fault, never the input's.
+// LibTorch's exceptions (out of memory, a failed kernel) become the project's: they are the machine's fault, never the
+// input's.
 template <class F>
 auto guarded(F&& f) -> decltype(f()) {
   try {

@@ -19,8 +19,8 @@ struct DrawnRecord {
   TrimmedExample example;
 };
 
-// Gradients of records until their unit is complete. They are added in the order of the unit's records, whatever order they came
-// in: floating-point sums depend on it.
+// Gradients of records until their unit is complete. They are added in the order of the unit's records, whatever order they
+// came in: floating-point sums depend on it.
 class UnitSums {
  public:
   UnitSums(privacy::UnitSink& sink) : sink_(sink), pending_(sink.units().units().size()) {
@@ -52,7 +52,10 @@ class DropoutMasks {
  public:
   DropoutMasks(const DropoutStreams& streams, double probability, const Pass& pass, std::span<const DrawnRecord> records,
                const at::Device& device)
-      : streams_(streams), pass_(pass), records_(records), device_(device),
+      : streams_(streams),
+        pass_(pass),
+        records_(records),
+        device_(device),
         keep_(static_cast<std::uint32_t>(std::lround((1 - probability) * kOne))) {}
 
   at::Tensor operator()(std::size_t layer, std::int64_t inputs) {
@@ -106,7 +109,8 @@ Targets targets_of(const Pass& pass, std::span<const DrawnRecord> records, Recor
   return targets;
 }
 
-Result<std::vector<DrawnRecord>> drawn_records(const data::DataSet& data, const privacy::SampledUnits& units, const ModelConfig& config) {
+Result<std::vector<DrawnRecord>> drawn_records(const data::DataSet& data, const privacy::SampledUnits& units,
+                                               const ModelConfig& config) {
   std::vector<DrawnRecord> records;
   for (std::size_t position = 0; position < units.units().size(); ++position) {
     const auto& drawn = units.units()[position];
@@ -135,8 +139,8 @@ struct Trainer::State {
   }
 
   // Forward and backward of one pass: one gradient for each of its sequences, [sequences, trained numbers].
-  at::Tensor gradients(const Pass& pass, std::span<const DrawnRecord> records, RecordLoss loss, const DropoutStreams& streams,
-                       BatchLoss& total) const {
+  at::Tensor gradients(const Pass& pass, std::span<const DrawnRecord> records, RecordLoss loss,
+                       const DropoutStreams& streams, BatchLoss& total) const {
     const Weights& weights = model->weights;
     std::vector<std::span<const std::int32_t>> sequences;
     for (const auto& record : records) sequences.push_back(record.example.ids);
@@ -144,16 +148,17 @@ struct Trainer::State {
     Training training;
     training.gradients = c10::make_intrusive<SequenceGradients>();
     training.gradients->anchor = at::zeros({1}, at::TensorOptions(model->device)).set_requires_grad(true);
-    training.gradients->rows_NP =
-        at::zeros({static_cast<std::int64_t>(pass.segments.size()),
-                   static_cast<std::int64_t>(adapter.layout.trained_size(part))}, at::TensorOptions(model->device));
+    training.gradients->rows_NP = at::zeros(
+        {static_cast<std::int64_t>(pass.segments.size()), static_cast<std::int64_t>(adapter.layout.trained_size(part))},
+        at::TensorOptions(model->device));
     if (dropout > 0)
       training.dropout = [masks = std::make_shared<DropoutMasks>(streams, dropout, pass, records, model->device)](
                              std::size_t layer, std::int64_t inputs) { return std::optional((*masks)(layer, inputs)); };
     const at::Tensor x_RC = final_hidden(weights, &on_device, make_pass(pass, sequences, starts, weights), &training);
-    const auto [losses, gradient_RC] = token_losses_and_gradient(x_RC.detach(), weights.head_VC, targets_of(pass, records, loss));
-    for (const float one : losses.loss) total.loss_sum += static_cast<double>(one);
-    total.tokens += losses.loss.size();
+    const Targets targets = targets_of(pass, records, loss);
+    const auto [loss_sum, gradient_RC] = loss_and_gradient(x_RC.detach(), weights.head_VC, targets);
+    total.loss_sum += loss_sum;
+    total.tokens += targets.rows.size();
     x_RC.backward(gradient_RC);
     return training.gradients->rows_NP.cpu();
   }

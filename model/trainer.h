@@ -1,9 +1,9 @@
 // DP-SGD's model side: per-unit gradients of a LoRA adapter in one backward pass, and steps on its trained numbers.
-// A unit's gradient is the sum over its drawn records of the gradient of that record's loss (the mean over its response tokens).
-// It depends on the unit's records, the adapter and the dropout streams alone, bit for bit: not on the other units, on where
-// they stand, or on the number of threads (language_model.h says how; tests/model compares).
-// Each unit's gradient goes to a privacy::UnitSink, which clips and rounds it on its own; no other sum is formed. Training
-// without privacy takes the same path into another sink. One thread at a time.
+// A unit's gradient is the sum over its drawn records of the gradient of that record's loss (the mean over its response
+// tokens). It depends on the unit's records, the adapter and the dropout streams alone, bit for bit: not on the other units,
+// on where they stand, or on the number of threads (language_model.h says how; tests/model compares). Each unit's gradient
+// goes to a privacy::UnitSink, which clips and rounds it on its own; no other sum is formed. Training without privacy takes
+// the same path into another sink. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@
 
 namespace sotto::model {
 
-// The stream that a record's dropout masks in one layer are drawn from: a function of (step, unit, record, layer), keyed by a
-// secret of the site. `unit` and `record` are DrawnUnit::unit and an entry of DrawnUnit::records. Empty: no dropout.
+// The stream that a record's dropout masks in one layer are drawn from: a function of (step, unit, record, layer), keyed by
+// a secret of the site. `unit` and `record` are DrawnUnit::unit and an entry of DrawnUnit::records. Empty: no dropout.
 using DropoutStreams =
     std::function<std::unique_ptr<RandomSource>(std::uint32_t unit, std::uint32_t record, std::uint32_t layer)>;
 
@@ -54,8 +54,9 @@ class Trainer {
   const AdapterState& adapter() const;
   Result<void> set_adapter(const AdapterState& state);
 
-  // Whether every example of `data` can be trained on: token ids in the vocabulary, not too long, at least one labelled token that
-  // is not the first. To be asked once, before a run: a step that fails on a record's content would tell about the record.
+  // Whether every example of `data` can be trained on: token ids in the vocabulary, not too long, at least one labelled
+  // token that is not the first. To be asked once, before a run: a step that fails on a record's content would tell about
+  // the record.
   Result<void> check(const data::DataSet& data) const;
 
   // Adds the gradient of every drawn unit to `sink`, in some order: DrawnUnit::unit and ::records index data.units and
@@ -64,8 +65,8 @@ class Trainer {
                                   const DropoutStreams& dropout = {});
 
   // The same into a fresh privacy::GridAccumulator. grid.dimension() is dimension().
-  Result<privacy::ClippedSum> clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units, const privacy::Grid& grid,
-                                          const DropoutStreams& dropout = {});
+  Result<privacy::ClippedSum> clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
+                                          const privacy::Grid& grid, const DropoutStreams& dropout = {});
   // ... and into a privacy::UnclippedAccumulator, for runs declared non-private.
   Result<privacy::UnclippedSum> unclipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
                                               const DropoutStreams& dropout = {});

@@ -8,7 +8,8 @@
 namespace sotto::model {
 namespace {
 
-at::Tensor to_tensor(const std::vector<float>& values, at::IntArrayRef shape, at::ScalarType type, const at::Device& device) {
+at::Tensor to_tensor(const std::vector<float>& values, at::IntArrayRef shape, at::ScalarType type,
+                     const at::Device& device) {
   // from_blob only looks at the values: copy always, also where type and device are the same.
   return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat).to(device, type, false, true);
 }
@@ -22,8 +23,8 @@ at::Tensor causal_mask(std::int64_t length, std::int64_t group, const at::Device
 // One linear layer with whatever lies on it.
 class LayerLinears {
  public:
-  LayerLinears(const LayerWeights& weights, const std::array<std::optional<LoraOnDevice>, kLinearKinds>* lora, std::size_t layer,
-               const PassRowsPtr& pass, const Training* training)
+  LayerLinears(const LayerWeights& weights, const std::array<std::optional<LoraOnDevice>, kLinearKinds>* lora,
+               std::size_t layer, const PassRowsPtr& pass, const Training* training)
       : weights_(weights), lora_(lora), layer_(layer), pass_(pass), training_(training) {}
 
   at::Tensor operator()(LinearKind kind, const at::Tensor& x_RI) const {
@@ -62,7 +63,8 @@ Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, c
   const auto modules = linear_modules(c);
   for (std::uint32_t l = 0; l < c.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".";
-    LayerWeights weights{tensors.at(layer + "input_layernorm.weight"), tensors.at(layer + "post_attention_layernorm.weight"), {}};
+    LayerWeights weights{
+        tensors.at(layer + "input_layernorm.weight"), tensors.at(layer + "post_attention_layernorm.weight"), {}};
     for (std::size_t kind = 0; kind < kLinearKinds; ++kind)
       weights.linears[kind] = tensors.at(modules[l * kLinearKinds + kind].path + ".weight");
     w.layers.push_back(std::move(weights));
@@ -70,7 +72,8 @@ Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, c
   return w;
 }
 
-AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config, const at::Device& device) {
+AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
+                              const at::Device& device) {
   AdapterOnDevice adapter;
   adapter.layers.resize(config.layers);
   adapter.lowest_layer = config.layers;
@@ -119,8 +122,8 @@ PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int
   return rows;
 }
 
-at::Tensor final_hidden(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass, const Training* training,
-                        Caches* caches) {
+at::Tensor final_hidden(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
+                        const Training* training, Caches* caches) {
   const ModelConfig& c = weights.config;
   const std::int64_t rows = pass->rows, heads = c.heads, kv_heads = c.kv_heads, dim = c.head_dim;
   const at::AutoGradMode grad_off(false);
@@ -134,8 +137,8 @@ at::Tensor final_hidden(const Weights& weights, const AdapterOnDevice* adapter, 
     const at::Tensor q_RHD = apply(kQ, n_RC).view({rows, heads, dim});
     const at::Tensor k_RKD = apply(kK, n_RC).view({rows, kv_heads, dim});
     const at::Tensor v_RKD = apply(kV, n_RC).view({rows, kv_heads, dim});
-    const at::Tensor seen_RHD =
-        caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, *pass, (*caches)[l]) : attention(q_RHD, k_RKD, v_RKD, pass);
+    const at::Tensor seen_RHD = caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, *pass, (*caches)[l])
+                                                  : attention(q_RHD, k_RKD, v_RKD, pass);
     x_RC = x_RC + apply(kO, seen_RHD.view({rows, heads * dim}));
 
     const at::Tensor m_RC = rms_norm(x_RC, layer.mlp_norm_C, c.rms_eps);

@@ -1,5 +1,5 @@
-// The Llama forward pass (Touvron et al. 2023, arXiv 2302.13971) over the rows of one pass, in reading order. Internal to model/:
-// uses LibTorch. Shapes as in functions.h.
+// The Llama forward pass (Touvron et al. 2023, arXiv 2302.13971) over the rows of one pass, in reading order. Internal to
+// model/: uses LibTorch. Shapes as in functions.h.
 #pragma once
 
 #include <array>
@@ -40,7 +40,8 @@ struct AdapterOnDevice {
 };
 
 // `state` fits the model. `part` says for which factors gradients have a place; A and B start as `state` has them.
-AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config, const at::Device& device);
+AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
+                              const at::Device& device);
 
 // What training adds to a forward pass.
 struct Training {
@@ -56,8 +57,8 @@ using Caches = std::vector<std::vector<LayerCache*>>;
 PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int32_t>> sequences,
                       std::span<const std::uint32_t> positions, const Weights& weights);
 
-// Hidden states after the last layer and its norm: [R, C]. With `training`, differentiable from the lowest LoRA layer up; what lies
-// below keeps nothing. With `caches`, for generation.
+// Hidden states after the last layer and its norm: [R, C]. With `training`, differentiable from the lowest LoRA layer up;
+// what lies below keeps nothing. With `caches`, for generation.
 at::Tensor final_hidden(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
                         const Training* training = nullptr, Caches* caches = nullptr);
 

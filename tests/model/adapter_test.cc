@@ -130,10 +130,13 @@ TEST_CASE("an adapter of another model is refused by the name of the tensor that
     REQUIRE_FALSE(result.ok());
     return result.error().message;
   };
-  CHECK(broken([](AdapterState& s) { s.layout.modules[1].path = "model.layers.9.self_attn.q_proj"; }).find("layers.9") != std::string::npos);
+  CHECK(broken([](AdapterState& s) { s.layout.modules[1].path = "model.layers.9.self_attn.q_proj"; }).find("layers.9") !=
+        std::string::npos);
   CHECK(broken([](AdapterState& s) { s.layout.modules[2].rank = 0; }).find("rank 0") != std::string::npos);
   CHECK(broken([](AdapterState& s) { s.factors[3].b.pop_back(); }).find(".o_proj") != std::string::npos);
-  CHECK(broken([](AdapterState& s) { std::swap(s.layout.modules[0], s.layout.modules[1]), std::swap(s.factors[0], s.factors[1]); }).find("order") != std::string::npos);
+  CHECK(broken([](AdapterState& s) {
+          std::swap(s.layout.modules[0], s.layout.modules[1]), std::swap(s.factors[0], s.factors[1]);
+        }).find("order") != std::string::npos);
   CHECK(broken([](AdapterState& s) { s.factors.clear(); }).find("factors") != std::string::npos);
 }
 

@@ -59,8 +59,11 @@ class GgufMaker {
     entry(key, 8, w.view());
   }
   void uint(const std::string& key, std::uint32_t value) { entry(key, 4, ByteWriter().u32(value).view()); }
-  void number(const std::string& key, float value) { entry(key, 6, ByteWriter().u32(std::bit_cast<std::uint32_t>(value)).view()); }
-  void tensor(const std::string& name, const std::vector<std::uint64_t>& dims, std::uint32_t type = 0, std::size_t bytes_an_element = 4) {
+  void number(const std::string& key, float value) {
+    entry(key, 6, ByteWriter().u32(std::bit_cast<std::uint32_t>(value)).view());
+  }
+  void tensor(const std::string& name, const std::vector<std::uint64_t>& dims, std::uint32_t type = 0,
+              std::size_t bytes_an_element = 4) {
     directory_.u64(name.size()).raw(as_bytes(name)).u32(static_cast<std::uint32_t>(dims.size()));
     std::uint64_t elements = 1;
     for (const auto d : dims) directory_.u64(d), elements *= d;
@@ -101,8 +104,9 @@ std::string refusal(GgufMaker& maker, const std::string& architecture = "llama")
 TEST_CASE("weights are dequantised as the reference does, in every number format that is read", "[model]") {
   const auto file = data::GgufFile::open(vector_path("gguf/quant_types.gguf")).value();
   const auto expected = read_safetensors("quant_types/expected.safetensors");
-  for (const auto& [name, format] : {std::pair{"f32", NumberFormat::kF32}, std::pair{"f16", NumberFormat::kF16}, std::pair{"bf16", NumberFormat::kBF16},
-                                     std::pair{"q8_0", NumberFormat::kQ8_0}, std::pair{"q4_1", NumberFormat::kQ4_1}}) {
+  for (const auto& [name, format] :
+       {std::pair{"f32", NumberFormat::kF32}, std::pair{"f16", NumberFormat::kF16}, std::pair{"bf16", NumberFormat::kBF16},
+        std::pair{"q8_0", NumberFormat::kQ8_0}, std::pair{"q4_1", NumberFormat::kQ4_1}}) {
     INFO(name);
     const auto tensor = std::ranges::find_if(file.tensors(), [&](const auto& t) { return t.name.starts_with(name); });
     REQUIRE(tensor != file.tensors().end());
@@ -200,17 +204,60 @@ TEST_CASE("a GGUF file that is cut off anywhere is refused", "[model]") {
 }
 
 TEST_CASE("a GGUF file of another kind is refused by the key or tensor that says so", "[model]") {
-  { GgufMaker m; CHECK(says(refusal(m, "gemma2"), "\"gemma2\"")); }
-  { GgufMaker m; m.text("llama.rope.scaling.type", "yarn"); CHECK(says(refusal(m), "\"yarn\"")); }
-  { GgufMaker m; m.uint("llama.expert_count", 8); CHECK(says(refusal(m), "llama.expert_count")); }
-  { GgufMaker m; m.uint("llama.rope.dimension_count", 8); CHECK(says(refusal(m), "llama.rope.dimension_count")); }
-  { GgufMaker m; m.uint("llama.attention.head_count_kv", 0); CHECK(says(refusal(m), "key/value heads")); }
-  { GgufMaker m; m.tensor("rope_freqs.weight", {8}); CHECK(says(refusal(m), "rope_freqs.weight")); }
-  { GgufMaker m; m.tensor("blk.0.attn_q.bias", {32}); CHECK(says(refusal(m), "blk.0.attn_q.bias")); }
-  { GgufMaker m; m.tensor("output.weight", {32, 8}, 16, 1); CHECK_FALSE(m.open().ok()); }
-  { GgufMaker m; m.tensor("output.weight", {32, 9}); CHECK(says(refusal(m), "output.weight")); }
-  { GgufMaker m; m.tensor("output.weight", {32, 8}, 24, 1); CHECK(says(refusal(m), "I8")); }
-  { GgufMaker m; m.tensor("output.weight", {32, 8}); CHECK_FALSE(m.open().value().config().tied_embeddings); }
+  {
+    GgufMaker m;
+    CHECK(says(refusal(m, "gemma2"), "\"gemma2\""));
+  }
+  {
+    GgufMaker m;
+    m.text("llama.rope.scaling.type", "yarn");
+    CHECK(says(refusal(m), "\"yarn\""));
+  }
+  {
+    GgufMaker m;
+    m.uint("llama.expert_count", 8);
+    CHECK(says(refusal(m), "llama.expert_count"));
+  }
+  {
+    GgufMaker m;
+    m.uint("llama.rope.dimension_count", 8);
+    CHECK(says(refusal(m), "llama.rope.dimension_count"));
+  }
+  {
+    GgufMaker m;
+    m.uint("llama.attention.head_count_kv", 0);
+    CHECK(says(refusal(m), "key/value heads"));
+  }
+  {
+    GgufMaker m;
+    m.tensor("rope_freqs.weight", {8});
+    CHECK(says(refusal(m), "rope_freqs.weight"));
+  }
+  {
+    GgufMaker m;
+    m.tensor("blk.0.attn_q.bias", {32});
+    CHECK(says(refusal(m), "blk.0.attn_q.bias"));
+  }
+  {
+    GgufMaker m;
+    m.tensor("output.weight", {32, 8}, 16, 1);
+    CHECK_FALSE(m.open().ok());
+  }
+  {
+    GgufMaker m;
+    m.tensor("output.weight", {32, 9});
+    CHECK(says(refusal(m), "output.weight"));
+  }
+  {
+    GgufMaker m;
+    m.tensor("output.weight", {32, 8}, 24, 1);
+    CHECK(says(refusal(m), "I8"));
+  }
+  {
+    GgufMaker m;
+    m.tensor("output.weight", {32, 8});
+    CHECK_FALSE(m.open().value().config().tied_embeddings);
+  }
 }
 
 }  // namespace sotto::model

@@ -15,12 +15,14 @@ namespace {
 // bf16 where the CPU has it, always fp32.
 std::vector<Precision> precisions() {
   std::vector<Precision> all = {Precision::kFp32};
-  if (LanguageModel::load(vector_path("tiny/llama"), {.precision = Precision::kBf16, .threads = 1}).ok()) all.push_back(Precision::kBf16);
+  if (LanguageModel::load(vector_path("tiny/llama"), {.precision = Precision::kBf16, .threads = 1}).ok())
+    all.push_back(Precision::kBf16);
   return all;
 }
 
 // <prefix><PEFT's tensor name> of a file, in the update vector's order.
-std::vector<float> in_update_order(const data::SafetensorsFile& file, const std::string& prefix, const AdapterLayout& layout, TrainedPart part) {
+std::vector<float> in_update_order(const data::SafetensorsFile& file, const std::string& prefix, const AdapterLayout& layout,
+                                   TrainedPart part) {
   std::vector<float> out;
   for (const auto& module : layout.modules)
     for (const std::string factor : {"A", "B"}) {
@@ -33,7 +35,8 @@ std::vector<float> in_update_order(const data::SafetensorsFile& file, const std:
 
 std::vector<float> to_floats(const privacy::ClippedSum& sum) {
   std::vector<float> out;
-  for (const auto v : sum.reveal_without_noise()) out.push_back(static_cast<float>(static_cast<double>(v) * sum.grid().step()));
+  for (const auto v : sum.reveal_without_noise())
+    out.push_back(static_cast<float>(static_cast<double>(v) * sum.grid().step()));
   return out;
 }
 
@@ -44,8 +47,8 @@ struct Case {
   AdapterState adapter = load_peft_folder(vector_path("dp/adapter"), tiny_llama().config()).value();
 };
 
-std::vector<std::vector<float>> unit_gradients(Trainer& trainer, const data::DataSet& data, RecordLoss loss = RecordLoss::kMean,
-                                               const DropoutStreams& streams = {}) {
+std::vector<std::vector<float>> unit_gradients(Trainer& trainer, const data::DataSet& data,
+                                               RecordLoss loss = RecordLoss::kMean, const DropoutStreams& streams = {}) {
   CollectingSink sink(all_units(data), trainer.dimension());
   REQUIRE(trainer.add_gradients(data, sink, loss, streams).ok());
   return sink.gradients;
@@ -98,8 +101,8 @@ TEST_CASE("one sample's gradient is the reference's, entry for entry", "[model]"
   std::size_t at = 0;
   for (const auto& module : trainer.layout().modules)
     for (const auto& [factor, size] : {std::pair{"A", module.rank * module.in}, std::pair{"B", module.out * module.rank}}) {
-      by_name["base_model.model." + module.path + ".lora_" + factor + ".weight"] = {ours.begin() + static_cast<std::ptrdiff_t>(at),
-                                                                                    ours.begin() + static_cast<std::ptrdiff_t>(at + size)};
+      by_name["base_model.model." + module.path + ".lora_" + factor + ".weight"] = {
+          ours.begin() + static_cast<std::ptrdiff_t>(at), ours.begin() + static_cast<std::ptrdiff_t>(at + size)};
       at += size;
     }
   std::vector<float> joined;
@@ -115,15 +118,15 @@ TEST_CASE("the clipped sum is the reference's, with A and B trained and with B a
       auto model = tiny_llama(precision);
       auto trainer = Trainer::make(model, c.adapter, TrainedPart::kAB).value();
       const double bound = c.expected.at(name == "clipped_sum" ? "C" : "C_median").as_double();
-      // A grid so fine that rounding stays below 1e-5.
-      const privacy::Grid grid(privacy::ClipNorm(bound), trainer.dimension(), 1e-5);
+      // A grid so fine that the rounding of four units stays well below the vectors' tolerance of 1e-5.
+      const privacy::Grid grid(privacy::ClipNorm(bound), trainer.dimension(), 2e-6);
       const auto sum = to_floats(trainer.clipped_sum(c.data, all_units(c.data), grid).value());
       const auto expected = in_update_order(c.file, name + ".", trainer.layout(), TrainedPart::kAB);
       INFO(name << (precision == Precision::kBf16 ? " bf16" : " fp32"));
       if (precision == Precision::kFp32)
-        CHECK(largest_difference(sum, expected) < 1e-5 * std::max(1.0, bound));  // the vectors' tolerance at norms up to 1
+        CHECK(largest_difference(sum, expected) < 1e-5);
       else
-        CHECK(relative_difference(sum, expected) < 0.05);  // 8 bits of each factor through two layers and back
+        CHECK(relative_difference(sum, expected) < 0.05);  // measured 0.02: 8 bits of each factor, two layers and back
     }
 }
 
@@ -188,7 +191,8 @@ TEST_CASE("two batches that differ by one unit differ by exactly that unit's vec
   }
 }
 
-TEST_CASE("a unit's gradient is the same bits in every place of a pass, with any companions, at one thread and at two", "[model]") {
+TEST_CASE("a unit's gradient is the same bits in every place of a pass, with any companions, at one thread and at two",
+          "[model]") {
   const Case c;
   for (const auto precision : precisions()) {
     const std::vector<std::uint32_t> length = {37};
@@ -234,7 +238,8 @@ TEST_CASE("an empty batch adds nothing and is a batch", "[model]") {
   auto trainer = Trainer::make(model, c.adapter, TrainedPart::kB).value();
   const privacy::Grid grid(privacy::ClipNorm(0.5), trainer.dimension());
   FixedRandom random(3);
-  auto none = privacy::SampledUnits::draw(privacy::Unit::kPatient, std::vector<std::uint32_t>{1, 1}, privacy::SamplingRate(1e-15), 1, random);
+  auto none = privacy::SampledUnits::draw(privacy::Unit::kPatient, std::vector<std::uint32_t>{1, 1},
+                                          privacy::SamplingRate(1e-15), 1, random);
   REQUIRE(none.units().empty());
   const auto sum = trainer.clipped_sum(c.data, std::move(none), grid).value();
   for (const auto v : sum.reveal_without_noise()) CHECK(v == 0);
@@ -273,8 +278,8 @@ TEST_CASE("layers below the first trained one do not change the gradients of tho
   }
 }
 
-// Central differences of the evaluated loss with dropout off. fp32 losses near 9 carry errors of 1e-6; at a step of 0.02 that is 1e-4
-// of the derivative, and the third derivative adds as much again.
+// Central differences of the evaluated loss along directions near the gradient, so that the slope is large (260): errors of
+// 1e-6 in a loss near 9 are then 1e-6 of it at this step, and the third derivative adds some 1e-5. Measured 6e-5.
 TEST_CASE("gradients agree with finite differences of the loss", "[model]") {
   const Case c;
   auto model = tiny_llama();
@@ -301,7 +306,7 @@ TEST_CASE("gradients agree with finite differences of the loss", "[model]") {
       up[i] += static_cast<float>(step * direction[i]);
       down[i] -= static_cast<float>(step * direction[i]);
     }
-    CHECK((loss_at(up) - loss_at(down)) / (2 * step) == Approx(slope).epsilon(5e-3));
+    CHECK((loss_at(up) - loss_at(down)) / (2 * step) == Approx(slope).epsilon(1e-3));
   }
 }
 
@@ -342,7 +347,7 @@ TEST_CASE("gradients under dropout agree with finite differences", "[model]") {
     up[i] += static_cast<float>(step) * direction[i];
     down[i] -= static_cast<float>(step) * direction[i];
   }
-  CHECK((loss_at(up) - loss_at(down)) / (2 * step) == Approx(slope).epsilon(5e-3));
+  CHECK((loss_at(up) - loss_at(down)) / (2 * step) == Approx(slope).epsilon(1e-3));
 }
 
 TEST_CASE("examples that cannot be trained on are named before a run", "[model]") {

@@ -15,7 +15,8 @@ TEST_CASE("learning rates follow warm-up and cosine as the reference's", "[model
   plan.schedule = Schedule::kCosine;
   plan.min_lr_ratio = hyper.at("min_lr_ratio").as_double();
   for (const auto& step : expected.at("steps").items())
-    CHECK(learning_rate(plan, static_cast<std::uint64_t>(step.at("step").as_int()), 5) == Approx(step.at("lr").as_double()).epsilon(1e-12));
+    CHECK(learning_rate(plan, static_cast<std::uint64_t>(step.at("step").as_int()), 5) ==
+          Approx(step.at("lr").as_double()).epsilon(1e-12));
   CHECK(learning_rate(plan, 5, 5) == Approx(0.1 * plan.learning_rate));
   CHECK(learning_rate(plan, 500, 5) == Approx(0.1 * plan.learning_rate));
   plan.schedule = Schedule::kConstant;

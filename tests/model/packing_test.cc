@@ -7,7 +7,8 @@
 
 namespace sotto::model {
 
-TEST_CASE("every sequence gets its rows once, without overlap, in a pass whose height follows from its own length", "[model]") {
+TEST_CASE("every sequence gets its rows once, without overlap, in a pass whose height follows from its own length",
+          "[model]") {
   std::vector<std::uint32_t> lengths;
   for (std::uint32_t i = 0; i < 200; ++i) lengths.push_back(1 + (i * 7919) % 700);
   std::vector<int> seen(lengths.size());

@@ -34,7 +34,8 @@ TEST_CASE("the real model's tensors are those of the reference's reader, in Hugg
     CHECK(abs_sum == Approx(tensor.at("abs_sum").as_double()).epsilon(1e-9));
     const auto& index = tensor.at("index").items();
     for (std::size_t i = 0; i < index.size(); ++i)
-      CHECK(values.at(static_cast<std::size_t>(index[i].as_int())) == static_cast<float>(tensor.at("hf_at").at(i).as_double()));
+      CHECK(values.at(static_cast<std::size_t>(index[i].as_int())) ==
+            static_cast<float>(tensor.at("hf_at").at(i).as_double()));
     ++compared;
   }
   CHECK(compared > 100);
@@ -49,24 +50,32 @@ TEST_CASE("the real model gives the reference's logits, likelihoods and greedy c
     const auto ids = int_list(c.at("ids"));
     const auto logits = model.logits(ids, std::vector{static_cast<std::uint32_t>(ids.size() - 1)}).value();
     for (const auto& pair : c.at("top20").items())
-      CHECK(logits.at(static_cast<std::size_t>(pair.at(std::size_t{0}).as_int())) == Approx(pair.at(std::size_t{1}).as_double()).margin(tolerance));
+      CHECK(logits.at(static_cast<std::size_t>(pair.at(std::size_t{0}).as_int())) ==
+            Approx(pair.at(std::size_t{1}).as_double()).margin(tolerance));
     const auto scores = model.score(ids, 20).value();
     const auto& logprobs = c.at("token_logprobs").items();
     REQUIRE(scores.token_logprobs.size() == logprobs.size());
-    for (std::size_t i = 0; i < logprobs.size(); ++i) CHECK(scores.token_logprobs[i] == Approx(logprobs[i].as_double()).margin(tolerance));
+    for (std::size_t i = 0; i < logprobs.size(); ++i)
+      CHECK(scores.token_logprobs[i] == Approx(logprobs[i].as_double()).margin(tolerance));
     CHECK(scores.total == Approx(c.at("loglik").as_double()).margin(tolerance * static_cast<double>(logprobs.size())));
     if (c.find("greedy") == nullptr || !c.at("greedy").is_array()) continue;
     const auto greedy = int_list(c.at("greedy"));
-    const auto made = model.generate_greedy(std::vector<std::vector<std::int32_t>>{ids}, {.max_new_tokens = static_cast<std::uint32_t>(greedy.size()), .stop_ids = {}}).value().front();
+    const auto made = model
+                          .generate_greedy(std::vector<std::vector<std::int32_t>>{ids},
+                                           {.max_new_tokens = static_cast<std::uint32_t>(greedy.size()), .stop_ids = {}})
+                          .value()
+                          .front();
     for (std::size_t i = 0; i < greedy.size(); ++i) {
       if (made.at(i) == greedy[i]) continue;
-      CHECK(c.at("greedy_margins").at(i).as_double() < 1e-3);  // a tie-like gap excuses a difference, and all that follows from it
+      CHECK(c.at("greedy_margins").at(i).as_double() <
+            1e-3);  // a tie-like gap excuses a difference, and all that follows from it
       break;
     }
   }
 }
 
-TEST_CASE("the demo's adapter on the real model trains what it says, and passes the self-check in the demo's precision", "[model]") {
+TEST_CASE("the demo's adapter on the real model trains what it says, and passes the self-check in the demo's precision",
+          "[model]") {
   auto model = LanguageModel::load(model_path(), {.threads = 1}).value();
   LoraPlan plan;
   plan.rank = 4;

@@ -11,7 +11,9 @@ std::string vector_path(const std::string& name) { return std::string(SOTTO_VECT
 
 Json read_json(const std::string& name) { return Json::read_file(vector_path(name)).value(); }
 
-data::SafetensorsFile read_safetensors(const std::string& name) { return data::SafetensorsFile::open(vector_path(name)).value(); }
+data::SafetensorsFile read_safetensors(const std::string& name) {
+  return data::SafetensorsFile::open(vector_path(name)).value();
+}
 
 template <class T>
 std::vector<T> elements(const data::SafetensorsFile& file, const std::string& name, data::SafetensorsType type) {
@@ -68,7 +70,8 @@ privacy::SampledUnits all_units(const data::DataSet& data) {
 double largest_difference(std::span<const float> a, std::span<const float> b) {
   REQUIRE(a.size() == b.size());
   double largest = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  for (std::size_t i = 0; i < a.size(); ++i)
+    largest = std::max(largest, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
   return largest;
 }
 
