@@ -331,7 +331,7 @@ Result<wire::Shares> Participant::State::deal() {
 void Participant::State::send_shares() {
   const auto& shares = *attempt().shares;
   const auto& h = shares.header;
-  append(audit::SharesSent{h.run, h.round, h.attempt, crypto::sha256(wire::body(shares, hashes_of(shares.sealed)))});
+  append(audit::SharesSent{h.run, h.round, h.attempt, shares_digest(shares)});
   send(shares);
 }
 

@@ -13,7 +13,7 @@
 //   - CheckInitial, CheckStep: judge the published adapter, answer AdapterChecked;
 //   - Accept: keep the adapter's bytes; later rounds start from them;
 //   - Halt: the site takes no further part in the run, whatever arrives, until its operator has looked at the proof.
-// After a restart: restore() from the last snapshot, then wait. The coordinator asks again for whatever is owed.
+// After a restart: restore() from the last snapshot, check that it fits() the log, then wait. The coordinator asks again for whatever is owed.
 #pragma once
 
 #include <memory>
@@ -121,6 +121,9 @@ class Participant {
 
   std::vector<Action> on(Event event);
   crypto::SecretBuffer snapshot() const;
+  // Whether the site's own log is no further than this snapshot. Ask it for every entry of the log after create() and restore():
+  // a snapshot that was lost, or restored from a backup, has forgotten messages that the log knows were sent. Fails (kRefused).
+  Result<void> fits(const audit::Event& logged) const;
 
   RoundId next_round() const;  // the round that has no result yet
   bool halted() const;

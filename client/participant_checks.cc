@@ -89,6 +89,8 @@ std::vector<Digest> hashes_of(const std::vector<wire::SealedShare>& sealed) {
   return out;
 }
 
+Digest shares_digest(const wire::Shares& shares) { return crypto::sha256(wire::body(shares, hashes_of(shares.sealed))); }
+
 Bytes with_signature(Bytes body, const SignatureBytes& signature) {
   body.insert(body.end(), signature.begin(), signature.end());
   return body;

@@ -15,8 +15,7 @@ void Participant::State::take(wire::RoundResult& m) {
     if (memory.last_accepted && memory.last_accepted->header.round == h.round) send_accepted();
     return;
   }
-  if (h.round > memory.next_round || memory.adapter.empty())
-    return decline(h, "behind", "this site has no result of the round before, or no first adapter");
+  if (h.round > memory.next_round) return decline(h, "behind", "this site has no result of the round before");
   const auto decoded = decode_descriptor(m.descriptor);
   if (!decoded.ok()) return decline(h, "bad_descriptor", decoded.error().message);
   const auto& d = *decoded;
@@ -37,6 +36,12 @@ void Participant::State::take(wire::RoundResult& m) {
   }
   auto sum = aggregation::unpack_bits(m.sum, facts.update_size, d.ring.bits);
   if (!sum.ok()) return decline(h, "bad_result", sum.error().message);
+  if (memory.adapter.empty()) {  // this site has seen no round of the run: it judges the first adapter first
+    if (crypto::sha256(m.start) != d.adapter) return decline(h, "bad_adapter", "the result does not come with the adapter that it started from");
+    actions.push_back(CheckInitial{m.start});
+    unjudged = std::move(m);
+    return;
+  }
   actions.push_back(CheckStep{h.round, m.survivors, std::move(*sum), memory.adapter, m.adapter});
   unjudged = std::move(m);
 }
@@ -51,7 +56,14 @@ void Participant::State::handle(AdapterChecked& e) {
     memory.adapter = m.adapter;
     actions.push_back(Accept{memory.next_round, memory.adapter});
     join(m, d);
-  } else if (unjudged && e.adapter == crypto::sha256(unjudged->adapter)) {
+  } else if (unjudged && memory.adapter.empty() && e.adapter == crypto::sha256(unjudged->start)) {
+    wire::RoundResult m = std::move(*unjudged);
+    unjudged.reset();
+    if (!e.ok) return decline(m.header, "bad_adapter", "the first adapter is not the one that the plan's seed gives: " + e.reason);
+    memory.adapter = m.start;
+    actions.push_back(Accept{memory.next_round, memory.adapter});
+    take(m);
+  } else if (unjudged && !memory.adapter.empty() && e.adapter == crypto::sha256(unjudged->adapter)) {
     const wire::RoundResult m = std::move(*unjudged);
     unjudged.reset();
     if (m.header.round != memory.next_round) return;
@@ -102,6 +114,43 @@ void Participant::State::take(wire::RoundVoid& m) {
   leave_round();
   memory.transcript = crypto::sha256(void_transcript_preimage(memory.transcript, h.round));
   persist();
+}
+
+// ---- the log beside the snapshot -------------------------------------------------------------------------------------------
+
+namespace {
+
+// Whether the message that a log entry tells of is the one that the snapshot holds for the same attempt.
+bool holds(const AttemptState& a, const audit::KeysSent& e) { return crypto::sha256(wire::body(a.keys)) == e.body; }
+bool holds(const AttemptState& a, const audit::SharesSent& e) { return a.shares && shares_digest(*a.shares) == e.body; }
+bool holds(const AttemptState& a, const audit::ReportSent& e) { return a.report && crypto::sha256(a.report->masked) == e.y; }
+bool holds(const AttemptState& a, const audit::ConfirmSigned& e) { return a.confirm && a.confirm->u3 == e.u3; }
+bool holds(const AttemptState& a, const audit::UnmaskAnswered& e) { return a.unmask && crypto::sha256(wire::body(*a.unmask)) == e.body; }
+
+}  // namespace
+
+Result<void> Participant::fits(const audit::Event& logged) const {
+  const auto& memory = state_->memory;
+  const auto forgotten = [&](const auto& e) {
+    return refused("this site's state of run '" + e.run.value() + "' is older than its log, which says '" + audit::name_of(e.kType) +
+                   "' for attempt " + std::to_string(e.attempt.value()) + " of round " + std::to_string(e.round.value()) +
+                   ": the state was lost or restored from a backup. The site cannot go on with this run");
+  };
+  return std::visit(
+      [&](const auto& e) -> Result<void> {
+        using E = std::decay_t<decltype(e)>;
+        if constexpr (std::is_same_v<E, audit::ResultAccepted>) {
+          if (e.run == state_->facts.plan.run && e.round >= memory.next_round) return forgotten(e);
+        } else if constexpr (requires(const AttemptState& a) { holds(a, e); }) {
+          if (e.run != state_->facts.plan.run || e.round < memory.next_round) return {};
+          if (e.round > memory.next_round || !memory.seen.contains(e.attempt)) return forgotten(e);
+          // What an attempt that was closed since had sent is not kept; but none that was opened is ever closed by a later one.
+          const bool current = memory.attempt && memory.attempt->descriptor.attempt == e.attempt;
+          if (current ? !holds(*memory.attempt, e) : std::is_same_v<E, audit::UnmaskAnswered>) return forgotten(e);
+        }
+        return {};
+      },
+      logged);
 }
 
 }  // namespace sotto::client

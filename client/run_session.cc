@@ -73,6 +73,7 @@ Result<void> RunSession::prepare() {
   } else {
     SOTTO_TRY(participant_, Participant::create(participant, identity, *context_.random));
   }
+  for (std::uint64_t i = 0; i < context_.log->size(); ++i) SOTTO_TRY_VOID(participant_->fits(context_.log->event(i)));
   return drive(OwnHead{own_head()});
 }
 

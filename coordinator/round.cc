@@ -125,6 +125,7 @@ void Round::State::handle(const Stepped& e) {
   result.survivors = u3;
   result.sum = aggregation::pack_bits(unmasked, facts.descriptor.ring.bits);
   result.adapter = *e.adapter;
+  if (no_result_before()) result.start = input.adapter;  // for sites that have not seen this round open
   result.signature = sign(wire::label_of(result), wire::body(result));
   const RoundOutcome outcome{input.round, attempt, u1_digest, u3_digest, crypto::sha256(result.sum),
                              crypto::sha256(result.adapter)};
@@ -132,6 +133,13 @@ void Round::State::handle(const Stepped& e) {
   actions.push_back(Append{audit::RoundResult{input.plan.run, input.round, attempt, u3, outcome.sum, outcome.adapter}});
   actions.push_back(Release{result, crypto::sha256(transcript_preimage(input.transcript, outcome))});
   actions.push_back(Send{everyone(), result});
+}
+
+// Whether every earlier round of the run was void.
+bool Round::State::no_result_before() const {
+  Digest transcript = crypto::sha256(first_transcript_preimage(audit::plan_hash(input.plan), roster_digest));
+  for (std::uint32_t r = 0; r < input.round.value(); ++r) transcript = crypto::sha256(void_transcript_preimage(transcript, RoundId(r)));
+  return transcript == input.transcript;
 }
 
 // ---- the course of phases --------------------------------------------------------------------------------------------------

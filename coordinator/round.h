@@ -93,8 +93,8 @@ struct KeepProof {
   Bytes first;   // a body that a signature covers, followed by that signature
   Bytes second;
 };
-// The site lacks rounds: send it the RoundResult or RoundVoid of each round since the last that it accepted (preceded, if it has
-// accepted none, by the RoundOpen that went with round 0's result), then feed SiteConnected.
+// The site lacks rounds: send it the RoundResult or RoundVoid of each round since the last that it accepted, then feed
+// SiteConnected.
 struct CatchUp {
   SiteIndex site;
 };

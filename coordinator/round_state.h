@@ -89,6 +89,7 @@ struct Round::State {
   bool willing(SiteIndex site) const;
   std::size_t quorum() const;
   std::vector<SiteIndex> everyone() const;
+  bool no_result_before() const;
   std::optional<wire::ToSite> request_for(SiteIndex site) const;  // what the phase asks of the site
   wire::RoundHeader header() const { return {input.plan.run, input.round, attempt}; }
   SignatureBytes sign(const char* label, ByteSpan body) const;

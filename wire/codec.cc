@@ -25,14 +25,17 @@ void fields(D& d, M& m, pb::RoundHeader& p) {
 }
 
 template <class D, class M, class P>
-void header(D& d, M& m, P& p) { d.nested("header", m.header, p.mutable_header()); }
+void header(D& d, M& m, P& p) {
+  d.nested("header", m.header, p.mutable_header());
+}
 
 template <class D, class M, class P>
-void signature(D& d, M& m, P& p) { d.fixed("signature", m.signature, p.mutable_signature()); }
+void signature(D& d, M& m, P& p) {
+  d.fixed("signature", m.signature, p.mutable_signature());
+}
 
 // A site's index under the member name that the struct and its twin share.
-#define SOTTO_SITE(member) \
-  d.number(#member, kLastSite, m.member, p.member(), [&](auto v) { p.set_##member(v); })
+#define SOTTO_SITE(member) d.number(#member, kLastSite, m.member, p.member(), [&](auto v) { p.set_##member(v); })
 
 inline void declared_size(Put&, const Join& m, pb::Join& p) { p.set_declared_size(m.declared_size); }
 inline void declared_size(Take& d, Join& m, const pb::Join& p) {
@@ -57,7 +60,9 @@ void fields(D& d, M& m, pb::Hello& p) {
 }
 
 template <class D, class M>
-void fields(D& d, M& m, pb::FetchRun& p) { d.name_or_empty("run", m.run, p.mutable_run()); }
+void fields(D& d, M& m, pb::FetchRun& p) {
+  d.name_or_empty("run", m.run, p.mutable_run());
+}
 
 template <class D, class M>
 void fields(D& d, M& m, pb::RunApproval& p) {
@@ -121,9 +126,12 @@ inline void kind(Put&, const RevealedShare& m, pb::RevealedShare& p) {
   p.set_kind(m.kind == SecretKind::kSelfMaskSeed ? pb::SELF_MASK_SEED : pb::MASK_KEY);
 }
 inline void kind(Take& d, RevealedShare& m, const pb::RevealedShare& p) {
-  if (p.kind() == pb::SELF_MASK_SEED) m.kind = SecretKind::kSelfMaskSeed;
-  else if (p.kind() == pb::MASK_KEY) m.kind = SecretKind::kMaskKey;
-  else d.fail("kind", std::to_string(p.kind()) + ", must be 1 or 2");
+  if (p.kind() == pb::SELF_MASK_SEED)
+    m.kind = SecretKind::kSelfMaskSeed;
+  else if (p.kind() == pb::MASK_KEY)
+    m.kind = SecretKind::kMaskKey;
+  else
+    d.fail("kind", std::to_string(p.kind()) + ", must be 1 or 2");
 }
 
 template <class D, class M>
@@ -262,6 +270,7 @@ void fields(D& d, M& m, pb::RoundResult& p) {
   d.list("confirms", m.confirms, p.mutable_confirms());
   d.bytes("sum", kMaxMessageBytes, m.sum, p.mutable_sum());
   d.bytes("adapter", kMaxMessageBytes, m.adapter, p.mutable_adapter());
+  d.bytes("start", kMaxMessageBytes, m.start, p.mutable_start());
   signature(d, m, p);
 }
 
@@ -290,6 +299,7 @@ void fields(D& d, M& m, pb::Rejected& p) {
 }  // namespace walk
 namespace {
 
+// clang-format off
 // Struct and its member of the oneof: the one table that both directions use.
 #define SOTTO_TO_COORDINATOR(X)                                                                                            \
   X(Join, join) X(Hello, hello) X(FetchRun, fetch_run) X(RunApproval, run_approval)            \
@@ -302,8 +312,9 @@ namespace {
   X(UnmaskRequest, unmask_request) X(RoundResult, round_result) X(RoundVoid, round_void)               \
   X(RunFinished, run_finished) X(Rejected, rejected)
 
+// clang-format on
 // The twin of a message inside its envelope, and its name.
-#define SOTTO_SLOT(Type, member)                                                    \
+#define SOTTO_SLOT(Type, member)                                                             \
   [[maybe_unused]] pb::Type* slot(const Type&, Envelope& p) { return p.mutable_##member(); } \
   [[maybe_unused]] const char* label(const Type&) { return #member; }
 namespace to_coordinator {
@@ -325,11 +336,12 @@ Bytes serialized(const Envelope& envelope) {
   return out;
 }
 
-// Before Protobuf allocates anything: the message is one field of the envelope and nothing else, and small unless its kind may
-// be large. `large` has the field numbers of those kinds.
+// Before Protobuf allocates anything: the message is one field of the envelope and nothing else, and small unless its kind
+// may be large. `large` has the field numbers of those kinds.
 Result<void> check_envelope(ByteSpan bytes, std::span<const std::uint32_t> large) {
   if (bytes.size() > kMaxMessageBytes)
-    return protocol_error("message of " + std::to_string(bytes.size()) + " bytes, at most " + std::to_string(kMaxMessageBytes));
+    return protocol_error("message of " + std::to_string(bytes.size()) + " bytes, at most " +
+                          std::to_string(kMaxMessageBytes));
   google::protobuf::io::CodedInputStream in(bytes.data(), static_cast<int>(bytes.size()));
   const std::uint32_t tag = in.ReadTag();
   std::uint32_t length = 0;
@@ -375,15 +387,16 @@ Bytes encode(const ToSite& message) {
   return serialized(envelope);
 }
 
-#define SOTTO_TAKE(Type, member)                                            \
-  if (envelope.has_##member()) {                                                   \
-    SOTTO_TRY(auto message, take<Type>(#member, *envelope.mutable_##member()));    \
-    return Envelope(std::move(message));                                           \
+#define SOTTO_TAKE(Type, member)                                                \
+  if (envelope.has_##member()) {                                                \
+    SOTTO_TRY(auto message, take<Type>(#member, *envelope.mutable_##member())); \
+    return Envelope(std::move(message));                                        \
   }
 
 Result<ToCoordinator> decode_to_coordinator(ByteSpan bytes) {
   using Envelope = ToCoordinator;
-  constexpr std::array<std::uint32_t, 2> kLarge{pb::ToCoordinator::kReportFieldNumber, pb::ToCoordinator::kSiteRecordFieldNumber};
+  constexpr std::array<std::uint32_t, 2> kLarge{pb::ToCoordinator::kReportFieldNumber,
+                                                pb::ToCoordinator::kSiteRecordFieldNumber};
   pb::ToCoordinator envelope;
   SOTTO_TRY_VOID(parse(envelope, bytes, kLarge));
   SOTTO_TO_COORDINATOR(SOTTO_TAKE)

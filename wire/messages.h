@@ -182,7 +182,8 @@ struct RoundResult {
   std::vector<ConfirmOf> confirms;  // at least t, over the same (ctx, H(U1), H(U3))
   Bytes sum;      // ring elements of the unmasked sum, packed to b bits
   Bytes adapter;  // encode(AdapterState) after the server step
-  SignatureBytes signature{};    // the coordinator's
+  SignatureBytes signature{};    // the coordinator's, over all of the above
+  Bytes start{};  // in the first result of a run, encode(AdapterState) that it started from (its hash is in D); else empty
 };
 struct RoundVoid {
   RoundHeader header;  // with the last attempt that was tried

@@ -132,6 +132,7 @@ void Simulator::restart(SiteIndex site) {
   auto restored = client::Participant::restore(config_of(site), *s.identity, *s.random, s.snapshot);
   INFO((restored.ok() ? "" : restored.error().message));
   REQUIRE(restored.ok());
+  for (const auto& event : s.log) REQUIRE(restored->fits(event).ok());
   s.participant.emplace(std::move(*restored));
   s.participant->on(client::OwnHead{own_head(site)});
   if (round_) on_round(coordinator::SiteConnected{site});
@@ -259,7 +260,6 @@ void Simulator::carry_out(std::vector<coordinator::Action> actions) {
   using namespace coordinator;
   for (auto& action : actions) {
     std::visit(Overloaded{[&](Send& a) {
-                            if (const auto* open = std::get_if<wire::RoundOpen>(&a.message)) last_open_ = *open;
                             for (const auto site : a.to)
                               to_sites_.emplace_back(site, wire::decode_to_site(wire::encode(a.message)).value());
                           },
@@ -287,7 +287,6 @@ void Simulator::carry_out(std::vector<coordinator::Action> actions) {
                             for (const auto& p : a.result.u1) o.u1.push_back(p.site);
                             adapter_ = a.result.adapter;
                             transcript_ = a.transcript;
-                            if (history_.empty()) history_.push_back(*last_open_);
                             history_.push_back(a.result);
                           },
                           [&](VoidRound& a) {

@@ -149,7 +149,6 @@ class Simulator {
   std::optional<coordinator::Round> round_;
   std::vector<audit::Event> coordinator_log_;
   std::vector<wire::ToSite> history_;  // what a site that was away is sent, in order
-  std::optional<wire::RoundOpen> last_open_;
   coordinator::TimePoint now_{};
   std::deque<std::pair<SiteIndex, wire::ToSite>> to_sites_;
   std::deque<std::pair<SiteIndex, wire::ToCoordinator>> to_coordinator_;
