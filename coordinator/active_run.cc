@@ -59,12 +59,14 @@ Result<std::unique_ptr<ActiveRun>> ActiveRun::start(const Books& books, const Ru
     SOTTO_TRY_VOID(active->files_.save_initial_adapter(encode(adapter)));
   }
   const auto& history = active->history();
-  if (!history.rounds.empty() && history.rounds.back().state == RoundHistory::State::kOpen && !history.rounds.back().attempt_closed) {
+  if (!history.rounds.empty() && history.rounds.back().state == RoundHistory::State::kOpen &&
+      !history.rounds.back().attempt_closed) {
     const auto& last = history.rounds.back();
     const RoundId round(history.rounds_over());
     SOTTO_TRY_VOID(books.append(audit::AttemptClosed{run, round, last.attempt, "the coordinator was restarted"}));
   }
-  log(Level::kInfo, "run_started", {{"run", run.value()}, {"round", history.rounds_over()}, {"rounds", history.plan.rounds}});
+  log(Level::kInfo, "run_started",
+      {{"run", run.value()}, {"round", history.rounds_over()}, {"rounds", history.plan.rounds}});
   return active;
 }
 
@@ -74,7 +76,8 @@ Result<Bytes> ActiveRun::newest_adapter() const {
     SOTTO_TRY(auto message, files_.outcome(RoundId(static_cast<std::uint32_t>(i))));
     auto* result = std::get_if<wire::RoundResult>(&message);
     if (!result || crypto::sha256(result->adapter) != history().rounds[i].adapter)
-      return invalid("the kept result of round " + std::to_string(i) + " of run '" + run_.value() + "' is not the one in the log");
+      return invalid("the kept result of round " + std::to_string(i) + " of run '" + run_.value() +
+                     "' is not the one in the log");
     return std::move(result->adapter);
   }
   SOTTO_TRY(auto initial, files_.initial_adapter());
@@ -103,8 +106,10 @@ Result<void> ActiveRun::open_round(TimePoint now, Outbox& out) {
 // An outcome is kept before the log names it: after a crash in between the file is overwritten or never looked at.
 Result<void> ActiveRun::keep_outcome(const std::vector<Action>& actions) const {
   for (const auto& action : actions) {
-    if (const auto* done = std::get_if<Release>(&action)) SOTTO_TRY_VOID(files_.save_outcome(done->result.header.round, done->result));
-    if (const auto* none = std::get_if<VoidRound>(&action)) SOTTO_TRY_VOID(files_.save_outcome(none->message.header.round, none->message));
+    if (const auto* done = std::get_if<Release>(&action))
+      SOTTO_TRY_VOID(files_.save_outcome(done->result.header.round, done->result));
+    if (const auto* none = std::get_if<VoidRound>(&action))
+      SOTTO_TRY_VOID(files_.save_outcome(none->message.header.round, none->message));
   }
   return {};
 }
@@ -131,7 +136,8 @@ Result<void> ActiveRun::carry_out(Action& action, Outbox& out, std::vector<Event
           },
           [&](Append& a) { return books_.append(a.event); },
           [&](Drop& a) -> Result<void> {
-            const std::string site = a.site.value() < history().roster.sites.size() ? history().roster.sites[a.site.value()].name : "?";
+            const std::string site =
+                a.site.value() < history().roster.sites.size() ? history().roster.sites[a.site.value()].name : "?";
             log(Level::kWarning, "message_dropped",
                 {{"run", run_.value()}, {"site", site}, {"code", a.code}, {"reason", a.reason}, {"excluded", a.excluded}});
             out.push_back({{SiteName(site)}, wire::Rejected{a.code, a.reason}});
@@ -149,7 +155,8 @@ Result<void> ActiveRun::carry_out(Action& action, Outbox& out, std::vector<Event
             return {};
           },
           [&](CloseAttempt& a) -> Result<void> {
-            log(Level::kWarning, "attempt_closed", {{"run", run_.value()}, {"attempt", a.attempt.value()}, {"reason", a.reason}});
+            log(Level::kWarning, "attempt_closed",
+                {{"run", run_.value()}, {"attempt", a.attempt.value()}, {"reason", a.reason}});
             return {};
           },
           [&](NewAttempt&) -> Result<void> {
@@ -189,7 +196,8 @@ Result<Outbox> ActiveRun::on(SiteIndex site, const wire::ToCoordinator& message,
     const auto round = accepted->header.round.value();
     auto& next = progress_.next_round[history().roster.sites.at(site.value()).name];
     const auto& rounds = history().rounds;
-    const bool known = round < rounds.size() && rounds[round].state == RoundHistory::State::kDone && rounds[round].adapter == accepted->adapter;
+    const bool known = round < rounds.size() && rounds[round].state == RoundHistory::State::kDone &&
+                       rounds[round].adapter == accepted->adapter;
     if (known) next = std::max(next, round + 1);
     // Late for a round that is over already: noted, and nothing more is wanted.
     if (known && (!round_ || round_->over() || round + 1 < rounds.size())) return Outbox{};

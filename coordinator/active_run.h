@@ -1,6 +1,7 @@
-// The run that is going on: one Round after the other, from the first adapter to RUN FINISHED. It carries out what the rounds ask
-// for: appends to the log (fsynced) before anything that depends on it is sent, keeps results, and has the heavy work done on
-// another thread. It knows no sockets: messages come in by on(), and what is to be sent goes out as an Outbox. One thread.
+// The run that is going on: one Round after the other, from the first adapter to RUN FINISHED. It carries out what the
+// rounds ask for: appends to the log (fsynced) before anything that depends on it is sent, keeps results, and has the heavy
+// work done on another thread. It knows no sockets: messages come in by on(), and what is to be sent goes out as an Outbox.
+// One thread.
 #pragma once
 
 #include <functional>

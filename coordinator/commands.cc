@@ -65,8 +65,8 @@ Result<void> init(const InitRequest& request) {
     addresses.listen = link.endpoint();
   }
   SOTTO_TRY(const auto folder, CoordinatorFolder::create(request.folder, addresses, random));
-  print("coordinator made in '" + folder.path() + "'\n  fingerprint  " + folder.fingerprint() + "\n  listens on   " + addresses.listen +
-        "\nnext: sotto-coordinator serve --dir " + folder.path() + ", and invite sites\n");
+  print("coordinator made in '" + folder.path() + "'\n  fingerprint  " + folder.fingerprint() + "\n  listens on   " +
+        addresses.listen + "\nnext: sotto-coordinator serve --dir " + folder.path() + ", and invite sites\n");
   return {};
 }
 
@@ -98,8 +98,10 @@ Result<void> list_sites(const std::string& path, bool json) {
                   static_cast<unsigned long long>(site.declared_size), site.fingerprint().c_str());
     text += line;
   }
-  if (json) print(Json(std::move(all)));
-  else print(text.empty() ? "no sites yet; invite one: sotto-coordinator invite NAME\n" : text);
+  if (json)
+    print(Json(std::move(all)));
+  else
+    print(text.empty() ? "no sites yet; invite one: sotto-coordinator invite NAME\n" : text);
   return {};
 }
 
@@ -109,7 +111,8 @@ Result<void> approve(const std::string& path, const std::string& site, const std
     SOTTO_TRY(const auto registry, Registry::open(folder.registry_path()));
     const Site* known = registry.find(SiteName(site));
     if (known && !crypto::fingerprint_matches(fingerprint, crypto::VerifyKey(known->identity)))
-      return refused("the fingerprint of site '" + site + "' is " + known->fingerprint() + ", not the one given; do not approve it");
+      return refused("the fingerprint of site '" + site + "' is " + known->fingerprint() +
+                     ", not the one given; do not approve it");
   }
   SOTTO_TRY(const auto answer, ask(folder, Json::object({{"command", "approve"}, {"site", site}})));
   SOTTO_TRY(const auto approved, answer.get_string("fingerprint"));
@@ -137,9 +140,13 @@ Result<void> submit(const PlanRequest& request) {
   const auto& [plan, roster] = report.proposal;
   if (!request.json) print(to_text(report));
   SOTTO_TRY([[maybe_unused]] const auto answer,
-            ask(folder, Json::object({{"command", "submit"}, {"plan", to_hex(encode(plan))}, {"roster", to_hex(encode(roster))}})));
-  if (request.json) print(to_json(report));
-  else print("\nsubmitted; it starts when every site has approved it. Watch it: sotto-coordinator watch " + plan.run.value() + "\n");
+            ask(folder,
+                Json::object({{"command", "submit"}, {"plan", to_hex(encode(plan))}, {"roster", to_hex(encode(roster))}})));
+  if (request.json)
+    print(to_json(report));
+  else
+    print("\nsubmitted; it starts when every site has approved it. Watch it: sotto-coordinator watch " + plan.run.value() +
+          "\n");
   return {};
 }
 
@@ -155,13 +162,16 @@ Result<void> report(const std::string& path, const std::string& name, const std:
   if (!is_valid_name(name)) return invalid("'" + name + "' is no run name");
   const std::string from = folder.run_path(RunId(name));
   if (!file_exists(from + "/run.json"))
-    return not_found("run '" + name + "' has no record yet; it is written when the run is over (see 'sotto-coordinator runs')");
+    return not_found("run '" + name +
+                     "' has no record yet; it is written when the run is over (see 'sotto-coordinator runs')");
   SOTTO_TRY(const Bytes roster_bytes, read_binary_file(from + "/roster"));
   SOTTO_TRY(const Roster roster, decode_roster(roster_bytes));
-  std::vector<std::string> files{"run.json", "roster", audit::log_file(audit::kCoordinatorParty), audit::head_file(audit::kCoordinatorParty)};
+  std::vector<std::string> files{"run.json", "roster", audit::log_file(audit::kCoordinatorParty),
+                                 audit::head_file(audit::kCoordinatorParty)};
   for (const auto& site : roster.sites) {
     if (!file_exists(from + "/" + audit::head_file(site.name))) {
-      log(Level::kWarning, "record_missing", {{"site", site.name}, {"next_step", "it arrives when the site connects again; then ask for the report again"}});
+      log(Level::kWarning, "record_missing",
+          {{"site", site.name}, {"next_step", "it arrives when the site connects again; then ask for the report again"}});
       continue;
     }
     files.push_back(audit::log_file(site.name));

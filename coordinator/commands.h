@@ -1,5 +1,5 @@
-// The operator's commands. Those that change something ask the running `serve`, or do it themselves when none runs; those that
-// only read take the registry and the index as they are. Printed on stdout, as JSON with `json`; messages go to stderr.
+// The operator's commands. Those that change something ask the running `serve`, or do it themselves when none runs; those
+// that only read take the registry and the index as they are. Printed on stdout, as JSON with `json`; messages go to stderr.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@ namespace sotto::coordinator {
 
 struct InitRequest {
   std::string folder;
-  std::string config;     // coordinator.toml; empty: defaults
-  std::string listen;     // instead of the config's
+  std::string config;  // coordinator.toml; empty: defaults
+  std::string listen;  // instead of the config's
   std::string reachable;
 };
 Result<void> init(const InitRequest& request);

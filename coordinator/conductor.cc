@@ -21,7 +21,8 @@ Outgoing to(const SiteName& site, wire::ToSite message) { return {{site}, std::m
 // The site's place in the roster, if this is the site that the roster means: same name and same keys.
 std::optional<SiteIndex> place_of(const Roster& roster, const Site& site) {
   for (std::uint32_t i = 0; i < roster.sites.size(); ++i)
-    if (roster.sites[i].name == site.name.value() && roster.sites[i].identity == site.identity && roster.sites[i].transport == site.transport)
+    if (roster.sites[i].name == site.name.value() && roster.sites[i].identity == site.identity &&
+        roster.sites[i].transport == site.transport)
       return SiteIndex(i);
   return std::nullopt;
 }
@@ -44,7 +45,8 @@ Result<Conductor> Conductor::open(const Books& books, const Registry& registry, 
 
 Result<void> Conductor::refresh_sites() {
   for (const auto& site : registry_->approved())
-    SOTTO_TRY_VOID(index_->put(store::SiteRow{site.name.value(), site.fingerprint(), static_cast<std::int64_t>(site.declared_size)}));
+    SOTTO_TRY_VOID(
+        index_->put(store::SiteRow{site.name.value(), site.fingerprint(), static_cast<std::int64_t>(site.declared_size)}));
   return {};
 }
 
@@ -108,7 +110,8 @@ Result<std::optional<AdapterLayout>> Conductor::agreed_layout(const RunHistory& 
     if (refusal || !approval) return std::optional<AdapterLayout>();
     if (!first) first = approval->layout;
     if (*first == approval->layout) continue;
-    const wire::RunRefusal differs{run.run, "its model gives another adapter layout than the one of site '" + run.roster.sites[0].name + "'"};
+    const wire::RunRefusal differs{
+        run.run, "its model gives another adapter layout than the one of site '" + run.roster.sites[0].name + "'"};
     SOTTO_TRY_VOID(files.save(site.name, differs));
     return std::optional<AdapterLayout>();
   }
@@ -175,7 +178,9 @@ Result<Outbox> Conductor::gone(const SiteName& site, TimePoint now) {
 
 Result<Outbox> Conductor::on(const Site& site, const wire::ToCoordinator& message, TimePoint now) {
   if (const auto* hello = std::get_if<wire::Hello>(&message)) return take(site, *hello, now);
-  if (site.state != SiteState::kApproved) return Outbox{to(site.name, wire::Rejected{"not_approved", "the coordinator's operator has not approved this site yet"})};
+  if (site.state != SiteState::kApproved)
+    return Outbox{
+        to(site.name, wire::Rejected{"not_approved", "the coordinator's operator has not approved this site yet"})};
   if (const auto* m = std::get_if<wire::FetchRun>(&message)) return take(site, *m);
   if (const auto* m = std::get_if<wire::RunApproval>(&message)) return take(site, *m);
   if (const auto* m = std::get_if<wire::RunRefusal>(&message)) return take(site, *m);
@@ -202,7 +207,8 @@ Result<Outbox> Conductor::take(const Site& site, const wire::Hello& m, TimePoint
   return out;
 }
 
-// A run that waits: its offer, until the site has said yes. One that is over: its last word, until the site's record is here.
+// A run that waits: its offer, until the site has said yes. One that is over: its last word, until the site's record is
+// here.
 Result<Outbox> Conductor::remind(const Site& site, const RunHistory& run) const {
   Outbox out;
   const RunFiles files(*books_.folder, run.run);
@@ -228,7 +234,9 @@ Result<Outbox> Conductor::take(const Site& site, const wire::FetchRun& m) {
   for (auto run = runs.rbegin(); run != runs.rend(); ++run)
     if ((m.run.empty() || run->run.value() == m.run) && place_of(run->roster, site))
       return Outbox{to(site.name, wire::RunOffer{encode(run->plan), encode(run->roster)})};
-  return Outbox{to(site.name, wire::Rejected{"unknown_run", "there is no run " + (m.run.empty() ? std::string("for this site") : "'" + m.run + "' for this site")})};
+  return Outbox{
+      to(site.name, wire::Rejected{"unknown_run", "there is no run " + (m.run.empty() ? std::string("for this site")
+                                                                                      : "'" + m.run + "' for this site")})};
 }
 
 Result<Outbox> Conductor::take(const Site& site, const wire::RunApproval& m) {
@@ -237,18 +245,26 @@ Result<Outbox> Conductor::take(const Site& site, const wire::RunApproval& m) {
     return Outbox{to(site.name, wire::Rejected{code, reason})};
   };
   const RunHistory* run = books_.history->find(m.run);
-  if (!run || !place_of(run->roster, site)) return reject("unknown_run", "there is no run '" + m.run.value() + "' for this site");
+  if (!run || !place_of(run->roster, site))
+    return reject("unknown_run", "there is no run '" + m.run.value() + "' for this site");
   if (m.plan != run->plan_hash || m.roster != run->roster_hash)
     return reject("wrong_plan", "the approval is for another plan or roster than the one of run '" + m.run.value() + "'");
   if (!decode_layout(m.layout).ok()) return reject("bad_layout", "the adapter layout in the approval cannot be read");
-  const crypto::Statement statement{wire::label_of(m), site.name.value(), m.run, RoundId(0), AttemptId(0), run->roster_hash, crypto::sha256(wire::body(m))};
+  const crypto::Statement statement{wire::label_of(m),
+                                    site.name.value(),
+                                    m.run,
+                                    RoundId(0),
+                                    AttemptId(0),
+                                    run->roster_hash,
+                                    crypto::sha256(wire::body(m))};
   if (const auto ok = crypto::verify_statement(crypto::VerifyKey(site.identity), statement, m.signature); !ok.ok())
     return reject("bad_signature", ok.error().message);
   SOTTO_TRY_VOID(take_head(site, m.head));
   const RunFiles files(*books_.folder, m.run);
   SOTTO_TRY_VOID(files.make_folders());
   SOTTO_TRY(const auto before, files.approval(site.name.value()));
-  if (!before || before->layout != m.layout) {
+  SOTTO_TRY(const auto refusal, files.refusal(site.name.value()));
+  if (!before || before->layout != m.layout || refusal) {
     SOTTO_TRY_VOID(files.forget_refusal(site.name.value()));
     SOTTO_TRY_VOID(files.save(site.name.value(), m));
     log(Level::kInfo, "run_approved", {{"run", m.run.value()}, {"site", site.name.value()}});
@@ -273,9 +289,11 @@ Result<Outbox> Conductor::take(const Site& site, const wire::RunRefusal& m) {
 Result<Outbox> Conductor::take(const Site& site, const wire::SiteRecord& m) {
   const RunHistory* run = books_.history->find(m.run);
   const auto place = run ? place_of(run->roster, site) : std::nullopt;
-  if (!place || !run->finished) return Outbox{to(site.name, wire::Rejected{"not_finished", "run '" + m.run.value() + "' is not finished"})};
+  if (!place || !run->finished)
+    return Outbox{to(site.name, wire::Rejected{"not_finished", "run '" + m.run.value() + "' is not finished"})};
   if (const auto ok = check_record(m, run->roster.sites[place->value()]); !ok.ok()) {
-    log(Level::kError, "record_rejected", {{"run", m.run.value()}, {"site", site.name.value()}, {"reason", ok.error().message}});
+    log(Level::kError, "record_rejected",
+        {{"run", m.run.value()}, {"site", site.name.value()}, {"reason", ok.error().message}});
     return Outbox{to(site.name, wire::Rejected{"bad_record", ok.error().message})};
   }
   SOTTO_TRY_VOID(take_head(site, m.head));
@@ -290,8 +308,10 @@ Result<Outbox> Conductor::take(const Site& site, const wire::SiteRecord& m) {
 Result<Outbox> Conductor::take_round_message(const Site& site, const wire::ToCoordinator& message, TimePoint now) {
   const auto run = std::visit(
       [](const auto& m) -> std::optional<RunId> {
-        if constexpr (requires { m.header.run; }) return m.header.run;
-        else return std::nullopt;
+        if constexpr (requires { m.header.run; })
+          return m.header.run;
+        else
+          return std::nullopt;
       },
       message);
   if (!run) return Outbox{to(site.name, wire::Rejected{"wrong_type", "this message is not expected now"})};
@@ -300,7 +320,9 @@ Result<Outbox> Conductor::take_round_message(const Site& site, const wire::ToCoo
     return Outbox{to(site.name, wire::Rejected{"not_running", "run '" + run->value() + "' is not running"})};
   }
   const auto place = place_of(books_.history->find(*run)->roster, site);
-  if (!place) return Outbox{to(site.name, wire::Rejected{"unknown_sender", "this site is not in the roster of run '" + run->value() + "'"})};
+  if (!place)
+    return Outbox{
+        to(site.name, wire::Rejected{"unknown_sender", "this site is not in the roster of run '" + run->value() + "'"})};
   if (const auto* accepted = std::get_if<wire::Accepted>(&message)) SOTTO_TRY_VOID(take_head(site, accepted->head));
   SOTTO_TRY(auto out, active_->on(*place, message, now));
   SOTTO_TRY(auto more, tick(now));
@@ -308,8 +330,8 @@ Result<Outbox> Conductor::take_round_message(const Site& site, const wire::ToCoo
   return out;
 }
 
-// Kept when it is newer than what the log has. One that is older or of another past is said aloud: the site itself refuses to
-// work from it once WELCOME shows it what it signed before.
+// Kept when it is newer than what the log has. One that is older or of another past is said aloud: the site itself refuses
+// to work from it once WELCOME shows it what it signed before.
 Result<void> Conductor::take_head(const Site& site, const wire::HeadBytes& bytes) const {
   const auto head = audit::decode_head(bytes);
   if (!head.ok() || head->party != site.name.value() || head->key != site.identity || !audit::signature_holds(*head)) {
@@ -333,7 +355,8 @@ Result<Outbox> Conductor::submit(const RunPlan& plan, const Roster& roster) {
   const Bytes plan_bytes = encode(plan);
   const Bytes roster_bytes = encode(roster);
   SOTTO_TRY_VOID(RunFiles(*books_.folder, plan.run).make_folders());
-  SOTTO_TRY_VOID(books_.append(audit::RunSubmitted{plan.run, crypto::sha256(plan_bytes), crypto::sha256(roster_bytes), plan_bytes, roster_bytes}));
+  SOTTO_TRY_VOID(books_.append(
+      audit::RunSubmitted{plan.run, crypto::sha256(plan_bytes), crypto::sha256(roster_bytes), plan_bytes, roster_bytes}));
   SOTTO_TRY_VOID(after_change());
   Outbox out;
   for (const auto& site : roster.sites) out.push_back(to(SiteName(site.name), wire::RunOffer{plan_bytes, roster_bytes}));

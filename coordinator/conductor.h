@@ -1,7 +1,7 @@
-// All runs of a coordinator: offers them to sites, collects approvals and refusals, starts one when every site of its roster has
-// approved, one after the other, and collects the sites' records at the end. It is the server without socket and spool: messages
-// of authenticated sites come in, what is to be sent goes out. An Error is the machine's (disk full, damaged files): the caller
-// stops, and a restart goes on from the log. One thread.
+// All runs of a coordinator: offers them to sites, collects approvals and refusals, starts one when every site of its roster
+// has approved, one after the other, and collects the sites' records at the end. It is the server without socket and spool:
+// messages of authenticated sites come in, what is to be sent goes out. An Error is the machine's (disk full, damaged
+// files): the caller stops, and a restart goes on from the log. One thread.
 #pragma once
 
 #include <memory>
@@ -59,10 +59,10 @@ class Conductor {
   const Registry* registry_;
   store::RunIndex* index_;
   std::unique_ptr<ActiveRun> active_;
-  std::set<SiteName> gone_;              // sites that were connected and are not
-  std::set<SiteName> heard_;             // sites that have been connected since the start
+  std::set<SiteName> gone_;   // sites that were connected and are not
+  std::set<SiteName> heard_;  // sites that have been connected since the start
   std::optional<TimePoint> first_tick_;
-  bool settled_ = false;                 // sites had the time to connect: those that did not are gone
+  bool settled_ = false;       // sites had the time to connect: those that did not are gone
   bool look_for_run_ = true;   // something changed that may let a waiting run start
   std::uint64_t indexed_ = 0;  // entries of the log that the index has
   std::string shown_;          // what the index last said about the active run's phase

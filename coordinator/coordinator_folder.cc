@@ -33,15 +33,16 @@ Result<Addresses> read_addresses(const std::string& path) {
   out.listen = config.text("listen", out.listen);
   out.reachable = config.text("reachable", "");
   for (const auto& [key, value] : {std::pair{"listen", out.listen}, std::pair{"reachable", out.reachable}})
-    if (!value.empty() && !value.starts_with("tcp://"))
-      config.reject(key, "'" + value + "' is not tcp://ADDRESS:PORT");
+    if (!value.empty() && !value.starts_with("tcp://")) config.reject(key, "'" + value + "' is not tcp://ADDRESS:PORT");
   SOTTO_TRY_VOID(config.finish());
   return out;
 }
 
-Result<CoordinatorFolder> CoordinatorFolder::create(const std::string& path, const Addresses& addresses, RandomSource& random) {
+Result<CoordinatorFolder> CoordinatorFolder::create(const std::string& path, const Addresses& addresses,
+                                                    RandomSource& random) {
   if (file_exists(path + "/coordinator.json"))
-    return refused("'" + path + "' already holds a coordinator; use another folder with --dir, or go on with 'sotto-coordinator serve'");
+    return refused("'" + path +
+                   "' already holds a coordinator; use another folder with --dir, or go on with 'sotto-coordinator serve'");
   SOTTO_TRY_VOID(make_folder(path, FileMode::kPrivate));
   for (const char* inside : {"/spool", "/runs"}) SOTTO_TRY_VOID(make_folder(path + inside, FileMode::kPrivate));
   SOTTO_TRY_VOID(write_new_key<crypto::SigningKey>(path + "/identity.key", random));

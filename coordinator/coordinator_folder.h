@@ -47,7 +47,10 @@ class CoordinatorFolder {
 
  private:
   CoordinatorFolder(std::string path, Addresses addresses, crypto::SigningKey identity, wire::TransportKey transport)
-      : path_(std::move(path)), addresses_(std::move(addresses)), identity_(std::move(identity)), transport_(std::move(transport)) {}
+      : path_(std::move(path)),
+        addresses_(std::move(addresses)),
+        identity_(std::move(identity)),
+        transport_(std::move(transport)) {}
   std::string path_;
   Addresses addresses_;
   crypto::SigningKey identity_;

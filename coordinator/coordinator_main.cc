@@ -25,7 +25,10 @@ void add_site_commands(Command& root, Options& o) {
       .option("--config", o.init.config, "coordinator.toml")
       .option("--listen", o.init.listen, "tcp://ADDRESS:PORT to listen on; port 0 takes a free one")
       .option("--reachable", o.init.reachable, "tcp://HOST:PORT as sites reach it, when that differs")
-      .on_run([&o] { o.init.folder = o.folder; return init(o.init); });
+      .on_run([&o] {
+        o.init.folder = o.folder;
+        return init(o.init);
+      });
   with_folder(root.subcommand("invite", "make a code with which one site can enrol"), o)
       .option("site", o.site, "the site's name", true)
       .flag("--json", o.json, "machine-readable")
@@ -49,13 +52,17 @@ void add_run_commands(Command& root, Options& o) {
         .flag("--allow-two-sites", o.plan.allow_two_sites, "accept that a site may see another's noisy update")
         .flag("--json", o.plan.json, "machine-readable");
   };
-  with_plan(root.subcommand("plan", "what a run would cost and promise; starts nothing"))
-      .on_run([&o] { o.plan.folder = o.folder; return plan(o.plan); });
-  with_plan(root.subcommand("submit", "offer a run to its sites"))
-      .on_run([&o] { o.plan.folder = o.folder; return submit(o.plan); });
-  with_folder(root.subcommand("runs", "all runs"), o)
-      .flag("--json", o.json, "machine-readable")
-      .on_run([&o] { return list_runs(o.folder, o.json); });
+  with_plan(root.subcommand("plan", "what a run would cost and promise; starts nothing")).on_run([&o] {
+    o.plan.folder = o.folder;
+    return plan(o.plan);
+  });
+  with_plan(root.subcommand("submit", "offer a run to its sites")).on_run([&o] {
+    o.plan.folder = o.folder;
+    return submit(o.plan);
+  });
+  with_folder(root.subcommand("runs", "all runs"), o).flag("--json", o.json, "machine-readable").on_run([&o] {
+    return list_runs(o.folder, o.json);
+  });
   with_folder(root.subcommand("watch", "follow a run until it is over"), o)
       .option("run", o.run, "the run's name", true)
       .flag("--json", o.json, "machine-readable, a line a change")
@@ -73,7 +80,8 @@ void add_run_commands(Command& root, Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Cli cli("sotto-coordinator", SOTTO_VERSION, "Runs federated, differentially private tuning over sites whose updates it cannot read.");
+  Cli cli("sotto-coordinator", SOTTO_VERSION,
+          "Runs federated, differentially private tuning over sites whose updates it cannot read.");
   Options options;
   add_site_commands(cli.root(), options);
   add_run_commands(cli.root(), options);

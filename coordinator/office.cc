@@ -59,10 +59,13 @@ Result<Office::Answer> Office::invite(const SiteName& site) {
                    "/coordinator.json' to tcp://HOST:PORT as sites see this coordinator");
   const bool replaces = registry_->find(site) != nullptr;
   SOTTO_TRY(const auto token, registry_->invite(site, *random_));
-  const wire::Invite invite{site, endpoint, wire::transport_public_key(folder_->transport_key()), folder_->identity(), token};
+  const wire::Invite invite{site, endpoint, wire::transport_public_key(folder_->transport_key()), folder_->identity(),
+                            token};
   log(Level::kInfo, "site_invited", {{"site", site.value()}});
-  return Answer{Json::object({{"site", site.value()}, {"code", wire::to_code(invite)}, {"fingerprint", folder_->fingerprint()}}), {},
-                replaces ? std::optional(site) : std::nullopt};
+  return Answer{
+      Json::object({{"site", site.value()}, {"code", wire::to_code(invite)}, {"fingerprint", folder_->fingerprint()}}),
+      {},
+      replaces ? std::optional(site) : std::nullopt};
 }
 
 Result<Office::Answer> Office::approve(const SiteName& name) {
@@ -75,7 +78,12 @@ Result<Office::Answer> Office::approve(const SiteName& name) {
     SOTTO_TRY_VOID(conductor_->refresh_sites());
     log(Level::kInfo, "site_approved", {{"site", name.value()}, {"fingerprint", site.fingerprint()}});
   }
-  return Answer{Json::object({{"site", name.value()}, {"state", "approved"}, {"fingerprint", site.fingerprint()}, {"declared_size", site.declared_size}}), {}, {}};
+  return Answer{Json::object({{"site", name.value()},
+                              {"state", "approved"},
+                              {"fingerprint", site.fingerprint()},
+                              {"declared_size", site.declared_size}}),
+                {},
+                {}};
 }
 
 Result<Office::Answer> Office::revoke(const SiteName& site) {
@@ -93,8 +101,8 @@ Result<Office::Answer> Office::submit(const Json& request) {
   if (roster.coordinator != folder_->identity()) return refused("the roster names another coordinator");
   for (const auto& site : roster.sites) {
     const Site* known = registry_->find(SiteName(site.name));
-    if (!known || known->state != SiteState::kApproved || known->identity != site.identity || known->transport != site.transport ||
-        known->declared_size != site.declared_size)
+    if (!known || known->state != SiteState::kApproved || known->identity != site.identity ||
+        known->transport != site.transport || known->declared_size != site.declared_size)
       return refused("site '" + site.name + "' is not approved any more, or has changed; submit again");
   }
   SOTTO_TRY(auto out, conductor_->submit(plan, roster));

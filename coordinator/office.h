@@ -1,6 +1,6 @@
-// Everything that writes in a coordinator's folder, held by one process at a time (a lock): log, registry, index and runs. The
-// operator's commands are requests to it, as JSON objects with a "command": `serve` takes them from the spool (spool.h), and
-// where no `serve` runs the command's own process opens the office and asks directly. One thread.
+// Everything that writes in a coordinator's folder, held by one process at a time (a lock): log, registry, index and runs.
+// The operator's commands are requests to it, as JSON objects with a "command": `serve` takes them from the spool (spool.h),
+// and where no `serve` runs the command's own process opens the office and asks directly. One thread.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,8 @@ class Office {
   static Result<std::unique_ptr<Office>> open(const CoordinatorFolder& folder, RandomSource& random);
 
   // {"command": "invite" | "approve" | "revoke", "site": NAME}, {"command": "submit", "plan": HEX, "roster": HEX},
-  // {"command": "stop", "run": NAME}. The answer's members depend on the command. What is to be sent is added to `out`; sites
-  // whose admission ended are named in `shut_out`.
+  // {"command": "stop", "run": NAME}. The answer's members depend on the command. What is to be sent is added to `out`;
+  // sites whose admission ended are named in `shut_out`.
   struct Answer {
     Json json;
     Outbox out;

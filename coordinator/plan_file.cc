@@ -23,21 +23,26 @@ class Reader {
  public:
   explicit Reader(ConfigReader config) : config_(std::move(config)) {}
 
-  std::uint32_t integer(const char* key, std::int64_t low, std::int64_t high, std::optional<std::int64_t> fallback = std::nullopt) {
+  std::uint32_t integer(const char* key, std::int64_t low, std::int64_t high,
+                        std::optional<std::int64_t> fallback = std::nullopt) {
     const auto value = config_.integer(key, fallback);
     if (config_.has(key) && (value < low || value > high))
-      config_.reject(key, "is " + std::to_string(value) + ", must be from " + std::to_string(low) + " to " + std::to_string(high));
+      config_.reject(
+          key, "is " + std::to_string(value) + ", must be from " + std::to_string(low) + " to " + std::to_string(high));
     return static_cast<std::uint32_t>(std::clamp(value, low, high));
   }
   // In [low, high], or (low, high] with `open`.
-  double number_in(const char* key, double low, double high, std::optional<double> fallback = std::nullopt, bool open = false) {
+  double number_in(const char* key, double low, double high, std::optional<double> fallback = std::nullopt,
+                   bool open = false) {
     const double value = config_.number(key, fallback);
     if (config_.has(key) && !((open ? value > low : value >= low) && value <= high && std::isfinite(value)))
       config_.reject(key, "is " + number(value) + ", must be " + (open ? "above " : "at least ") + number(low) +
                               (std::isfinite(high) ? " and at most " + number(high) : ""));
     return value;
   }
-  double positive(const char* key, std::optional<double> fallback = std::nullopt) { return number_in(key, 0, kInfinity, fallback, true); }
+  double positive(const char* key, std::optional<double> fallback = std::nullopt) {
+    return number_in(key, 0, kInfinity, fallback, true);
+  }
   template <class Enum>
   Enum choice(const char* key, const std::vector<std::pair<std::string, Enum>>& values, const std::string& fallback) {
     const auto text = config_.text(key, fallback);
@@ -64,22 +69,26 @@ void read_head(Reader& in, PlanFile& file) {
   file.sites = config.texts("sites", std::vector<std::string>{});
   plan.mode = in.choice<Mode>("mode", {{"local", Mode::kLocal}}, "local");
   const auto hash = config.text("model.sha256");
-  if (const auto digest = digest_from_hex(hash); digest.ok()) plan.model = *digest;
+  if (const auto digest = digest_from_hex(hash); digest.ok())
+    plan.model = *digest;
   else if (config.has("model.sha256"))
-    config.reject("model.sha256", "is no SHA-256 in 64 hexadecimal digits; 'sotto-client doctor' prints a model's fingerprint");
+    config.reject("model.sha256",
+                  "is no SHA-256 in 64 hexadecimal digits; 'sotto-client doctor' prints a model's fingerprint");
   plan.precision = in.choice<Precision>(
       "model.precision", {{"auto", Precision::kAuto}, {"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}}, "auto");
   if (config.has("model.shape"))
-    file.shape = ModelShape{in.integer("model.shape.layers", 1, 1000), in.integer("model.shape.hidden", 1, 1 << 20),
-                            in.integer("model.shape.intermediate", 1, 1 << 20), in.integer("model.shape.query_width", 1, 1 << 20),
-                            in.integer("model.shape.key_width", 1, 1 << 20)};
+    file.shape =
+        ModelShape{in.integer("model.shape.layers", 1, 1000), in.integer("model.shape.hidden", 1, 1 << 20),
+                   in.integer("model.shape.intermediate", 1, 1 << 20), in.integer("model.shape.query_width", 1, 1 << 20),
+                   in.integer("model.shape.key_width", 1, 1 << 20)};
 }
 
 void read_privacy(Reader& in, PlanFile& file) {
   auto& config = in.config();
   auto& plan = file.plan;
   plan.privacy = config.boolean("privacy.enabled", true);
-  plan.unit = in.choice<PrivacyUnit>("privacy.unit", {{"patient", PrivacyUnit::kPatient}, {"record", PrivacyUnit::kRecord}}, "patient");
+  plan.unit = in.choice<PrivacyUnit>("privacy.unit", {{"patient", PrivacyUnit::kPatient}, {"record", PrivacyUnit::kRecord}},
+                                     "patient");
   if (config.has("privacy.epsilon")) file.epsilon = in.number_in("privacy.epsilon", 0, 1000, std::nullopt, true);
   if (config.has("privacy.noise_multiplier")) file.noise_multiplier = in.number_in("privacy.noise_multiplier", 1e-3, 1e6);
   if (plan.privacy && file.epsilon.has_value() == file.noise_multiplier.has_value())
@@ -101,10 +110,13 @@ void read_lora(Reader& in, RunPlan& plan) {
   plan.lora.dropout = in.number_in("lora.dropout", 0, 0.99, 0.0);
   plan.lora.rslora = config.boolean("lora.rslora", false);
   plan.lora.targets = config.texts("lora.targets");
-  if (config.has("lora.targets") && plan.lora.targets.empty()) config.reject("lora.targets", "is empty; name at least one module");
+  if (config.has("lora.targets") && plan.lora.targets.empty())
+    config.reject("lora.targets", "is empty; name at least one module");
   for (const auto& target : plan.lora.targets)
     if (std::ranges::find(kModules, target) == kModules.end())
-      config.reject("lora.targets", "names \"" + target + "\", which is none of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+      config.reject(
+          "lora.targets",
+          "names \"" + target + "\", which is none of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
   plan.lora.first_layer = in.integer("lora.first_layer", 0, 0xffff, 0);
   plan.lora.last_layer = in.integer("lora.last_layer", 0, 0xffff, 0xffff);
   if (plan.lora.first_layer > plan.lora.last_layer) config.reject("lora.first_layer", "is above lora.last_layer");
@@ -124,7 +136,8 @@ void read_training(Reader& in, PlanFile& file) {
   plan.seed = crypto::sha256(seed.view());
 
   auto& o = plan.optimizer;
-  o.kind = in.choice<OptimizerKind>("optimizer.kind", {{"adamw", OptimizerKind::kAdamW}, {"sgd", OptimizerKind::kSgd}}, "adamw");
+  o.kind =
+      in.choice<OptimizerKind>("optimizer.kind", {{"adamw", OptimizerKind::kAdamW}, {"sgd", OptimizerKind::kSgd}}, "adamw");
   o.learning_rate = in.positive("optimizer.learning_rate");
   o.beta1 = in.number_in("optimizer.beta1", 0, 0.999999, 0.9);
   o.beta2 = in.number_in("optimizer.beta2", 0, 0.99999999, 0.999);
@@ -132,7 +145,8 @@ void read_training(Reader& in, PlanFile& file) {
   o.weight_decay = in.number_in("optimizer.weight_decay", 0, 0.99, 0.0);
   o.max_grad_norm = in.number_in("optimizer.max_grad_norm", 0, kInfinity, 0.0);
   o.warmup_steps = in.integer("optimizer.warmup_steps", 0, 1000000, 0);
-  o.schedule = in.choice<Schedule>("optimizer.schedule", {{"constant", Schedule::kConstant}, {"cosine", Schedule::kCosine}}, "constant");
+  o.schedule = in.choice<Schedule>("optimizer.schedule", {{"constant", Schedule::kConstant}, {"cosine", Schedule::kCosine}},
+                                   "constant");
   o.min_lr_ratio = in.number_in("optimizer.min_lr_ratio", 0, 1, 0.0);
 }
 
@@ -162,7 +176,8 @@ Result<std::vector<Site>> choose_sites(const PlanFile& file, const std::vector<S
   for (const auto& name : file.sites) {
     const auto site = std::ranges::find(approved, SiteName(name), &Site::name);
     if (site == approved.end())
-      return not_found(file.path + ": 'sites' names '" + name + "', which is no approved site; see 'sotto-coordinator sites'");
+      return not_found(file.path + ": 'sites' names '" + name +
+                       "', which is no approved site; see 'sotto-coordinator sites'");
     if (std::ranges::find(chosen, site->name, &Site::name) != chosen.end())
       return invalid(file.path + ": 'sites' names '" + name + "' twice");
     chosen.push_back(*site);
@@ -173,7 +188,8 @@ Result<std::vector<Site>> choose_sites(const PlanFile& file, const std::vector<S
 // The smallest power of two at which n updates of the full range cannot wrap (validate in run_plan.h asks for the same).
 double smallest_step(const RingPlan& ring, std::size_t n) {
   double step = std::exp2(std::ceil(std::log2(static_cast<double>(n) * ring.range)) - ring.bits);
-  while (!(static_cast<double>(n) * std::ceil(ring.range / step) < std::ldexp(1.0, static_cast<int>(ring.bits) - 1))) step *= 2;
+  while (!(static_cast<double>(n) * std::ceil(ring.range / step) < std::ldexp(1.0, static_cast<int>(ring.bits) - 1)))
+    step *= 2;
   return step;
 }
 
@@ -252,7 +268,8 @@ Result<Proposal> propose(const PlanFile& file, const std::vector<Site>& approved
     if (!(q <= 1))
       return invalid(file.path + ": privacy.expected_batch = " + number(plan.expected_batch) + " is more than the " +
                      std::to_string(site.declared_size) + " units that site '" + site.name.value() + "' declared");
-    plan.sites.push_back({site.name.value(), site.declared_size, q, 0, file.weigh_by_size ? static_cast<double>(site.declared_size) : 1.0});
+    plan.sites.push_back(
+        {site.name.value(), site.declared_size, q, 0, file.weigh_by_size ? static_cast<double>(site.declared_size) : 1.0});
     out.roster.sites.push_back({site.name.value(), site.identity, site.transport, site.declared_size});
   }
   SOTTO_TRY_VOID(set_noise(file, plan));

@@ -1,6 +1,6 @@
 // The operator's description of a run (configs/run.toml is a commented example) and what becomes of it: a RunPlan with every
-// site's sampling rate, noise and weight filled in, and the Roster it is for. Every error of the file names file, line and key.
-// Pure functions.
+// site's sampling rate, noise and weight filled in, and the Roster it is for. Every error of the file names file, line and
+// key. Pure functions.
 #pragma once
 
 #include <optional>
@@ -25,9 +25,9 @@ AdapterLayout layout_of(const ModelShape& shape, const LoraPlan& lora);
 
 struct PlanFile {
   std::string path;
-  RunPlan plan;  // without sites, and with what follows from their number left open
-  std::vector<std::string> sites;          // empty: every approved site
-  std::optional<double> epsilon;           // one of these two in a private run
+  RunPlan plan;                    // without sites, and with what follows from their number left open
+  std::vector<std::string> sites;  // empty: every approved site
+  std::optional<double> epsilon;   // one of these two in a private run
   std::optional<double> noise_multiplier;
   bool weigh_by_size = true;
   std::optional<std::uint32_t> colluders;
@@ -43,9 +43,9 @@ struct Proposal {
   Roster roster;
 };
 
-// Sites in the file's order, else by name. Noise is calibrated to epsilon over all rounds and local steps; the ring's step is
-// the smallest power of two whose sums cannot overflow; min_sites is t, but at least two honest sites' worth. The result is
-// validated: what the file asks for and cannot be had is an error that names file and value.
+// Sites in the file's order, else by name. Noise is calibrated to epsilon over all rounds and local steps; the ring's step
+// is the smallest power of two whose sums cannot overflow; min_sites is t, but at least two honest sites' worth. The result
+// is validated: what the file asks for and cannot be had is an error that names file and value.
 Result<Proposal> propose(const PlanFile& file, const std::vector<Site>& approved, const PublicKeyBytes& coordinator);
 
 }  // namespace sotto::coordinator

@@ -30,9 +30,9 @@ Traffic traffic_of(const RunPlan& plan, const AdapterLayout& layout) {
   const std::uint64_t sealed = kSealedShare + n * kHead;  // two shares and the sender's view of all heads
   Traffic out;
   out.up = kKeys + 2 * n * kShareHash + (n - 1) * sealed + update + 4 * kSignature + n * 40 + kHead;
-  out.down = kDescriptor + kHead + adapter                                     // ROUND OPEN
-             + n * kKeys + n * (3 * n * kShareHash + sealed + kSignature)      // key list, share list
-             + 2 * n * (kSignature + 36) + update + adapter + 2 * n * 72;      // CONFIRM, UNMASK, RESULT
+  out.down = kDescriptor + kHead + adapter                                 // ROUND OPEN
+             + n * kKeys + n * (3 * n * kShareHash + sealed + kSignature)  // key list, share list
+             + 2 * n * (kSignature + 36) + update + adapter + 2 * n * 72;  // CONFIRM, UNMASK, RESULT
   return out;
 }
 
@@ -41,9 +41,11 @@ Result<PlanReport> report_on(const PlanFile& file, Proposal proposal) {
   const auto& plan = proposal.plan;
   report.threshold = shamir_threshold(static_cast<std::uint32_t>(plan.sites.size()), plan.colluders);
   for (const auto& site : plan.sites) {
-    SiteCost cost{site.name, site.declared_size, site.sampling_rate, site.noise_multiplier, std::numeric_limits<double>::infinity()};
+    SiteCost cost{site.name, site.declared_size, site.sampling_rate, site.noise_multiplier,
+                  std::numeric_limits<double>::infinity()};
     if (plan.privacy) {
-      const privacy::GaussianSteps steps{privacy::NoiseMultiplier(site.noise_multiplier), privacy::SamplingRate(site.sampling_rate),
+      const privacy::GaussianSteps steps{privacy::NoiseMultiplier(site.noise_multiplier),
+                                         privacy::SamplingRate(site.sampling_rate),
                                          std::uint64_t{plan.rounds} * plan.local_steps};
       SOTTO_TRY(const auto spent, privacy::epsilon_of_steps({&steps, 1}, privacy::Delta(plan.delta)));
       cost.epsilon = spent.epsilon.value();
@@ -95,28 +97,33 @@ std::string to_text(const PlanReport& report) {
   const auto& plan = report.proposal.plan;
   const auto n = static_cast<std::uint32_t>(plan.sites.size());
   const auto k = counted_colluders(plan.colluders);
-  std::string out = "run " + plan.run.value() + ": " + std::to_string(plan.rounds) + " rounds of " + std::to_string(plan.local_steps) +
-                    " local steps at " + std::to_string(n) + " sites\n";
+  std::string out = "run " + plan.run.value() + ": " + std::to_string(plan.rounds) + " rounds of " +
+                    std::to_string(plan.local_steps) + " local steps at " + std::to_string(n) + " sites\n";
   out += "  protected: one " + std::string(plan.unit == PrivacyUnit::kPatient ? "patient" : "record") + " at a site";
-  out += plan.privacy ? format(", delta %g\n\n", plan.delta) : ": NOT protected, privacy is off: every site must allow this run by name\n\n";
+  out += plan.privacy ? format(", delta %g\n\n", plan.delta)
+                      : ": NOT protected, privacy is off: every site must allow this run by name\n\n";
   out += format("  %-20s %10s %12s %8s %10s\n", "site", "units", "sampled", "sigma", "epsilon");
   for (const auto& s : report.sites)
     out += format("  %-20s %10llu %12.6f %8.4f %10.4f\n", s.site.c_str(), static_cast<unsigned long long>(s.declared_size),
                   s.sampling_rate, s.noise_multiplier, s.epsilon);
-  out += format("\n  n = %u sites, c = %u may collude with the coordinator, t = %u open a sum, tau = %u fewest survivors\n", n,
-                plan.colluders, report.threshold, plan.min_sites);
-  out += format("  a round goes on when up to %u sites are lost; a sum holds the updates of at least %u sites that do not collude\n",
-                n - plan.min_sites, plan.min_sites - k);
+  out += format("\n  n = %u sites, c = %u may collude with the coordinator, t = %u open a sum, tau = %u fewest survivors\n",
+                n, plan.colluders, report.threshold, plan.min_sites);
+  out += format(
+      "  a round goes on when up to %u sites are lost; a sum holds the updates of at least %u sites that do not collude\n",
+      n - plan.min_sites, plan.min_sites - k);
   if (plan.min_sites - k < 2)
-    out += "  TWO SITES: each site can subtract its own update from the sum and see the other's, protected by that site's noise alone\n";
+    out +=
+        "  TWO SITES: each site can subtract its own update from the sum and see the other's, protected by that site's "
+        "noise alone\n";
   out += format("  ring: %u bits, coordinates within %g, step %g\n", plan.ring.bits, plan.ring.range, plan.ring.step);
   if (report.traffic && report.trained)
-    out += "  a site and round: " + std::to_string(*report.trained) + " trained numbers, about " + megabytes(report.traffic->up) +
-           " up and " + megabytes(report.traffic->down) + " down\n";
+    out += "  a site and round: " + std::to_string(*report.trained) + " trained numbers, about " +
+           megabytes(report.traffic->up) + " up and " + megabytes(report.traffic->down) + " down\n";
   else
     out += "  traffic: about " + format("%.2f", plan.ring.bits / 8.0) +
            " MB up a million trained numbers, site and round (give [model.shape] for an estimate)\n";
-  out += "  plan " + to_hex(audit::plan_hash(plan)) + "\n  roster " + to_hex(audit::roster_hash(report.proposal.roster)) + "\n";
+  out +=
+      "  plan " + to_hex(audit::plan_hash(plan)) + "\n  roster " + to_hex(audit::roster_hash(report.proposal.roster)) + "\n";
   return out;
 }
 

@@ -101,7 +101,8 @@ std::vector<Site> Registry::approved() const {
 
 Result<std::array<std::uint8_t, 16>> Registry::invite(const SiteName& name, RandomSource& random) {
   if (!is_valid_name(name.value()) || name.value() == wire::kCoordinatorName)
-    return invalid("'" + name.value() + "' is no site name: 1 to 64 of a-z, 0-9 and '-', and not '" + wire::kCoordinatorName + "'");
+    return invalid("'" + name.value() + "' is no site name: 1 to 64 of a-z, 0-9 and '-', and not '" +
+                   wire::kCoordinatorName + "'");
   Site* site = find_mutable(name);
   if (site && site->state == SiteState::kApproved)
     return refused("site '" + name.value() + "' is approved already; revoke it first to enrol it anew");
@@ -110,18 +111,22 @@ Result<std::array<std::uint8_t, 16>> Registry::invite(const SiteName& name, Rand
   Site fresh;
   fresh.name = name;
   fresh.token_hash = crypto::sha256(token);
-  if (site) *site = fresh;
-  else sites_.insert(std::ranges::lower_bound(sites_, name, {}, &Site::name), fresh);
+  if (site)
+    *site = fresh;
+  else
+    sites_.insert(std::ranges::lower_bound(sites_, name, {}, &Site::name), fresh);
   SOTTO_TRY_VOID(save());
   return token;
 }
 
 Result<void> Registry::join(const wire::Join& m, const PublicKeyBytes& transport) {
   Site* site = find_mutable(SiteName(m.name));
-  const Error no_invite = refused("there is no open invite for '" + m.name + "' with this code; ask the operator for a new one");
+  const Error no_invite =
+      refused("there is no open invite for '" + m.name + "' with this code; ask the operator for a new one");
   if (!site || site->state == SiteState::kRevoked) return no_invite;
   if (!crypto::verify_statement(crypto::VerifyKey(m.identity), join_statement(m, transport), m.signature).ok())
     return protocol_error("the signature of the join message of '" + m.name + "' does not hold");
+  if (m.declared_size == 0) return invalid("'" + m.name + "' declares no units; a site has at least one");
   if (site->state != SiteState::kInvited) {
     const bool same = site->identity == m.identity && site->transport == transport && site->declared_size == m.declared_size;
     if (same) return {};
@@ -167,7 +172,8 @@ wire::Admission Registry::admission() const {
   wire::Admission admission;
   for (const auto& site : sites_) {
     if (site.state == SiteState::kInvited) admission.unknown_may_join = true;
-    if (site.state == SiteState::kJoined || site.state == SiteState::kApproved) admission.sites.emplace(site.transport, site.name);
+    if (site.state == SiteState::kJoined || site.state == SiteState::kApproved)
+      admission.sites.emplace(site.transport, site.name);
   }
   return admission;
 }

@@ -22,8 +22,8 @@ const char* to_string(SiteState state);
 struct Site {
   SiteName name;
   SiteState state = SiteState::kInvited;
-  Digest token_hash{};         // of the outstanding invite; zero once it was used
-  PublicKeyBytes identity{};   // from kJoined on
+  Digest token_hash{};        // of the outstanding invite; zero once it was used
+  PublicKeyBytes identity{};  // from kJoined on
   PublicKeyBytes transport{};
   std::uint64_t declared_size = 0;
   std::string fingerprint() const;  // empty while invited

@@ -25,7 +25,9 @@ Result<std::optional<Message>> read_message(const std::string& path) {
   return std::optional<Message>(std::get<Message>(std::move(message).value()));
 }
 
-Result<void> write_private(const std::string& path, ByteSpan bytes) { return write_file_atomically(path, bytes, FileMode::kPrivate); }
+Result<void> write_private(const std::string& path, ByteSpan bytes) {
+  return write_file_atomically(path, bytes, FileMode::kPrivate);
+}
 
 }  // namespace
 
@@ -58,7 +60,9 @@ Result<std::optional<wire::RunRefusal>> RunFiles::refusal(const std::string& sit
   return read_message<wire::RunRefusal>(state_ + "/refusals/" + site);
 }
 
-Result<void> RunFiles::save_initial_adapter(ByteSpan adapter) const { return write_private(state_ + "/initial_adapter", adapter); }
+Result<void> RunFiles::save_initial_adapter(ByteSpan adapter) const {
+  return write_private(state_ + "/initial_adapter", adapter);
+}
 
 Result<std::optional<Bytes>> RunFiles::initial_adapter() const {
   const std::string path = state_ + "/initial_adapter";
@@ -87,14 +91,16 @@ Result<void> RunFiles::save_proof(const KeepProof& proof, const std::string& sit
                                   {"first", to_hex(proof.first)},
                                   {"second", to_hex(proof.second)}});
   const std::string text = json.dump(2) + "\n";
-  const std::string name = site + "-" + numbered(round) + "-" + to_hex(crypto::sha256(as_bytes(text))).substr(0, 8) + ".json";
+  const std::string name =
+      site + "-" + numbered(round) + "-" + to_hex(crypto::sha256(as_bytes(text))).substr(0, 8) + ".json";
   return write_private(state_ + "/proofs/" + name, as_bytes(text));
 }
 
 Result<void> RunFiles::save(const RunProgress& progress) const {
   Json next = Json::object();
   for (const auto& [site, round] : progress.next_round) next.set(site, round);
-  const Json json = Json::object({{"bytes_up", progress.bytes_up}, {"bytes_down", progress.bytes_down}, {"next_round", next}});
+  const Json json =
+      Json::object({{"bytes_up", progress.bytes_up}, {"bytes_down", progress.bytes_down}, {"next_round", next}});
   return write_private(state_ + "/progress.json", as_bytes(json.dump(2) + "\n"));
 }
 
@@ -115,7 +121,9 @@ Result<RunProgress> RunFiles::progress() const {
   return out;
 }
 
-Result<void> RunFiles::save_final_adapter(ByteSpan adapter) const { return write_private(path_ + "/adapter/adapter.bin", adapter); }
+Result<void> RunFiles::save_final_adapter(ByteSpan adapter) const {
+  return write_private(path_ + "/adapter/adapter.bin", adapter);
+}
 
 Result<void> RunFiles::save(const std::string& site, const wire::SiteRecord& record) const {
   SOTTO_TRY(const auto head, audit::decode_head(record.head));
@@ -127,7 +135,8 @@ Result<void> RunFiles::save(const std::string& site, const wire::SiteRecord& rec
 
 bool RunFiles::has_record(const std::string& site) const { return file_exists(path_ + "/" + audit::head_file(site)); }
 
-Result<void> RunFiles::publish(const RunPlan& plan, const Roster& roster, const audit::EventLog& log, const crypto::SigningKey& key) const {
+Result<void> RunFiles::publish(const RunPlan& plan, const Roster& roster, const audit::EventLog& log,
+                               const crypto::SigningKey& key) const {
   SOTTO_TRY_VOID(audit::write_run_files(path_, plan, roster));
   const std::string copy = path_ + "/" + audit::log_file(audit::kCoordinatorParty);
   SOTTO_TRY_VOID(make_folder(std::filesystem::path(copy).parent_path().string(), FileMode::kPrivate));
@@ -137,13 +146,17 @@ Result<void> RunFiles::publish(const RunPlan& plan, const Roster& roster, const 
 }
 
 Result<void> check_record(const wire::SiteRecord& record, const RosterSite& site) {
-  const auto refuse = [&](const std::string& why) { return protocol_error("the record of site '" + site.name + "' " + why); };
+  const auto refuse = [&](const std::string& why) {
+    return protocol_error("the record of site '" + site.name + "' " + why);
+  };
   SOTTO_TRY(const auto head, audit::decode_head(record.head));
   if (head.party != site.name || head.key != site.identity || !audit::signature_holds(head))
     return refuse("has a head that this site did not sign");
   const auto parsed = audit::parse_log(record.log);
-  if (parsed.damage) return refuse("is damaged at entry " + std::to_string(parsed.damage->entry) + ": " + parsed.damage->why);
-  if (parsed.image.records.empty() || parsed.image.records.size() != head.size) return refuse("and its head differ in length");
+  if (parsed.damage)
+    return refuse("is damaged at entry " + std::to_string(parsed.damage->entry) + ": " + parsed.damage->why);
+  if (parsed.image.records.empty() || parsed.image.records.size() != head.size)
+    return refuse("and its head differ in length");
   SOTTO_TRY_VOID(audit::check_prefix(head, parsed.image));
   return {};
 }

@@ -1,5 +1,5 @@
-// What the coordinator keeps of a run beside its log, under runs/RUN: under state/ what it needs to go on after a crash, and in
-// the layout of audit/run_folder.h what the parties publish. Files are written whole; one thread.
+// What the coordinator keeps of a run beside its log, under runs/RUN: under state/ what it needs to go on after a crash, and
+// in the layout of audit/run_folder.h what the parties publish. Files are written whole; one thread.
 //   state/approvals/SITE, state/refusals/SITE   messages as received      state/initial_adapter   encode(AdapterState)
 //   state/outcomes/ROUND   the RoundResult or RoundVoid that was sent       state/proofs/        what equivocation leaves
 //   state/progress.json    traffic, and the round that each site is to hear of next
@@ -25,7 +25,8 @@ struct RunProgress {
 
 class RunFiles {
  public:
-  RunFiles(const CoordinatorFolder& folder, const RunId& run) : path_(folder.run_path(run)), state_(folder.state_path(run)) {}
+  RunFiles(const CoordinatorFolder& folder, const RunId& run)
+      : path_(folder.run_path(run)), state_(folder.state_path(run)) {}
   Result<void> make_folders() const;
 
   Result<void> save(const std::string& site, const wire::RunApproval& approval) const;
@@ -50,7 +51,8 @@ class RunFiles {
   Result<void> save(const std::string& site, const wire::SiteRecord& record) const;
   bool has_record(const std::string& site) const;
   // run.json, roster, the coordinator's log as it is now and its head.
-  Result<void> publish(const RunPlan& plan, const Roster& roster, const audit::EventLog& log, const crypto::SigningKey& key) const;
+  Result<void> publish(const RunPlan& plan, const Roster& roster, const audit::EventLog& log,
+                       const crypto::SigningKey& key) const;
 
   const std::string& path() const { return path_; }
 

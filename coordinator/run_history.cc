@@ -8,11 +8,6 @@
 namespace sotto::coordinator {
 namespace {
 
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-
 Error contradiction(const RunId& run, const std::string& what) {
   return invalid("the log contradicts itself about run '" + run.value() + "': " + what + "; restore the log from a backup");
 }
@@ -60,88 +55,101 @@ Result<RoundHistory*> History::open_round(const RunId& run, RoundId round) {
 
 Result<void> History::apply(const audit::Event& event, audit::Time time) {
   return std::visit(
-      Overloaded{
-          [&](const audit::RunSubmitted& e) -> Result<void> {
-            if (find(e.run)) return contradiction(e.run, "it was submitted twice");
-            RunHistory run;
-            run.run = e.run;
-            SOTTO_TRY(run.plan, decode_plan(e.plan));
-            SOTTO_TRY(run.roster, decode_roster(e.roster));
-            SOTTO_TRY_VOID(validate(run.plan, run.roster));
-            if (run.plan.run != e.run) return contradiction(e.run, "its plan is of another run");
-            run.plan_hash = e.plan_hash;
-            run.roster_hash = e.roster_hash;
-            run.transcript = crypto::sha256(first_transcript_preimage(e.plan_hash, e.roster_hash));
-            run.submitted = time;
-            runs_.push_back(std::move(run));
-            return {};
-          },
-          [&](const audit::AttemptOpened& e) -> Result<void> {
-            RunHistory* run = find_mutable(e.run);
-            if (!run) return contradiction(e.run, "it was never submitted");
-            if (run->rounds_over() == e.round.value() && run->rounds.size() == e.round.value()) {
-              run->rounds.emplace_back();
-              run->rounds.back().opened = time;
-            }
-            SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
-            round->attempt = e.attempt;
-            round->attempt_closed = false;
-            return {};
-          },
-          [&](const audit::AttemptClosed& e) -> Result<void> {
-            SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
-            if (round->attempt == e.attempt) round->attempt_closed = true;
-            return {};
-          },
-          [&](const audit::Survivors& e) -> Result<void> {
-            SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
-            round->u1 = e.u1;
-            round->survivors = e.u3;
-            return {};
-          },
-          [&](const audit::ConfirmReceived& e) -> Result<void> {
-            SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
-            round->confirmed = true;
-            return {};
-          },
-          [&](const audit::RoundResult& e) -> Result<void> {
-            SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
-            RunHistory* run = find_mutable(e.run);
-            round->state = RoundHistory::State::kDone;
-            round->adapter = e.adapter;
-            round->closed = time;
-            run->adapter = e.adapter;
-            const RoundOutcome outcome{e.round, e.attempt, audit::u1_hash(round->u1), audit::u3_hash(e.survivors), e.sum, e.adapter};
-            run->transcript = crypto::sha256(transcript_preimage(run->transcript, outcome));
-            return {};
-          },
-          [&](const audit::RoundVoid& e) -> Result<void> {
-            RunHistory* run = find_mutable(e.run);
-            if (run && !run->finished && run->rounds.size() == e.round.value()) {  // void before its first attempt
-              run->rounds.emplace_back();
-              run->rounds.back().opened = time;
-            }
-            SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
-            round->state = RoundHistory::State::kVoid;
-            round->reason = e.reason;
-            round->closed = time;
-            run->transcript = crypto::sha256(void_transcript_preimage(run->transcript, e.round));
-            return {};
-          },
-          [&](const audit::RunFinished& e) -> Result<void> {
-            RunHistory* run = find_mutable(e.run);
-            if (!run || run->finished) return contradiction(e.run, "it ended without having begun");
-            run->finished = true;
-            run->ended = time;
-            return {};
-          },
-          [&](const audit::HeadSeen& e) -> Result<void> {
-            SOTTO_TRY(auto head, audit::decode_head(e.head));
-            heads_[head.party] = std::move(head);
-            return {};
-          },
-          [](const auto&) -> Result<void> { return {}; }},
+      [&](const auto& e) -> Result<void> {
+        if constexpr (requires { take(e, time); })
+          return take(e, time);
+        else
+          return {};  // says nothing about a run
+      },
       event);
+}
+
+Result<void> History::take(const audit::RunSubmitted& e, audit::Time time) {
+  if (find(e.run)) return contradiction(e.run, "it was submitted twice");
+  RunHistory run;
+  run.run = e.run;
+  SOTTO_TRY(run.plan, decode_plan(e.plan));
+  SOTTO_TRY(run.roster, decode_roster(e.roster));
+  SOTTO_TRY_VOID(validate(run.plan, run.roster));
+  if (run.plan.run != e.run) return contradiction(e.run, "its plan is of another run");
+  run.plan_hash = e.plan_hash;
+  run.roster_hash = e.roster_hash;
+  run.transcript = crypto::sha256(first_transcript_preimage(e.plan_hash, e.roster_hash));
+  run.submitted = time;
+  runs_.push_back(std::move(run));
+  return {};
+}
+
+Result<void> History::take(const audit::AttemptOpened& e, audit::Time time) {
+  RunHistory* run = find_mutable(e.run);
+  if (!run) return contradiction(e.run, "it was never submitted");
+  if (run->rounds_over() == e.round.value() && run->rounds.size() == e.round.value()) {
+    run->rounds.emplace_back();
+    run->rounds.back().opened = time;
+  }
+  SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
+  round->attempt = e.attempt;
+  round->attempt_closed = false;
+  return {};
+}
+
+Result<void> History::take(const audit::AttemptClosed& e, audit::Time) {
+  SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
+  if (round->attempt == e.attempt) round->attempt_closed = true;
+  return {};
+}
+
+Result<void> History::take(const audit::Survivors& e, audit::Time) {
+  SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
+  round->u1 = e.u1;
+  round->survivors = e.u3;
+  return {};
+}
+
+Result<void> History::take(const audit::ConfirmReceived& e, audit::Time) {
+  SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
+  round->confirmed = true;
+  return {};
+}
+
+Result<void> History::take(const audit::RoundResult& e, audit::Time time) {
+  SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
+  RunHistory* run = find_mutable(e.run);
+  round->state = RoundHistory::State::kDone;
+  round->adapter = e.adapter;
+  round->closed = time;
+  run->adapter = e.adapter;
+  const RoundOutcome outcome{e.round, e.attempt, audit::u1_hash(round->u1), audit::u3_hash(e.survivors), e.sum, e.adapter};
+  run->transcript = crypto::sha256(transcript_preimage(run->transcript, outcome));
+  return {};
+}
+
+Result<void> History::take(const audit::RoundVoid& e, audit::Time time) {
+  RunHistory* run = find_mutable(e.run);
+  if (run && !run->finished && run->rounds.size() == e.round.value()) {  // void before its first attempt
+    run->rounds.emplace_back();
+    run->rounds.back().opened = time;
+  }
+  SOTTO_TRY(RoundHistory * round, open_round(e.run, e.round));
+  round->state = RoundHistory::State::kVoid;
+  round->reason = e.reason;
+  round->closed = time;
+  run->transcript = crypto::sha256(void_transcript_preimage(run->transcript, e.round));
+  return {};
+}
+
+Result<void> History::take(const audit::RunFinished& e, audit::Time time) {
+  RunHistory* run = find_mutable(e.run);
+  if (!run || run->finished) return contradiction(e.run, "it ended without having begun");
+  run->finished = true;
+  run->ended = time;
+  return {};
+}
+
+Result<void> History::take(const audit::HeadSeen& e, audit::Time) {
+  SOTTO_TRY(auto head, audit::decode_head(e.head));
+  heads_[head.party] = std::move(head);
+  return {};
 }
 
 }  // namespace sotto::coordinator

@@ -13,13 +13,13 @@ namespace sotto::coordinator {
 struct RoundHistory {
   enum class State { kOpen, kDone, kVoid };
   State state = State::kOpen;
-  AttemptId attempt{0};        // the last that was opened
+  AttemptId attempt{0};  // the last that was opened
   bool attempt_closed = false;
-  bool confirmed = false;      // CONFIRMs of any attempt stand in the log: UNMASK may have been answered
-  std::vector<Participant> u1; // of the last attempt that came so far
+  bool confirmed = false;       // CONFIRMs of any attempt stand in the log: UNMASK may have been answered
+  std::vector<Participant> u1;  // of the last attempt that came so far
   std::vector<SiteIndex> survivors;
-  Digest adapter{};            // of kDone
-  std::string reason;          // of kVoid
+  Digest adapter{};    // of kDone
+  std::string reason;  // of kVoid
   audit::Time opened{};
   audit::Time closed{};
 };
@@ -53,6 +53,15 @@ class History {
   const audit::SignedHead* head_of(const std::string& site) const;
 
  private:
+  Result<void> take(const audit::RunSubmitted& e, audit::Time time);
+  Result<void> take(const audit::AttemptOpened& e, audit::Time time);
+  Result<void> take(const audit::AttemptClosed& e, audit::Time time);
+  Result<void> take(const audit::Survivors& e, audit::Time time);
+  Result<void> take(const audit::ConfirmReceived& e, audit::Time time);
+  Result<void> take(const audit::RoundResult& e, audit::Time time);
+  Result<void> take(const audit::RoundVoid& e, audit::Time time);
+  Result<void> take(const audit::RunFinished& e, audit::Time time);
+  Result<void> take(const audit::HeadSeen& e, audit::Time time);
   Result<RoundHistory*> open_round(const RunId& run, RoundId round);
   RunHistory* find_mutable(const RunId& run);
   std::vector<RunHistory> runs_;

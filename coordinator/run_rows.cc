@@ -67,8 +67,15 @@ std::vector<store::RoundRow> round_rows(const RunHistory& run) {
   std::vector<store::RoundRow> rows;
   for (std::size_t i = 0; i < run.rounds.size(); ++i) {
     const auto& round = run.rounds[i];
-    store::RoundRow row{run.run.value(), static_cast<std::int64_t>(i), round.attempt.value(), to_string(round.state), "", round.reason, "",
-                        seconds(round.opened), 0};
+    store::RoundRow row{run.run.value(),
+                        static_cast<std::int64_t>(i),
+                        round.attempt.value(),
+                        to_string(round.state),
+                        "",
+                        round.reason,
+                        "",
+                        seconds(round.opened),
+                        0};
     if (round.state == RoundHistory::State::kDone) {
       row.survivors = names_of(run.roster, round.survivors);
       row.adapter = to_hex(round.adapter);

@@ -56,7 +56,8 @@ Result<void> Server::run(const std::function<bool()>& stop) {
 Result<void> Server::take(const wire::Received& received) {
   const auto message = wire::decode_to_coordinator(received.bytes);
   if (!message.ok()) {
-    log(Level::kWarning, "bad_message", {{"site", received.peer ? received.peer->value() : "?"}, {"reason", message.error().message}});
+    log(Level::kWarning, "bad_message",
+        {{"site", received.peer ? received.peer->value() : "?"}, {"reason", message.error().message}});
     if (received.peer) send({{{*received.peer}, wire::Rejected{"bad_message", message.error().message}}});
     return {};
   }
@@ -66,7 +67,8 @@ Result<void> Server::take(const wire::Received& received) {
   const Site* site = office_->registry().find(*received.peer);
   SOTTO_CHECK(site != nullptr);
   office_->conductor().count(received.bytes.size(), 0);
-  log(Level::kDebug, "received", {{"site", site->name.value()}, {"message", wire::name_of(*message)}, {"bytes", received.bytes.size()}});
+  log(Level::kDebug, "received",
+      {{"site", site->name.value()}, {"message", wire::name_of(*message)}, {"bytes", received.bytes.size()}});
   SOTTO_TRY(const auto out, office_->conductor().on(*site, *message, Clock::now()));
   send(out);
   return {};
@@ -75,12 +77,14 @@ Result<void> Server::take(const wire::Received& received) {
 Result<void> Server::take_join(const wire::Received& received, const wire::Join& join) {
   const auto joined = office_->registry().join(join, received.transport);
   if (joined.ok()) {
-    log(Level::kInfo, "site_joined", {{"site", join.name}, {"next_step", "compare fingerprints, then: sotto-coordinator approve " + join.name}});
+    log(Level::kInfo, "site_joined",
+        {{"site", join.name}, {"next_step", "compare fingerprints, then: sotto-coordinator approve " + join.name}});
     link_.admit(office_->registry().admission());
   } else {
     log(Level::kWarning, "join_refused", {{"site", join.name}, {"reason", joined.error().message}});
   }
-  const wire::JoinReply reply{joined.ok(), joined.ok() ? "wait for the coordinator's operator to approve this site" : joined.error().message};
+  const wire::JoinReply reply{
+      joined.ok(), joined.ok() ? "wait for the coordinator's operator to approve this site" : joined.error().message};
   const auto sent = link_.reply(received.transport, wire::encode(wire::ToSite(reply)));
   if (!sent.ok()) log(Level::kDebug, "not_sent", {{"reason", sent.error().message}});
   return {};
@@ -111,7 +115,8 @@ Result<void> Server::take_spool() {
   SOTTO_TRY(const auto requests, take_requests(folder_->spool_path()));
   for (const auto& request : requests) {
     auto answer = office_->execute(request.json);
-    SOTTO_TRY_VOID(answer_request(folder_->spool_path(), request.id, answer.ok() ? Result<Json>(answer->json) : Result<Json>(answer.error())));
+    SOTTO_TRY_VOID(answer_request(folder_->spool_path(), request.id,
+                                  answer.ok() ? Result<Json>(answer->json) : Result<Json>(answer.error())));
     link_.admit(office_->registry().admission());
     if (!answer.ok()) continue;
     if (answer->shut_out) gone_since_[*answer->shut_out] = now - kGrace;

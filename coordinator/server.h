@@ -1,6 +1,7 @@
-// `sotto-coordinator serve`: the loop that owns the socket. Polls the link, decodes, hands messages to the conductor and sends
-// what it says; takes the operator's commands from the spool. Sites whose connection breaks count as gone after a grace period,
-// so that a dropped connection that is opened again costs nobody a phase. One thread (heavy work runs beside it).
+// `sotto-coordinator serve`: the loop that owns the socket. Polls the link, decodes, hands messages to the conductor and
+// sends what it says; takes the operator's commands from the spool. Sites whose connection breaks count as gone after a
+// grace period, so that a dropped connection that is opened again costs nobody a phase. One thread (heavy work runs beside
+// it).
 #pragma once
 
 #include <functional>

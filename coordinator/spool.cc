@@ -12,8 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-constexpr ErrorCode kCodes[] = {ErrorCode::kInvalid,  ErrorCode::kNotFound,    ErrorCode::kRefused,    ErrorCode::kOverBudget,
-                                ErrorCode::kProtocol, ErrorCode::kUnavailable, ErrorCode::kUnsupported};
+constexpr ErrorCode kCodes[] = {ErrorCode::kInvalid,    ErrorCode::kNotFound, ErrorCode::kRefused,
+                                ErrorCode::kOverBudget, ErrorCode::kProtocol, ErrorCode::kUnavailable,
+                                ErrorCode::kUnsupported};
 
 void remove(const std::string& path) {
   std::error_code ignored;
@@ -37,8 +38,10 @@ Result<std::vector<SpoolRequest>> take_requests(const std::string& spool) {
     if (entry.path().extension() != ".request") continue;
     const std::string id = entry.path().stem().string();
     auto json = Json::read_file(entry.path().string());
-    if (json.ok() && json->is_object()) out.push_back({id, std::move(json).value()});
-    else SOTTO_TRY_VOID(answer_request(spool, id, invalid("the request is no JSON object")));
+    if (json.ok() && json->is_object())
+      out.push_back({id, std::move(json).value()});
+    else
+      SOTTO_TRY_VOID(answer_request(spool, id, invalid("the request is no JSON object")));
   }
   if (error) return unavailable("cannot read '" + spool + "': " + error.message());
   std::ranges::sort(out, {}, &SpoolRequest::id);
@@ -46,14 +49,16 @@ Result<std::vector<SpoolRequest>> take_requests(const std::string& spool) {
 }
 
 Result<void> answer_request(const std::string& spool, const std::string& id, const Result<Json>& answer) {
-  const Json json = answer.ok() ? Json::object({{"answer", *answer}})
-                                : Json::object({{"code", to_string(answer.error().code)}, {"message", answer.error().message}});
+  const Json json = answer.ok()
+                        ? Json::object({{"answer", *answer}})
+                        : Json::object({{"code", to_string(answer.error().code)}, {"message", answer.error().message}});
   SOTTO_TRY_VOID(write_file_atomically(spool + "/" + id + ".answer", json.dump() + "\n", FileMode::kPrivate));
   remove(spool + "/" + id + ".request");
   return {};
 }
 
-Result<Json> ask_server(const std::string& spool, const Json& request, RandomSource& random, std::chrono::milliseconds timeout) {
+Result<Json> ask_server(const std::string& spool, const Json& request, RandomSource& random,
+                        std::chrono::milliseconds timeout) {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
   const auto number = std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(since_epoch).count());
   const std::string base = spool + "/" + number + "-" + std::to_string(random.bits64());
@@ -62,8 +67,8 @@ Result<Json> ask_server(const std::string& spool, const Json& request, RandomSou
   while (!file_exists(base + ".answer")) {
     if (std::chrono::steady_clock::now() > end) {
       remove(base + ".request");
-      return unavailable("the running 'sotto-coordinator serve' did not answer within " + std::to_string(timeout.count() / 1000) +
-                         " s; look at its log");
+      return unavailable("the running 'sotto-coordinator serve' did not answer within " +
+                         std::to_string(timeout.count() / 1000) + " s; look at its log");
     }
     std::this_thread::sleep_for(50ms);
   }

@@ -1,5 +1,5 @@
-// How commands reach a running `serve`: as files in a folder that only this user can write. A request is ID.request, the answer
-// ID.answer; both are written whole. Requests are taken in the order of their ids, which start with the time.
+// How commands reach a running `serve`: as files in a folder that only this user can write. A request is ID.request, the
+// answer ID.answer; both are written whole. Requests are taken in the order of their ids, which start with the time.
 #pragma once
 
 #include <chrono>
@@ -23,6 +23,7 @@ Result<void> answer_request(const std::string& spool, const std::string& id, con
 
 // For the command: asks and waits. Fails (kUnavailable) when there is no answer within `timeout`; an error in the answer is
 // returned as it was there.
-Result<Json> ask_server(const std::string& spool, const Json& request, RandomSource& random, std::chrono::milliseconds timeout);
+Result<Json> ask_server(const std::string& spool, const Json& request, RandomSource& random,
+                        std::chrono::milliseconds timeout);
 
 }  // namespace sotto::coordinator

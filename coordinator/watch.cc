@@ -42,7 +42,8 @@ std::string eta(const store::RunRow& row) {
   if (row.rounds_done == 0 || row.started == 0 || row.state != "running") return "";
   const std::int64_t left = (now() - row.started) * (row.rounds - row.rounds_done) / row.rounds_done;
   char text[48];
-  std::snprintf(text, sizeof text, ", about %lld:%02lld left", static_cast<long long>(left / 60), static_cast<long long>(left % 60));
+  std::snprintf(text, sizeof text, ", about %lld:%02lld left", static_cast<long long>(left / 60),
+                static_cast<long long>(left % 60));
   return text;
 }
 
@@ -72,9 +73,12 @@ class Display {
   void show(const store::RunRow& row) {
     const std::string line = line_of(row);
     if (line == last_ && (json_ || !terminal_)) return;
-    if (json_) std::printf("%s\n", to_json(row).dump().c_str());
-    else if (terminal_) std::fprintf(stderr, "\r\033[K%s%s", line.c_str(), eta(row).c_str());
-    else std::fprintf(stderr, "%s%s\n", line.c_str(), eta(row).c_str());
+    if (json_)
+      std::printf("%s\n", to_json(row).dump().c_str());
+    else if (terminal_)
+      std::fprintf(stderr, "\r\033[K%s%s", line.c_str(), eta(row).c_str());
+    else
+      std::fprintf(stderr, "%s%s\n", line.c_str(), eta(row).c_str());
     std::fflush(json_ ? stdout : stderr);
     last_ = line;
   }
@@ -96,11 +100,15 @@ Result<void> list_runs(const std::string& path, bool json) {
   }
   Json::Array all;
   for (const auto& row : rows) {
-    if (json) all.push_back(to_json(row));
-    else std::printf("%s%s\n", line_of(row).c_str(), eta(row).c_str());
+    if (json)
+      all.push_back(to_json(row));
+    else
+      std::printf("%s%s\n", line_of(row).c_str(), eta(row).c_str());
   }
-  if (json) std::printf("%s\n", Json(std::move(all)).dump().c_str());
-  else if (rows.empty()) std::printf("no runs yet; submit one: sotto-coordinator submit RUN.toml\n");
+  if (json)
+    std::printf("%s\n", Json(std::move(all)).dump().c_str());
+  else if (rows.empty())
+    std::printf("no runs yet; submit one: sotto-coordinator submit RUN.toml\n");
   return {};
 }
 
@@ -111,7 +119,8 @@ Result<void> watch(const std::string& path, const std::string& run, bool json) {
   for (;;) {
     SOTTO_TRY(const auto row, index.run(run));
     display.show(row);
-    if (row.state == "refused" || row.state == "stopped") return refused("run '" + run + "' is " + row.state + (row.detail.empty() ? "" : ": " + row.detail));
+    if (row.state == "refused" || row.state == "stopped")
+      return refused("run '" + run + "' is " + row.state + (row.detail.empty() ? "" : ": " + row.detail));
     if (row.state == "finished") {
       if (row.rounds_done > row.rounds_void) return {};
       return refused("run '" + run + "' ended without a result: all its rounds were void");

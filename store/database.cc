@@ -10,9 +10,13 @@ namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
 
-struct Closer { void operator()(sqlite3* db) const { sqlite3_close_v2(db); } };
+struct Closer {
+  void operator()(sqlite3* db) const { sqlite3_close_v2(db); }
+};
 using Handle = std::unique_ptr<sqlite3, Closer>;
-struct Finalizer { void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); } };
+struct Finalizer {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
 using Statement = std::unique_ptr<sqlite3_stmt, Finalizer>;
 
 Error error_of(sqlite3* db, const std::string& path) {
@@ -80,7 +84,8 @@ struct Database::State {
 
   Result<std::vector<Row>> run(std::string_view sql, const std::vector<Value>& values) const {
     sqlite3_stmt* raw = nullptr;
-    if (const int rc = sqlite3_prepare_v2(db.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr); rc != SQLITE_OK) {
+    if (const int rc = sqlite3_prepare_v2(db.get(), sql.data(), static_cast<int>(sql.size()), &raw, nullptr);
+        rc != SQLITE_OK) {
       if (rc == SQLITE_ERROR) throw Failure("sqlite: " + std::string(sqlite3_errmsg(db.get())) + " in: " + std::string(sql));
       return error_of(db.get(), path);
     }

@@ -1,6 +1,6 @@
-// A thin wrapper of SQLite: a database file that one process writes while others read (write-ahead log), and statements that are
-// prepared, bound and read by column. One object belongs to one thread. A file that is damaged, locked or of another kind is an
-// Error; wrong SQL is a Failure, because all SQL is ours.
+// A thin wrapper of SQLite: a database file that one process writes while others read (write-ahead log), and statements that
+// are prepared, bound and read by column. One object belongs to one thread. A file that is damaged, locked or of another
+// kind is an Error; wrong SQL is a Failure, because all SQL is ours.
 #pragma once
 
 #include <cstdint>

@@ -8,8 +8,10 @@ constexpr std::int64_t kVersion = 1;
 constexpr std::string_view kTables[] = {
     "CREATE TABLE position (id INTEGER PRIMARY KEY CHECK (id = 1), log TEXT, entries INTEGER)",
     "CREATE TABLE site (name TEXT PRIMARY KEY, fingerprint TEXT, declared_size INTEGER)",
-    "CREATE TABLE run (position INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT UNIQUE, state TEXT, detail TEXT, rounds INTEGER, "
-    "rounds_done INTEGER, rounds_void INTEGER, phase TEXT, attempt INTEGER, adapter TEXT, submitted INTEGER, started INTEGER, "
+    "CREATE TABLE run (position INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT UNIQUE, state TEXT, detail TEXT, rounds "
+    "INTEGER, "
+    "rounds_done INTEGER, rounds_void INTEGER, phase TEXT, attempt INTEGER, adapter TEXT, submitted INTEGER, started "
+    "INTEGER, "
     "finished INTEGER, bytes_up INTEGER, bytes_down INTEGER)",
     "CREATE TABLE round (run TEXT, round INTEGER, attempts INTEGER, state TEXT, survivors TEXT, detail TEXT, adapter TEXT, "
     "opened INTEGER, closed INTEGER, PRIMARY KEY (run, round))",
@@ -79,7 +81,8 @@ Result<void> RunIndex::put(const RunRow& row) {
       "INSERT INTO run (" + std::string(kRunColumns) +
           ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET state = excluded.state, "
           "detail = excluded.detail, rounds = excluded.rounds, rounds_done = excluded.rounds_done, "
-          "rounds_void = excluded.rounds_void, phase = excluded.phase, attempt = excluded.attempt, adapter = excluded.adapter, "
+          "rounds_void = excluded.rounds_void, phase = excluded.phase, attempt = excluded.attempt, adapter = "
+          "excluded.adapter, "
           "submitted = excluded.submitted, started = excluded.started, finished = excluded.finished, "
           "bytes_up = excluded.bytes_up, bytes_down = excluded.bytes_down",
       {row.run, row.state, row.detail, row.rounds, row.rounds_done, row.rounds_void, row.phase, row.attempt, row.adapter,
@@ -87,9 +90,9 @@ Result<void> RunIndex::put(const RunRow& row) {
 }
 
 Result<void> RunIndex::put(const RoundRow& row) {
-  return database_.execute("INSERT OR REPLACE INTO round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                           {row.run, row.round, row.attempts, row.state, row.survivors, row.detail, row.adapter, row.opened,
-                            row.closed});
+  return database_.execute(
+      "INSERT OR REPLACE INTO round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {row.run, row.round, row.attempts, row.state, row.survivors, row.detail, row.adapter, row.opened, row.closed});
 }
 
 Result<std::vector<SiteRow>> RunIndex::sites() const {
@@ -113,13 +116,15 @@ Result<RunRow> RunIndex::run(const std::string& name) const {
 }
 
 Result<std::vector<RoundRow>> RunIndex::rounds(const std::string& run) const {
-  SOTTO_TRY(const auto rows,
-            database_.query("SELECT run, round, attempts, state, survivors, detail, adapter, opened, closed FROM round WHERE run "
-                            "= ? ORDER BY round",
-                            {run}));
+  SOTTO_TRY(
+      const auto rows,
+      database_.query("SELECT run, round, attempts, state, survivors, detail, adapter, opened, closed FROM round WHERE run "
+                      "= ? ORDER BY round",
+                      {run}));
   std::vector<RoundRow> out;
   for (const auto& r : rows)
-    out.push_back({r.text(0), r.integer(1), r.integer(2), r.text(3), r.text(4), r.text(5), r.text(6), r.integer(7), r.integer(8)});
+    out.push_back(
+        {r.text(0), r.integer(1), r.integer(2), r.text(3), r.text(4), r.text(5), r.text(6), r.integer(7), r.integer(8)});
   return out;
 }
 

@@ -1,6 +1,6 @@
-// The coordinator's index of sites, runs, rounds and adapters, for the commands that only read while `serve` runs. The event log
-// is the truth: the index says how many of the log's entries it has taken in, and is dropped and filled again when that does not
-// fit. Times are whole seconds since 1970 (0: not yet). One object belongs to one thread.
+// The coordinator's index of sites, runs, rounds and adapters, for the commands that only read while `serve` runs. The event
+// log is the truth: the index says how many of the log's entries it has taken in, and is dropped and filled again when that
+// does not fit. Times are whole seconds since 1970 (0: not yet). One object belongs to one thread.
 #pragma once
 
 #include <string>
@@ -19,12 +19,12 @@ struct SiteRow {
 
 struct RunRow {
   std::string run;
-  std::string state;    // waiting, running, finished, refused, stopped
-  std::string detail;   // a sentence for people: whom it waits for, why it was refused
+  std::string state;             // waiting, running, finished, refused, stopped
+  std::string detail;            // a sentence for people: whom it waits for, why it was refused
   std::int64_t rounds = 0;       // of the plan
   std::int64_t rounds_done = 0;  // with a result or void
   std::int64_t rounds_void = 0;
-  std::string phase;    // of the round in progress; empty when there is none
+  std::string phase;  // of the round in progress; empty when there is none
   std::int64_t attempt = 0;
   std::string adapter;  // SHA-256 of the newest adapter
   std::int64_t submitted = 0;
@@ -70,9 +70,9 @@ class RunIndex {
   Result<void> put(const RunRow& row);
   Result<void> put(const RoundRow& row);
 
-  Result<std::vector<SiteRow>> sites() const;                        // by name
-  Result<std::vector<RunRow>> runs() const;                          // in order of submission
-  Result<RunRow> run(const std::string& name) const;                 // kNotFound
+  Result<std::vector<SiteRow>> sites() const;                          // by name
+  Result<std::vector<RunRow>> runs() const;                            // in order of submission
+  Result<RunRow> run(const std::string& name) const;                   // kNotFound
   Result<std::vector<RoundRow>> rounds(const std::string& run) const;  // in order
 
  private:

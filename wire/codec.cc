@@ -15,6 +15,7 @@ namespace sotto::wire {
 namespace walk {
 
 constexpr std::uint64_t kAnyNumber = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t kAnySize = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kLastSite = kMaxList - 1;
 
 template <class D, class M>
@@ -37,18 +38,12 @@ void signature(D& d, M& m, P& p) {
 // A site's index under the member name that the struct and its twin share.
 #define SOTTO_SITE(member) d.number(#member, kLastSite, m.member, p.member(), [&](auto v) { p.set_##member(v); })
 
-inline void declared_size(Put&, const Join& m, pb::Join& p) { p.set_declared_size(m.declared_size); }
-inline void declared_size(Take& d, Join& m, const pb::Join& p) {
-  if (p.declared_size() == 0) d.fail("declared_size", "0, must be at least 1");
-  m.declared_size = p.declared_size();
-}
-
 template <class D, class M>
 void fields(D& d, M& m, pb::Join& p) {
   d.name("name", m.name, p.mutable_name());
   d.bytes("token", kMaxToken, m.token, p.mutable_token());
   d.fixed("identity", m.identity, p.mutable_identity());
-  declared_size(d, m, p);
+  d.number("declared_size", kAnySize, m.declared_size, p.declared_size(), [&](auto v) { p.set_declared_size(v); });
   signature(d, m, p);
 }
 
@@ -122,22 +117,10 @@ void fields(D& d, M& m, pb::Confirm& p) {
   signature(d, m, p);
 }
 
-inline void kind(Put&, const RevealedShare& m, pb::RevealedShare& p) {
-  p.set_kind(m.kind == SecretKind::kSelfMaskSeed ? pb::SELF_MASK_SEED : pb::MASK_KEY);
-}
-inline void kind(Take& d, RevealedShare& m, const pb::RevealedShare& p) {
-  if (p.kind() == pb::SELF_MASK_SEED)
-    m.kind = SecretKind::kSelfMaskSeed;
-  else if (p.kind() == pb::MASK_KEY)
-    m.kind = SecretKind::kMaskKey;
-  else
-    d.fail("kind", std::to_string(p.kind()) + ", must be 1 or 2");
-}
-
 template <class D, class M>
 void fields(D& d, M& m, pb::RevealedShare& p) {
   SOTTO_SITE(owner);
-  kind(d, m, p);
+  d.choice("kind", 2, m.kind, p.kind(), [&](int v) { p.set_kind(pb::SecretKind(v)); });
   d.fixed("share", m.share, p.mutable_share());
 }
 
@@ -169,12 +152,9 @@ void fields(D& d, M& m, pb::SiteRecord& p) {
   d.bytes("head", kMaxHead, m.head, p.mutable_head());
 }
 
-inline void accepted(Put&, const JoinReply& m, pb::JoinReply& p) { p.set_accepted(m.accepted); }
-inline void accepted(Take&, JoinReply& m, const pb::JoinReply& p) { m.accepted = p.accepted(); }
-
 template <class D, class M>
 void fields(D& d, M& m, pb::JoinReply& p) {
-  accepted(d, m, p);
+  d.flag(m.accepted, p.accepted(), [&](bool v) { p.set_accepted(v); });
   d.sentence("message", m.message, p.mutable_message());
 }
 

@@ -1,13 +1,14 @@
-// Messages to bytes and back (sotto.proto). The one place that knows Protobuf, and the one place where the limits on incoming
-// bytes are: message size, list lengths, names, vectors, sizes of fixed fields. What decode() returns is well-formed; whether it
-// is allowed now is for the state machines. Pure functions; any thread.
+// Messages to bytes and back (sotto.proto). The one place that knows Protobuf, and the one place where the limits on
+// incoming bytes are: message size, list lengths, names, vectors, sizes of fixed fields. What decode() returns is
+// well-formed; whether it is allowed now is for the state machines. Pure functions; any thread.
 #pragma once
 
 #include "wire/messages.h"
 
 namespace sotto::wire {
 
-// Broken invariant when a message is larger than kMaxMessageBytes (link.h) or one of its lists is longer than a roster can be.
+// Broken invariant when a message is larger than kMaxMessageBytes (link.h) or one of its lists is longer than a roster can
+// be.
 Bytes encode(const ToCoordinator& message);
 Bytes encode(const ToSite& message);
 

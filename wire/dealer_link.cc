@@ -1,6 +1,6 @@
 // A site's end. A monitor (an inproc PAIR socket that libzmq writes to) tells when the connection opens, closes or is turned
-// away. Nothing is queued while there is no connection (ZMQ_IMMEDIATE), so that a new one starts empty and its first message is
-// the one that the owner sends upon kConnected.
+// away. Nothing is queued while there is no connection (ZMQ_IMMEDIATE), so that a new one starts empty and its first message
+// is the one that the owner sends upon kConnected.
 #include <cerrno>
 
 #include "wire/zmq_socket.h"
@@ -8,8 +8,8 @@
 namespace sotto::wire {
 namespace {
 
-constexpr int kWatched = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_DISCONNECTED;
+constexpr int kWatched = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                         ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_DISCONNECTED;
 
 }  // namespace
 
@@ -30,8 +30,8 @@ DealerLink::DealerLink(DealerLink&&) noexcept = default;
 DealerLink& DealerLink::operator=(DealerLink&&) noexcept = default;
 DealerLink::~DealerLink() = default;
 
-Result<DealerLink> DealerLink::connect(const std::string& endpoint, const PublicKeyBytes& coordinator, const TransportKey& key,
-                                       LinkOptions options) {
+Result<DealerLink> DealerLink::connect(const std::string& endpoint, const PublicKeyBytes& coordinator,
+                                       const TransportKey& key, LinkOptions options) {
   SOTTO_TRY_VOID(zmq::check_endpoint(endpoint, false));
   auto state = std::make_unique<State>();
   state->endpoint = endpoint;
@@ -65,12 +65,15 @@ std::optional<DealerEvent> DealerLink::State::take_change() {
   }
   if (refused) return std::nullopt;  // retried in the background: once is enough
   refused = true;
-  return DealerEvent{DealerEvent::Kind::kRefused, {},
+  return DealerEvent{DealerEvent::Kind::kRefused,
+                     {},
                      event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
-                         ? "the coordinator at " + endpoint + " does not let this site's key in: it is not enrolled there, was "
-                           "revoked, or its invite was used or withdrawn; ask the coordinator's operator"
-                         : "the coordinator at " + endpoint + " broke off the handshake: most likely its key is not the one in "
-                           "the invite code; ask its operator for the code and fingerprint again"};
+                         ? "the coordinator at " + endpoint +
+                               " does not let this site's key in: it is not enrolled there, was "
+                               "revoked, or its invite was used or withdrawn; ask the coordinator's operator"
+                         : "the coordinator at " + endpoint +
+                               " broke off the handshake: most likely its key is not the one in "
+                               "the invite code; ask its operator for the code and fingerprint again"};
 }
 
 std::optional<DealerEvent> DealerLink::State::take_message() {
@@ -82,7 +85,8 @@ std::optional<DealerEvent> DealerLink::State::take_message() {
 std::optional<DealerEvent> DealerLink::receive(std::chrono::milliseconds timeout) {
   const zmq::Countdown countdown(timeout);
   for (;;) {
-    std::array<zmq_pollitem_t, 2> items{{{state_->monitor.get(), 0, ZMQ_POLLIN, 0}, {state_->dealer.get(), 0, ZMQ_POLLIN, 0}}};
+    std::array<zmq_pollitem_t, 2> items{
+        {{state_->monitor.get(), 0, ZMQ_POLLIN, 0}, {state_->dealer.get(), 0, ZMQ_POLLIN, 0}}};
     const long left = countdown.left_ms();
     if (zmq_poll(items.data(), static_cast<int>(items.size()), left) < 0) {
       if (zmq_errno() == EINTR) return std::nullopt;  // a signal: the owner looks whether to stop

@@ -68,7 +68,8 @@ Result<Invite> parse_code(std::string_view code) {
   if (!text.starts_with(kPrefix) || text.size() > kMaxCode)
     return invalid("this is not an invite code: it must start with '" + std::string(kPrefix) +
                    "' and be the whole line that 'sotto-coordinator invite' printed");
-  const Error damaged = invalid("the invite code was cut or mistyped: copy the whole line that 'sotto-coordinator invite' printed");
+  const Error damaged =
+      invalid("the invite code was cut or mistyped: copy the whole line that 'sotto-coordinator invite' printed");
   const auto bytes = from_base64url(text.substr(kPrefix.size()));
   if (!bytes || bytes->size() <= kCheckBytes) return damaged;
   const auto body = ByteSpan(*bytes).first(bytes->size() - kCheckBytes);

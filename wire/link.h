@@ -1,10 +1,12 @@
 // Encrypted, authenticated message links over ZeroMQ with CURVE (curvezmq.org: X25519 keys, fresh session keys for each
-// connection). The coordinator has one RouterLink, every site one DealerLink to it: sites open one outbound connection and no
-// port. Both ends know the other's long-term transport key beforehand: the site from its invite code, the coordinator from the
-// site's enrolment. Messages arrive whole, in order and at most once within a connection; a message that was on its way when a
-// connection broke is lost, which both ends learn by the next connection (DealerEvent::kConnected, then the site's Hello).
+// connection). The coordinator has one RouterLink, every site one DealerLink to it: sites open one outbound connection and
+// no port. Both ends know the other's long-term transport key beforehand: the site from its invite code, the coordinator
+// from the site's enrolment. Messages arrive whole, in order and at most once within a connection; a message that was on its
+// way when a connection broke is lost, which both ends learn by the next connection (DealerEvent::kConnected, then the
+// site's Hello).
 //
-// A link belongs to the thread that made it. The destructor waits up to `linger` for messages that were sent but have not left.
+// A link belongs to the thread that made it. The destructor waits up to `linger` for messages that were sent but have not
+// left.
 #pragma once
 
 #include <chrono>
@@ -33,9 +35,9 @@ Result<void> check_endpoint(const std::string& endpoint);
 
 struct LinkOptions {
   std::chrono::milliseconds linger{5000};
-  std::chrono::milliseconds heartbeat{2000};       // how often a silent connection is probed
+  std::chrono::milliseconds heartbeat{2000};         // how often a silent connection is probed
   std::chrono::milliseconds heartbeat_limit{20000};  // a connection that is silent for longer is dead
-  int queued_messages = 64;                        // of one peer and direction; a full queue refuses, it does not grow
+  int queued_messages = 64;                          // of one peer and direction; a full queue refuses, it does not grow
 };
 
 // Who is let in. Checked when a connection opens and again for every message, so that a revoked key is silenced at once.
@@ -67,8 +69,8 @@ class RouterLink {
   // Sites whose newest connection broke since the last call and which have not been heard on another one.
   std::vector<SiteName> take_gone();
 
-  // Sends on the newest connection on which `peer` has said anything. Fails (kUnavailable) when there is none or its queue is
-  // full, and (kInvalid) when the message is too large. Success means queued, not delivered.
+  // Sends on the newest connection on which `peer` has said anything. Fails (kUnavailable) when there is none or its queue
+  // is full, and (kInvalid) when the message is too large. Success means queued, not delivered.
   Result<void> send(const SiteName& peer, ByteSpan bytes);
   // The answer to a Join: to the key that sent it.
   Result<void> reply(const PublicKeyBytes& transport, ByteSpan bytes);
@@ -93,8 +95,8 @@ struct DealerEvent {
 
 class DealerLink {
  public:
-  // Returns at once; the connection is opened, and opened again when it breaks, in the background. Fails only when `endpoint`
-  // is no tcp://HOST:PORT.
+  // Returns at once; the connection is opened, and opened again when it breaks, in the background. Fails only when
+  // `endpoint` is no tcp://HOST:PORT.
   static Result<DealerLink> connect(const std::string& endpoint, const PublicKeyBytes& coordinator, const TransportKey& key,
                                     LinkOptions options = {});
   DealerLink(DealerLink&&) noexcept;

@@ -1,7 +1,7 @@
-// The coordinator's end. Connections are let in by a ZAP handler (rfc.zeromq.org/spec/27), a REP socket that lives in the same
-// thread as the ROUTER and is served inside receive(): no lock, and nobody gets in while the owner is busy elsewhere. The
-// handler gives every connection a user id, its transport key in hexadecimal, which libzmq attaches to each message; the names
-// are looked up per message, so enrolment and revocation act on connections that are open already.
+// The coordinator's end. Connections are let in by a ZAP handler (rfc.zeromq.org/spec/27), a REP socket that lives in the
+// same thread as the ROUTER and is served inside receive(): no lock, and nobody gets in while the owner is busy elsewhere.
+// The handler gives every connection a user id, its transport key in hexadecimal, which libzmq attaches to each message; the
+// names are looked up per message, so enrolment and revocation act on connections that are open already.
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -41,7 +41,7 @@ struct RouterLink::State {
     Bytes route;  // routing id
     int descriptor = -1;
   };
-  std::map<PublicKeyBytes, Connection> routes;  // newest connection of each enrolled key
+  std::map<PublicKeyBytes, Connection> routes;                        // newest connection of each enrolled key
   std::optional<std::pair<PublicKeyBytes, Connection>> last_unknown;  // whom reply() may answer
   std::vector<SiteName> gone;
 
@@ -86,8 +86,8 @@ void RouterLink::admit(Admission admission) {
   if (s.last_unknown && s.admission.sites.contains(s.last_unknown->first)) s.routes.insert(*s.last_unknown);
 }
 
-// Request: version, request id, domain, address, routing id, mechanism, credentials. Reply: version, request id, status code,
-// status text, user id, metadata.
+// Request: version, request id, domain, address, routing id, mechanism, credentials. Reply: version, request id, status
+// code, status text, user id, metadata.
 void RouterLink::State::serve_zap() {
   const auto request = zmq::receive_all(zap);
   if (request.empty()) return;
@@ -96,8 +96,9 @@ void RouterLink::State::serve_zap() {
   const bool good = well_formed && admitted(key_from(request[6]));
   const Bytes id = request.size() > 1 ? request[1] : Bytes{};
   const std::string user = good ? to_hex(request[6]) : "";
-  const std::array<ByteSpan, 6> reply{as_bytes("1.0"), ByteSpan(id), as_bytes(good ? "200" : "400"),
-                                      as_bytes(good ? "OK" : "not enrolled"), as_bytes(user), as_bytes("")};
+  const std::array<ByteSpan, 6> reply{
+      as_bytes("1.0"), ByteSpan(id), as_bytes(good ? "200" : "400"), as_bytes(good ? "OK" : "not enrolled"),
+      as_bytes(user),  as_bytes("")};
   for (std::size_t i = 0; i < reply.size(); ++i)
     if (zmq::Frame(reply[i]).send(zap, i + 1 < reply.size() ? ZMQ_SNDMORE : 0) != 0) zmq::fail("cannot answer a handshake");
 }
@@ -181,7 +182,8 @@ Result<void> RouterLink::State::send_to(const Bytes& route, const std::string& w
 
 Result<void> RouterLink::send(const SiteName& peer, ByteSpan bytes) {
   for (const auto& [key, connection] : state_->routes)
-    if (state_->admission.sites.at(key) == peer) return state_->send_to(connection.route, "site '" + peer.value() + "'", bytes);
+    if (state_->admission.sites.at(key) == peer)
+      return state_->send_to(connection.route, "site '" + peer.value() + "'", bytes);
   return unavailable("site '" + peer.value() + "' is not connected");
 }
 

@@ -12,7 +12,8 @@ PublicKeyBytes transport_public_key(const TransportKey& key) {
   // libzmq computes public keys between Z85 texts only; the text of the private key is wiped.
   std::array<char, 41> secret_text{};
   std::array<char, 41> public_text{};
-  if (zmq_z85_encode(secret_text.data(), key.reveal().data(), key.reveal().size()) == nullptr) zmq::fail("cannot encode a key");
+  if (zmq_z85_encode(secret_text.data(), key.reveal().data(), key.reveal().size()) == nullptr)
+    zmq::fail("cannot encode a key");
   const int rc = zmq_curve_public(public_text.data(), secret_text.data());
   crypto::wipe({reinterpret_cast<std::uint8_t*>(secret_text.data()), secret_text.size()});
   if (rc != 0) zmq::fail("libzmq cannot compute a CURVE key (was it built without CURVE?)");
@@ -78,7 +79,8 @@ void set_link_options(const Socket& socket, const TransportKey& key, const LinkO
 Frame::Frame() { zmq_msg_init(&message_); }
 
 Frame::Frame(ByteSpan bytes) {
-  if (zmq_msg_init_size(&message_, bytes.size()) != 0) fail("no memory for a message of " + std::to_string(bytes.size()) + " bytes");
+  if (zmq_msg_init_size(&message_, bytes.size()) != 0)
+    fail("no memory for a message of " + std::to_string(bytes.size()) + " bytes");
   std::copy(bytes.begin(), bytes.end(), static_cast<std::uint8_t*>(zmq_msg_data(&message_)));
 }
 
@@ -133,10 +135,12 @@ Result<void> check_endpoint(const std::string& endpoint, bool any_port) {
   const bool shaped = endpoint.starts_with(scheme) && colon != std::string::npos && colon > scheme.size();
   const char* first = endpoint.data() + (shaped ? colon + 1 : 0);
   const char* last = endpoint.data() + endpoint.size();
-  const auto parsed = shaped ? std::from_chars(first, last, port) : std::from_chars_result{first, std::errc::invalid_argument};
+  const auto parsed =
+      shaped ? std::from_chars(first, last, port) : std::from_chars_result{first, std::errc::invalid_argument};
   const bool good = shaped && parsed.ec == std::errc{} && parsed.ptr == last && port <= 65535 && (any_port || port > 0);
   if (!good)
-    return invalid("endpoint '" + endpoint + "' is not tcp://HOST:PORT with a port from " + (any_port ? "0" : "1") + " to 65535");
+    return invalid("endpoint '" + endpoint + "' is not tcp://HOST:PORT with a port from " + (any_port ? "0" : "1") +
+                   " to 65535");
   return {};
 }
 

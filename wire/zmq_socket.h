@@ -17,11 +17,15 @@ namespace sotto::wire::zmq {
 
 [[noreturn]] void fail(const std::string& what);  // Failure with libzmq's reason
 
-struct ContextCloser { void operator()(void* context) const; };
+struct ContextCloser {
+  void operator()(void* context) const;
+};
 using Context = std::unique_ptr<void, ContextCloser>;
 Context make_context();
 
-struct SocketCloser { void operator()(void* socket) const; };
+struct SocketCloser {
+  void operator()(void* socket) const;
+};
 using Socket = std::unique_ptr<void, SocketCloser>;
 Socket make_socket(const Context& context, int type);
 
@@ -44,7 +48,9 @@ class Frame {
   int send(const Socket& socket, int flags);
   bool more() const { return zmq_msg_more(&message_) != 0; }
   ByteSpan bytes() const;
-  int connection() const { return zmq_msg_get(&message_, ZMQ_SRCFD); }  // file descriptor it came in on; -1 when there is none
+  int connection() const {
+    return zmq_msg_get(&message_, ZMQ_SRCFD);
+  }  // file descriptor it came in on; -1 when there is none
   const char* property(const char* name) const { return zmq_msg_gets(&message_, name); }  // nullptr when there is none
 
  private:

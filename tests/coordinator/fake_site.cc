@@ -32,8 +32,12 @@ audit::EventLog open_log(const std::string& path) {
 }  // namespace
 
 FakeSite::FakeSite(const std::string& folder, const std::string& name, std::uint64_t seed, AdapterLayout layout)
-    : name_(name), random_(seed), identity_(crypto::SigningKey::random(random_)), transport_(wire::TransportKey::random(random_)),
-      layout_(std::move(layout)), log_(open_log(folder + "/" + name + ".log")) {
+    : name_(name),
+      random_(seed),
+      identity_(crypto::SigningKey::random(random_)),
+      transport_(wire::TransportKey::random(random_)),
+      layout_(std::move(layout)),
+      log_(open_log(folder + "/" + name + ".log")) {
   audit::SiteCreated created{name, identity(), {}};
   random_.fill(created.salt);
   SOTTO_CHECK(log_.append(created, now()).ok());
@@ -64,7 +68,8 @@ void FakeSite::step() {
   if (event->kind == wire::DealerEvent::Kind::kConnected) {
     if (joined && joined->accepted) return send(wire::Hello{name_, "test", head()});
     wire::Join m{name_, Bytes(invite_->token.begin(), invite_->token.end()), identity(), declared_size_, {}};
-    m.signature = crypto::sign_statement(identity_, {wire::label_of(m), name_, {}, RoundId(0), AttemptId(0), {}, crypto::sha256(wire::body(m, transport()))});
+    m.signature = crypto::sign_statement(
+        identity_, {wire::label_of(m), name_, {}, RoundId(0), AttemptId(0), {}, crypto::sha256(wire::body(m, transport()))});
     return send(m);
   }
   if (event->kind != wire::DealerEvent::Kind::kMessage) return;
@@ -105,7 +110,8 @@ void FakeSite::approve(const wire::RunOffer& offer) {
   SOTTO_CHECK(participant.ok());
   participant_ = std::move(participant).value();
   wire::RunApproval m{plan_->run, plan_hash, roster_hash, encode(layout_), head(), {}};
-  m.signature = crypto::sign_statement(identity_, {wire::label_of(m), name_, plan_->run, RoundId(0), AttemptId(0), roster_hash, crypto::sha256(wire::body(m))});
+  m.signature = crypto::sign_statement(identity_, {wire::label_of(m), name_, plan_->run, RoundId(0), AttemptId(0),
+                                                   roster_hash, crypto::sha256(wire::body(m))});
   send(m);
   feed(client::OwnHead{head()});
 }
@@ -155,13 +161,13 @@ void FakeSite::carry_out(client::Action& action, std::vector<client::Event>& nex
             double total = 0;
             for (const auto site : a.survivors) total += aggregation::relative_weights(plan_->sites).at(site.value());
             const auto mean = aggregation::dequantize_mean(a.sum, total, ring);
-            const auto expected = aggregation::server_step(*adapter, mean, {plan_->trained, 1.0, plan_->trained == TrainedPart::kB});
+            const auto expected =
+                aggregation::server_step(*adapter, mean, {plan_->trained, 1.0, plan_->trained == TrainedPart::kB});
             const bool ok = expected.ok() && aggregation::adapters_agree(*expected, decode_adapter(a.adapter).value()).ok();
             if (ok) ++rounds_seen;
             next.push_back(client::AdapterChecked{crypto::sha256(a.adapter), ok, ok ? "" : "another step"});
           },
-          [&](client::Accept& a) { adapter = decode_adapter(a.adapter).value(); },
-          [](client::KeepProof&) {},
+          [&](client::Accept& a) { adapter = decode_adapter(a.adapter).value(); }, [](client::KeepProof&) {},
           [&](client::Halt& a) { trouble = a.proof.reason; }},
       action);
 }

@@ -30,7 +30,9 @@ const PublicKeyBytes kCoordinator = crypto::sha256(as_bytes("coordinator"));
 
 std::string minimal() {
   return "run = \"r1\"\n"
-         "[model]\nsha256 = \"" + std::string(64, 'a') + "\"\n"
+         "[model]\nsha256 = \"" +
+         std::string(64, 'a') +
+         "\"\n"
          "[privacy]\nepsilon = 8.0\nexpected_batch = 24\n"
          "[training]\nrounds = 4\nlocal_steps = 4\n"
          "[lora]\ntargets = [\"q_proj\"]\n"
@@ -92,9 +94,11 @@ TEST_CASE("the commented example shows the defaults", "[coordinator]") {
     line += c;
     if (c != '\n') continue;
     // "# key = value" becomes "key = value"; but for what stands against another key, or has no fixed default.
-    const bool skipped = line.starts_with("# sites") || line.starts_with("# noise_multiplier") || line.starts_with("# colluders") ||
-                         line.starts_with("# min_sites") || line.starts_with("# step") || line.starts_with("# key");
-    const bool setting = line.starts_with("# ") && line.find(" = ") < 26 && std::islower(static_cast<unsigned char>(line[2]));
+    const bool skipped = line.starts_with("# sites") || line.starts_with("# noise_multiplier") ||
+                         line.starts_with("# colluders") || line.starts_with("# min_sites") || line.starts_with("# step") ||
+                         line.starts_with("# key");
+    const bool setting =
+        line.starts_with("# ") && line.find(" = ") < 26 && std::islower(static_cast<unsigned char>(line[2]));
     uncommented += setting && !skipped ? line.substr(2) : line;
     line.clear();
   }
@@ -106,12 +110,15 @@ TEST_CASE("the commented example shows the defaults", "[coordinator]") {
 }
 
 TEST_CASE("every error of a plan names file, line and key", "[coordinator]") {
-  CHECK(error_of(with("run =", "run = \"Has Spaces\"")) == "run.toml:1: 'run' is \"Has Spaces\", must be 1 to 64 of a-z, 0-9 and '-'");
+  CHECK(error_of(with("run =", "run = \"Has Spaces\"")) ==
+        "run.toml:1: 'run' is \"Has Spaces\", must be 1 to 64 of a-z, 0-9 and '-'");
   CHECK(error_of(with("run =", "rum = \"r1\"")).find("run.toml") == 0);
   CHECK(error_of(with("sha256", "sha256 = \"abc\"")).starts_with("run.toml:3: 'model.sha256' is no SHA-256"));
-  CHECK(error_of(with("epsilon", "epsilon = 0")) == "run.toml:5: 'privacy.epsilon' is 0.0, must be above 0.0 and at most 1000.0");
+  CHECK(error_of(with("epsilon", "epsilon = 0")) ==
+        "run.toml:5: 'privacy.epsilon' is 0.0, must be above 0.0 and at most 1000.0");
   CHECK(error_of(with("epsilon", "epsilon = nan")).starts_with("run.toml:5: 'privacy.epsilon' is"));
-  CHECK(error_of(with("epsilon", "epsilon = 8\nnoise_multiplier = 1")).find("'privacy.noise_multiplier'") != std::string::npos);
+  CHECK(error_of(with("epsilon", "epsilon = 8\nnoise_multiplier = 1")).find("'privacy.noise_multiplier'") !=
+        std::string::npos);
   CHECK(error_of(with("epsilon", "enabled = false\nepsilon = 8")).find("'privacy.enabled'") != std::string::npos);
   CHECK(error_of(with("epsilon", "unit = \"site\"\nepsilon = 8")) ==
         "run.toml:5: 'privacy.unit' is \"site\", must be one of \"patient\", \"record\"");

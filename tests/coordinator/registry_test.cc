@@ -14,7 +14,8 @@ struct Applicant {
   explicit Applicant(std::uint64_t seed) : random(seed), key(crypto::SigningKey::random(random)) { random.fill(transport); }
   wire::Join join(const std::string& name, ByteSpan token, std::uint64_t size = 1400) const {
     wire::Join m{name, Bytes(token.begin(), token.end()), crypto::verify_key(key).value(), size, {}};
-    const crypto::Statement statement{wire::label_of(m), name, {}, RoundId(0), AttemptId(0), {}, crypto::sha256(wire::body(m, transport))};
+    const crypto::Statement statement{
+        wire::label_of(m), name, {}, RoundId(0), AttemptId(0), {}, crypto::sha256(wire::body(m, transport))};
     m.signature = crypto::sign_statement(key, statement);
     return m;
   }
@@ -61,6 +62,7 @@ TEST_CASE("a join needs the right token, and the token works once", "[coordinato
   CHECK_FALSE(office.registry.join(north.join("north", Bytes(16, 0)), north.transport).ok());
   CHECK_FALSE(office.registry.join(north.join("north", {}), north.transport).ok());
   CHECK_FALSE(office.registry.join(north.join("south", *token), north.transport).ok());
+  CHECK_FALSE(office.registry.join(north.join("north", *token, 0), north.transport).ok());
   REQUIRE(office.registry.join(north.join("north", *token), north.transport).ok());
   // Said again by the same site after a lost answer; refused from anybody else.
   CHECK(office.registry.join(north.join("north", *token), north.transport).ok());
@@ -119,7 +121,8 @@ TEST_CASE("names that are none, unknown sites and sites that have not joined are
 
 TEST_CASE("a damaged registry is refused, not read in part", "[coordinator]") {
   TemporaryFolder folder;
-  REQUIRE(write_file_atomically(folder.file("registry.json"), "{\"sites\": [{\"name\": \"north\", \"state\": \"king\"}]}").ok());
+  REQUIRE(
+      write_file_atomically(folder.file("registry.json"), "{\"sites\": [{\"name\": \"north\", \"state\": \"king\"}]}").ok());
   const auto registry = Registry::open(folder.file("registry.json"));
   REQUIRE_FALSE(registry.ok());
   CHECK(registry.error().message.find("king") != std::string::npos);

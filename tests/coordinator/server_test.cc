@@ -18,7 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const AdapterLayout kLayout{{{"model.layers.0.self_attn.q_proj", 6, 9, 3, 0.5}, {"model.layers.1.self_attn.v_proj", 5, 4, 2, 0.5}}};
+const AdapterLayout kLayout{
+    {{"model.layers.0.self_attn.q_proj", 6, 9, 3, 0.5}, {"model.layers.1.self_attn.v_proj", 5, 4, 2, 0.5}}};
 
 class Federation {
  public:
@@ -76,7 +77,8 @@ class Federation {
     file.plan.phase_deadline_s = deadline_s;
     const auto proposal = propose(file, Registry::open(folder_->registry_path())->approved(), folder_->identity());
     REQUIRE(proposal.ok());
-    return try_ask(Json::object({{"command", "submit"}, {"plan", to_hex(encode(proposal->plan))}, {"roster", to_hex(encode(proposal->roster))}}));
+    return try_ask(Json::object(
+        {{"command", "submit"}, {"plan", to_hex(encode(proposal->plan))}, {"roster", to_hex(encode(proposal->roster))}}));
   }
   template <class Condition>
   void until(Condition condition) {

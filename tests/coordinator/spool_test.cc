@@ -20,7 +20,8 @@ TEST_CASE("a request is answered and both files are taken away", "[coordinator]"
       SOTTO_CHECK(requests.ok());
       for (const auto& request : *requests) {
         const auto what = request.json.get_string("command");
-        const Result<Json> answer = *what == "good" ? Result<Json>(Json::object({{"n", 7}})) : Result<Json>(refused("not that"));
+        const Result<Json> answer =
+            *what == "good" ? Result<Json>(Json::object({{"n", 7}})) : Result<Json>(refused("not that"));
         SOTTO_CHECK(answer_request(spool.path(), request.id, answer).ok());
         if (*what == "bad") return;
       }

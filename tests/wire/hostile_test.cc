@@ -1,12 +1,12 @@
 // Bytes that no honest peer sends. The bytes are put together by hand, as the Protobuf encoding specification describes it:
 // tag = field << 3 | wire type, lengths as base-128 varints.
+#include <filesystem>
+
+#include "base/files.h"
 #include "tests/support/catch.h"
 #include "tests/wire/fuzz_input.h"
 #include "tests/wire/samples.h"
-#include "base/files.h"
 #include "wire/codec.h"
-
-#include <filesystem>
 
 namespace sotto::wire {
 namespace {
@@ -101,7 +101,7 @@ TEST_CASE("a share of no known kind is refused", "[wire]") {
     Bytes body = header();
     append(body, field(2, share));
     append(body, field(3, Bytes(64, 1)));
-    CHECK(error_of(field(kUnmask, body)) == "unmask.shares[0].kind: " + std::to_string(kind) + ", must be 1 or 2");
+    CHECK(error_of(field(kUnmask, body)) == "unmask.shares[0].kind: " + std::to_string(kind) + ", must be from 1 to 2");
   }
 }
 
