@@ -20,7 +20,7 @@ configure: setup
 	@rm -f $(BUILD).log
 
 demo: all
-	python3 configs/demo/demo.py --privacy $(or $(PRIVACY),on)
+	python3 configs/demo/demo.py --privacy $(or $(PRIVACY),on) $(ARGS)
 
 test: all
 	ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure --no-tests=error
