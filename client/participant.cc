@@ -14,9 +14,11 @@ namespace {
 Result<void> check_config(const ParticipantConfig& c, const crypto::SigningKey& identity) {
   SOTTO_TRY_VOID(validate(c.plan, c.roster));
   if (c.self.value() >= c.roster.sites.size())
-    return invalid("this site's index " + std::to_string(c.self.value()) + " is not in the roster of " + std::to_string(c.roster.sites.size()));
+    return invalid("this site's index " + std::to_string(c.self.value()) + " is not in the roster of " +
+                   std::to_string(c.roster.sites.size()));
   if (crypto::verify_key(identity).value() != c.roster.sites[c.self.value()].identity)
-    return invalid("the roster has another identity key for site '" + c.roster.sites[c.self.value()].name + "' than this site's own");
+    return invalid("the roster has another identity key for site '" + c.roster.sites[c.self.value()].name +
+                   "' than this site's own");
   if (c.plan.min_sites < c.limits.min_sites)
     return refused("the plan's min_sites = " + std::to_string(c.plan.min_sites) + " is below this site's own limit, " +
                    std::to_string(c.limits.min_sites));
@@ -47,7 +49,8 @@ Result<Participant> Participant::create(ParticipantConfig config, const crypto::
   f.update_size = f.layout.trained_size(f.plan.trained);
   state->identity = &identity;
   state->random = &random;
-  state->owner = crypto::sha256(ByteWriter().raw(f.plan_digest).raw(f.roster_digest).raw(f.layout_digest).u32(f.self.value()).view());
+  state->owner =
+      crypto::sha256(ByteWriter().raw(f.plan_digest).raw(f.roster_digest).raw(f.layout_digest).u32(f.self.value()).view());
   state->memory.transcript = crypto::sha256(first_transcript_preimage(f.plan_digest, f.roster_digest));
   state->memory.heads.resize(f.n() + 1);
   return Participant(std::move(state));
@@ -75,7 +78,8 @@ void Participant::State::handle(FromCoordinator& e) {
       [&](auto& m) {
         if constexpr (requires { take(m); }) {
           if (!memory.halted) return take(m);
-          decline({facts.plan.run, memory.next_round, AttemptId(0)}, "halted", "this site halted the run; its operator must look at the proof");
+          decline({facts.plan.run, memory.next_round, AttemptId(0)}, "halted",
+                  "this site halted the run; its operator must look at the proof");
         }
       },
       e.message);
@@ -114,8 +118,9 @@ void Participant::State::halt(const wire::RoundHeader& h, Proof proof) {
 
 bool Participant::State::in_attempt(const wire::RoundHeader& h) {
   if (!memory.attempt || h != header()) {
-    decline(h, "wrong_attempt", "this site is not in attempt " + std::to_string(h.attempt.value()) + " of round " +
-                                    std::to_string(h.round.value()) + " of run '" + h.run.value() + "'");
+    decline(h, "wrong_attempt",
+            "this site is not in attempt " + std::to_string(h.attempt.value()) + " of round " +
+                std::to_string(h.round.value()) + " of run '" + h.run.value() + "'");
     return false;
   }
   if (attempt().abandoned) {
@@ -125,7 +130,8 @@ bool Participant::State::in_attempt(const wire::RoundHeader& h) {
   return true;
 }
 
-// ---- RoundOpen -------------------------------------------------------------------------------------------------------------
+// ---- RoundOpen
+// -------------------------------------------------------------------------------------------------------------
 
 RoundDescriptor Participant::State::expected_descriptor(RoundId round, const Digest& adapter) const {
   RoundDescriptor d = describe(facts.plan, facts.roster);
@@ -143,15 +149,17 @@ Verdict Participant::State::judge_descriptor(const RoundDescriptor& d) const {
   const Digest adapter = memory.adapter.empty() ? d.adapter : crypto::sha256(memory.adapter);
   const std::string field = first_difference(expected_descriptor(memory.next_round, adapter), d);
   if (field.empty()) return std::nullopt;
-  return Refusal{"descriptor_differs", "the round's descriptor differs in '" + field +
-                                           "' from the approved plan and roster and the results so far; ask the coordinator's operator"};
+  return Refusal{"descriptor_differs",
+                 "the round's descriptor differs in '" + field +
+                     "' from the approved plan and roster and the results so far; ask the coordinator's operator"};
 }
 
 Verdict Participant::State::judge_opening(const wire::RoundOpen& m, const RoundDescriptor& d) const {
   if (memory.opened)
     return Refusal{"already_opened", "this site has answered UNMASK in an attempt of this round; it joins no other"};
   if (!memory.seen.empty() && d.attempt <= memory.seen.rbegin()->first)
-    return Refusal{"closed_attempt", "attempt " + std::to_string(d.attempt.value()) + " was closed when a later one was joined"};
+    return Refusal{"closed_attempt",
+                   "attempt " + std::to_string(d.attempt.value()) + " was closed when a later one was joined"};
   if (d.attempt.value() < 1 || d.attempt.value() > facts.plan.max_attempts)
     return Refusal{"closed_attempt", "attempt " + std::to_string(d.attempt.value()) + " is not one of the plan's " +
                                          std::to_string(facts.plan.max_attempts)};
@@ -164,7 +172,8 @@ Verdict Participant::State::judge_opening(const wire::RoundOpen& m, const RoundD
     return Refusal{"bad_adapter", "the adapter is not the one that the descriptor names"};
   const auto adapter = decode_adapter(m.adapter);
   if (!adapter.ok()) return Refusal{"bad_adapter", adapter.error().message};
-  if (adapter->layout != facts.layout) return Refusal{"bad_adapter", "the adapter has another layout than this site's model"};
+  if (adapter->layout != facts.layout)
+    return Refusal{"bad_adapter", "the adapter has another layout than this site's model"};
   if (!coordinator_signed(facts, {d.run, d.round, d.attempt}, wire::label_of(m), wire::body(m), m.signature))
     return Refusal{"bad_signature", "the coordinator did not sign this descriptor"};
   return std::nullopt;
@@ -180,7 +189,8 @@ bool Participant::State::shown_before(const wire::RoundOpen& m, const RoundDescr
     if (memory.attempt && h == header() && !attempt().abandoned) {
       send_keys();
     } else {
-      decline(h, "closed_attempt", "attempt " + std::to_string(d.attempt.value()) + " was closed when a later one was joined");
+      decline(h, "closed_attempt",
+              "attempt " + std::to_string(d.attempt.value()) + " was closed when a later one was joined");
     }
   } else if (coordinator_signed(facts, h, wire::label_of(m), wire::body(m), m.signature)) {
     halt(h, {"two_descriptors", "the coordinator signed two different descriptors of one attempt", known->second, shown});
@@ -196,10 +206,12 @@ void Participant::State::take(wire::RoundOpen& m) {
     return decline({facts.plan.run, memory.next_round, AttemptId(0)}, "bad_descriptor", decoded.error().message);
   const auto& d = *decoded;
   const wire::RoundHeader h{d.run, d.round, d.attempt};
-  if (d.run != facts.plan.run) return decline(h, "wrong_run", "this site approved run '" + facts.plan.run.value() + "', not this one");
+  if (d.run != facts.plan.run)
+    return decline(h, "wrong_run", "this site approved run '" + facts.plan.run.value() + "', not this one");
   if (d.round < memory.next_round)
-    return decline(h, "replayed_round", "round " + std::to_string(d.round.value()) + " is over; this site waits for round " +
-                                            std::to_string(memory.next_round.value()));
+    return decline(h, "replayed_round",
+                   "round " + std::to_string(d.round.value()) + " is over; this site waits for round " +
+                       std::to_string(memory.next_round.value()));
   if (d.round > memory.next_round)
     return decline(h, "behind", "this site has no result of round " + std::to_string(memory.next_round.value()));
   if (shown_before(m, d)) return;
@@ -207,9 +219,11 @@ void Participant::State::take(wire::RoundOpen& m) {
   switch (judge_head(m.head, wire::kCoordinatorName, facts.roster.coordinator, memory.heads.back())) {
     case HeadFault::kNone: break;
     case HeadFault::kInvalid: return decline(h, "bad_head", "the coordinator's head is malformed or not signed by its key");
-    case HeadFault::kOlder: return decline(h, "head_went_back", "the coordinator's log has become shorter since this site last saw it");
+    case HeadFault::kOlder:
+      return decline(h, "head_went_back", "the coordinator's log has become shorter since this site last saw it");
     case HeadFault::kSplit:
-      return halt(h, {"split_view", "the coordinator signed two heads of its log that contradict each other", memory.heads.back(), m.head});
+      return halt(h, {"split_view", "the coordinator signed two heads of its log that contradict each other",
+                      memory.heads.back(), m.head});
   }
   if (memory.adapter.empty()) {
     unchecked = std::move(m);
@@ -229,7 +243,8 @@ void Participant::State::join(const wire::RoundOpen& m, const RoundDescriptor& d
   AttemptState a;
   a.descriptor = d;
   a.coordinator_head = m.head;
-  a.secrets = AttemptSecrets{crypto::MaskKey::random(*random), crypto::SealKey::random(*random), crypto::MaskSeed::random(*random), {}};
+  a.secrets = AttemptSecrets{
+      crypto::MaskKey::random(*random), crypto::SealKey::random(*random), crypto::MaskSeed::random(*random), {}};
   a.keys.header = {d.run, d.round, d.attempt};
   a.keys.mask_key = crypto::public_key(a.secrets->mask_key).value();
   a.keys.seal_key = crypto::public_key(a.secrets->seal_key).value();
@@ -250,7 +265,8 @@ void Participant::State::send_keys() {
   send(a.keys);
 }
 
-// ---- KeyList ---------------------------------------------------------------------------------------------------------------
+// ---- KeyList
+// ---------------------------------------------------------------------------------------------------------------
 
 // A second key list is answered again when it is the first one, and refused otherwise; other keys of a site under its own
 // signature are a proof against that site.
@@ -314,7 +330,11 @@ Result<wire::Shares> Participant::State::deal() {
   for (const auto& k : a.key_list) {
     const auto point = k.site.value();
     if (k.site == facts.self) continue;
-    const SealingContext context{m.header, facts.roster_digest, facts.self, k.site, crypto::SealPublicKey(a.keys.seal_key),
+    const SealingContext context{m.header,
+                                 facts.roster_digest,
+                                 facts.self,
+                                 k.site,
+                                 crypto::SealPublicKey(a.keys.seal_key),
                                  crypto::SealPublicKey(k.keys.seal_key)};
     const SharePlaintext plaintext{crypto::ShareValue::from(seed_shares[point].value.reveal()),
                                    crypto::ShareValue::from(key_shares[point].value.reveal()), own_head, a.coordinator_head};

@@ -5,15 +5,19 @@
 // What the caller does for it:
 //   - actions are carried out in their order, each finished before the next one starts. Persist and Append are on disk
 //     (fsynced) when they are finished: they come before the Send that they protect;
-//   - Append is repeated after a restart when a message is sent again: an event that stands in the log already is not written
+//   - Append is repeated after a restart when a message is sent again: an event that stands in the log already is not
+//   written
 //     twice. audit::ReportSent goes through Ledger::note_report, everything else straight to the log;
-//   - after every append that a head should cover it gives the log's newest signed head as OwnHead. It fills in Accepted.head;
-//   - Train: reserve the round's budget (a reservation of this round that was made before a crash is the same one: nothing has
+//   - after every append that a head should cover it gives the log's newest signed head as OwnHead. It fills in
+//   Accepted.head;
+//   - Train: reserve the round's budget (a reservation of this round that was made before a crash is the same one: nothing
+//   has
 //     left since), train, quantise, answer Trained or TrainingRefused;
 //   - CheckInitial, CheckStep: judge the published adapter, answer AdapterChecked;
 //   - Accept: keep the adapter's bytes; later rounds start from them;
 //   - Halt: the site takes no further part in the run, whatever arrives, until its operator has looked at the proof.
-// After a restart: restore() from the last snapshot, check that it fits() the log, then wait. The coordinator asks again for whatever is owed.
+// After a restart: restore() from the last snapshot, check that it fits() the log, then wait. The coordinator asks again for
+// whatever is owed.
 #pragma once
 
 #include <memory>
@@ -35,14 +39,15 @@ struct ParticipantLimits {
 };
 
 struct ParticipantConfig {
-  RunPlan plan;    // as this site's operator approved it
-  Roster roster;   // likewise
-  SiteIndex self;  // in the roster
+  RunPlan plan;          // as this site's operator approved it
+  Roster roster;         // likewise
+  SiteIndex self;        // in the roster
   AdapterLayout layout;  // from the site's own copy of the model
   ParticipantLimits limits;
 };
 
-// ---- events ----------------------------------------------------------------------------------------------------------------
+// ---- events
+// ----------------------------------------------------------------------------------------------------------------
 struct FromCoordinator {
   wire::ToSite message;
 };
@@ -65,7 +70,8 @@ struct AdapterChecked {
 };
 using Event = std::variant<FromCoordinator, OwnHead, Trained, TrainingRefused, AdapterChecked>;
 
-// ---- actions ---------------------------------------------------------------------------------------------------------------
+// ---- actions
+// ---------------------------------------------------------------------------------------------------------------
 struct Persist {
   crypto::SecretBuffer snapshot;  // replaces the one before; file mode 0600
 };
@@ -121,8 +127,9 @@ class Participant {
 
   std::vector<Action> on(Event event);
   crypto::SecretBuffer snapshot() const;
-  // Whether the site's own log is no further than this snapshot. Ask it for every entry of the log after create() and restore():
-  // a snapshot that was lost, or restored from a backup, has forgotten messages that the log knows were sent. Fails (kRefused).
+  // Whether the site's own log is no further than this snapshot. Ask it for every entry of the log after create() and
+  // restore(): a snapshot that was lost, or restored from a backup, has forgotten messages that the log knows were sent.
+  // Fails (kRefused).
   Result<void> fits(const audit::Event& logged) const;
 
   RoundId next_round() const;  // the round that has no result yet

@@ -15,7 +15,8 @@ std::string text(std::size_t n) { return std::to_string(n); }
 Verdict refuse(std::string code, std::string reason) { return Refusal{std::move(code), std::move(reason)}; }
 
 Verdict too_few(const char* what, std::size_t have, std::size_t need) {
-  return refuse("too_few_sites", std::string(what) + " has " + text(have) + " sites; this run asks for at least " + text(need));
+  return refuse("too_few_sites",
+                std::string(what) + " has " + text(have) + " sites; this run asks for at least " + text(need));
 }
 
 bool is_subset(const std::vector<SiteIndex>& part, const std::vector<SiteIndex>& whole) {
@@ -99,11 +100,13 @@ Bytes with_signature(Bytes body, const SignatureBytes& signature) {
 Verdict check_key_list(const RunFacts& facts, const wire::KeyList& list, const wire::Keys& own) {
   std::vector<SiteIndex> sites;
   for (const auto& k : list.keys) sites.push_back(k.site);
-  if (!is_ordered_set(sites, facts.n())) return refuse("bad_key_list", "the key list is not an ordered set of sites of the roster");
+  if (!is_ordered_set(sites, facts.n()))
+    return refuse("bad_key_list", "the key list is not an ordered set of sites of the roster");
   if (sites.size() < facts.tau()) return too_few("the key list", sites.size(), facts.tau());
   if (!std::ranges::binary_search(sites, facts.self)) return refuse("bad_key_list", "the key list leaves out this site");
   for (const auto& k : list.keys) {
-    if (k.keys.header != list.header) return refuse("bad_key_list", "the keys of site " + text(k.site) + " are of another attempt");
+    if (k.keys.header != list.header)
+      return refuse("bad_key_list", "the keys of site " + text(k.site) + " are of another attempt");
     const Bytes body = wire::body(k.keys);
     if (k.site == facts.self && body != wire::body(own))
       return refuse("swapped_key", "the key list has other keys for this site than it sent");
@@ -128,7 +131,8 @@ Verdict check_share_list(const RunFacts& facts, const wire::ShareList& list, con
     auto recipients = key_sites;
     std::erase(recipients, s.from);
     if (s.seed_share_hashes.size() != facts.n() || s.key_share_hashes.size() != facts.n())
-      return refuse("bad_share_list", "site " + text(s.from) + " did not sign a share hash for each of the " + text(facts.n()) + " sites");
+      return refuse("bad_share_list",
+                    "site " + text(s.from) + " did not sign a share hash for each of the " + text(facts.n()) + " sites");
     if (s.recipients != recipients || s.sealed_hashes.size() != recipients.size())
       return refuse("bad_share_list", "site " + text(s.from) + " shared with another set of sites than the key list's");
     const Bytes body = wire::body(s);
@@ -149,10 +153,13 @@ Verdict check_confirm_request(const RunFacts& facts, const RoundDescriptor& d, c
                               const std::vector<Participant>& u1, const wire::Report& own) {
   std::vector<SiteIndex> u3;
   for (const auto& s : request.survivors) u3.push_back(s.site);
-  if (!is_ordered_set(u3, facts.n())) return refuse("bad_survivors", "the survivors are not an ordered set of sites of the roster");
-  if (!is_subset(u3, sites_of(u1))) return refuse("bad_survivors", "a survivor is not among the sites whose keys and shares are complete");
+  if (!is_ordered_set(u3, facts.n()))
+    return refuse("bad_survivors", "the survivors are not an ordered set of sites of the roster");
+  if (!is_subset(u3, sites_of(u1)))
+    return refuse("bad_survivors", "a survivor is not among the sites whose keys and shares are complete");
   if (u3.size() < facts.tau()) return too_few("the set of survivors", u3.size(), facts.tau());
-  if (!std::ranges::binary_search(u3, facts.self)) return refuse("bad_survivors", "the survivors leave out this site, which did report");
+  if (!std::ranges::binary_search(u3, facts.self))
+    return refuse("bad_survivors", "the survivors leave out this site, which did report");
   for (const auto& s : request.survivors) {
     if (s.site == facts.self && s.masked != crypto::sha256(own.masked))
       return refuse("bad_survivors", "the survivors list another report of this site than it sent");
@@ -172,7 +179,8 @@ Verdict check_confirms(const RunFacts& facts, const RoundDescriptor& d, const Di
   if (!is_ordered_set(signers, facts.n()) || !is_subset(signers, u3))
     return refuse("bad_confirms", "the CONFIRMs are not those of an ordered set of survivors");
   if (signers.size() < facts.t())
-    return refuse("too_few_confirms", text(signers.size()) + " sites confirmed the survivors; the threshold is " + text(facts.t()));
+    return refuse("too_few_confirms",
+                  text(signers.size()) + " sites confirmed the survivors; the threshold is " + text(facts.t()));
   const Digest u3_digest = audit::u3_hash(u3);
   for (const auto& c : confirms) {
     const auto statement = audit::confirm_statement(d, facts.name_of(c.site), u1, u3_digest);
@@ -192,8 +200,10 @@ Verdict check_result(const RunFacts& facts, const RoundDescriptor& d, const wire
     return refuse("bad_result", "the result's sum has " + text(result.sum.size()) + " bytes, must be " + text(size));
   const auto adapter = decode_adapter(result.adapter);
   if (!adapter.ok()) return refuse("bad_result", adapter.error().message);
-  if (adapter->layout != facts.layout) return refuse("bad_result", "the result's adapter has another layout than this site's model");
-  if (const auto verdict = check_confirms(facts, d, audit::u1_hash(result.u1), result.survivors, result.confirms)) return verdict;
+  if (adapter->layout != facts.layout)
+    return refuse("bad_result", "the result's adapter has another layout than this site's model");
+  if (const auto verdict = check_confirms(facts, d, audit::u1_hash(result.u1), result.survivors, result.confirms))
+    return verdict;
   if (!coordinator_signed(facts, result.header, wire::label_of(result), wire::body(result), result.signature))
     return refuse("bad_signature", "the coordinator did not sign this result");
   return std::nullopt;

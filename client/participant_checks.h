@@ -1,5 +1,5 @@
-// What a site demands of the coordinator's messages, as pure functions over values: each Refusal has a code for machines and a
-// sentence for people. Every check that the protocol asks for before a site signs or releases something is in this file.
+// What a site demands of the coordinator's messages, as pure functions over values: each Refusal has a code for machines and
+// a sentence for people. Every check that the protocol asks for before a site signs or releases something is in this file.
 #pragma once
 
 #include <optional>

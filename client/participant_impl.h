@@ -16,9 +16,9 @@ struct Participant::State {
 
   // Lost in a crash, and then asked for again.
   wire::HeadBytes own_head;
-  std::optional<RoundDescriptor> training;   // Train was asked for, under this descriptor
-  std::optional<wire::RoundOpen> unchecked;  // round 0, until its adapter was checked
-  std::optional<wire::RoundResult> unjudged; // until the server step was checked
+  std::optional<RoundDescriptor> training;    // Train was asked for, under this descriptor
+  std::optional<wire::RoundOpen> unchecked;   // round 0, until its adapter was checked
+  std::optional<wire::RoundResult> unjudged;  // until the server step was checked
 
   std::vector<Action> actions;  // of the event being handled
 
@@ -49,7 +49,8 @@ struct Participant::State {
   void send_keys();
   void send_shares();
   // participant_round.cc
-  Result<std::vector<HeldShares>> open_shares(const wire::ShareList& m, std::vector<wire::HeadBytes>& heads, Verdict& verdict);
+  Result<std::vector<HeldShares>> open_shares(const wire::ShareList& m, std::vector<wire::HeadBytes>& heads,
+                                              Verdict& verdict);
   Verdict judge_heads(SiteIndex from, const wire::HeadBytes& theirs, const wire::HeadBytes& coordinators);
   void report_or_train();
   void make_report();
@@ -71,9 +72,11 @@ struct Participant::State {
   void append(audit::Event event) { actions.push_back(Append{std::move(event)}); }
   void send(wire::ToCoordinator message) { actions.push_back(Send{std::move(message)}); }
   void decline(const wire::RoundHeader& h, std::string code, std::string reason);
-  void decline(const wire::RoundHeader& h, Refusal refusal) { decline(h, std::move(refusal.code), std::move(refusal.reason)); }
-  void abandon(Proof proof);                             // the attempt, over another site's misconduct
-  void halt(const wire::RoundHeader& h, Proof proof);    // the run, over the coordinator's
+  void decline(const wire::RoundHeader& h, Refusal refusal) {
+    decline(h, std::move(refusal.code), std::move(refusal.reason));
+  }
+  void abandon(Proof proof);                           // the attempt, over another site's misconduct
+  void halt(const wire::RoundHeader& h, Proof proof);  // the run, over the coordinator's
 };
 
 }  // namespace sotto::client

@@ -10,7 +10,8 @@ namespace sotto::client {
 
 void Participant::State::take(wire::RoundResult& m) {
   const auto& h = m.header;
-  if (h.run != facts.plan.run) return decline(h, "wrong_run", "this site approved run '" + facts.plan.run.value() + "', not this one");
+  if (h.run != facts.plan.run)
+    return decline(h, "wrong_run", "this site approved run '" + facts.plan.run.value() + "', not this one");
   if (h.round < memory.next_round) {
     if (memory.last_accepted && memory.last_accepted->header.round == h.round) send_accepted();
     return;
@@ -26,8 +27,9 @@ void Participant::State::take(wire::RoundResult& m) {
   if (const auto known = memory.seen.find(d.attempt); known != memory.seen.end()) {
     const auto shown = ByteSpan(known->second).first(known->second.size() - m.signature.size());
     if (!std::ranges::equal(shown, m.descriptor))
-      return halt(h, {"two_descriptors", "the coordinator signed a result under another descriptor than it opened the attempt with",
-                      known->second, with_signature(wire::body(m), m.signature)});
+      return halt(
+          h, {"two_descriptors", "the coordinator signed a result under another descriptor than it opened the attempt with",
+              known->second, with_signature(wire::body(m), m.signature)});
   }
   if (memory.attempt && h == header()) {
     const auto& a = attempt();
@@ -37,7 +39,8 @@ void Participant::State::take(wire::RoundResult& m) {
   auto sum = aggregation::unpack_bits(m.sum, facts.update_size, d.ring.bits);
   if (!sum.ok()) return decline(h, "bad_result", sum.error().message);
   if (memory.adapter.empty()) {  // this site has seen no round of the run: it judges the first adapter first
-    if (crypto::sha256(m.start) != d.adapter) return decline(h, "bad_adapter", "the result does not come with the adapter that it started from");
+    if (crypto::sha256(m.start) != d.adapter)
+      return decline(h, "bad_adapter", "the result does not come with the adapter that it started from");
     actions.push_back(CheckInitial{m.start});
     unjudged = std::move(m);
     return;
@@ -52,14 +55,16 @@ void Participant::State::handle(AdapterChecked& e) {
     unchecked.reset();
     const auto d = decode_descriptor(m.descriptor).value();
     if (!e.ok)
-      return decline({d.run, d.round, d.attempt}, "bad_adapter", "the first adapter is not the one that the plan's seed gives: " + e.reason);
+      return decline({d.run, d.round, d.attempt}, "bad_adapter",
+                     "the first adapter is not the one that the plan's seed gives: " + e.reason);
     memory.adapter = m.adapter;
     actions.push_back(Accept{memory.next_round, memory.adapter});
     join(m, d);
   } else if (unjudged && memory.adapter.empty() && e.adapter == crypto::sha256(unjudged->start)) {
     wire::RoundResult m = std::move(*unjudged);
     unjudged.reset();
-    if (!e.ok) return decline(m.header, "bad_adapter", "the first adapter is not the one that the plan's seed gives: " + e.reason);
+    if (!e.ok)
+      return decline(m.header, "bad_adapter", "the first adapter is not the one that the plan's seed gives: " + e.reason);
     memory.adapter = m.start;
     actions.push_back(Accept{memory.next_round, memory.adapter});
     take(m);
@@ -68,8 +73,10 @@ void Participant::State::handle(AdapterChecked& e) {
     unjudged.reset();
     if (m.header.round != memory.next_round) return;
     if (e.ok) return accept(m);
-    halt(m.header, {"false_step", "the published adapter is not the server step over the published sum: " + e.reason,
-                    with_signature(wire::body(m), m.signature), {}});
+    halt(m.header, {"false_step",
+                    "the published adapter is not the server step over the published sum: " + e.reason,
+                    with_signature(wire::body(m), m.signature),
+                    {}});
   }
 }
 
@@ -86,7 +93,11 @@ void Participant::State::leave_round() {
 
 void Participant::State::accept(const wire::RoundResult& m) {
   const auto& h = m.header;
-  const RoundOutcome outcome{h.round, h.attempt, audit::u1_hash(m.u1), audit::u3_hash(m.survivors), crypto::sha256(m.sum),
+  const RoundOutcome outcome{h.round,
+                             h.attempt,
+                             audit::u1_hash(m.u1),
+                             audit::u3_hash(m.survivors),
+                             crypto::sha256(m.sum),
                              crypto::sha256(m.adapter)};
   leave_round();
   memory.transcript = crypto::sha256(transcript_preimage(memory.transcript, outcome));
@@ -105,7 +116,8 @@ void Participant::State::send_accepted() {
 
 void Participant::State::take(wire::RoundVoid& m) {
   const auto& h = m.header;
-  if (h.run != facts.plan.run) return decline(h, "wrong_run", "this site approved run '" + facts.plan.run.value() + "', not this one");
+  if (h.run != facts.plan.run)
+    return decline(h, "wrong_run", "this site approved run '" + facts.plan.run.value() + "', not this one");
   if (h.round < memory.next_round) return;
   if (h.round > memory.next_round) return decline(h, "behind", "this site has no result of the round before");
   if (!coordinator_signed(facts, h, wire::label_of(m), wire::body(m), m.signature))
@@ -116,7 +128,8 @@ void Participant::State::take(wire::RoundVoid& m) {
   persist();
 }
 
-// ---- the log beside the snapshot -------------------------------------------------------------------------------------------
+// ---- the log beside the snapshot
+// -------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -125,15 +138,18 @@ bool holds(const AttemptState& a, const audit::KeysSent& e) { return crypto::sha
 bool holds(const AttemptState& a, const audit::SharesSent& e) { return a.shares && shares_digest(*a.shares) == e.body; }
 bool holds(const AttemptState& a, const audit::ReportSent& e) { return a.report && crypto::sha256(a.report->masked) == e.y; }
 bool holds(const AttemptState& a, const audit::ConfirmSigned& e) { return a.confirm && a.confirm->u3 == e.u3; }
-bool holds(const AttemptState& a, const audit::UnmaskAnswered& e) { return a.unmask && crypto::sha256(wire::body(*a.unmask)) == e.body; }
+bool holds(const AttemptState& a, const audit::UnmaskAnswered& e) {
+  return a.unmask && crypto::sha256(wire::body(*a.unmask)) == e.body;
+}
 
 }  // namespace
 
 Result<void> Participant::fits(const audit::Event& logged) const {
   const auto& memory = state_->memory;
   const auto forgotten = [&](const auto& e) {
-    return refused("this site's state of run '" + e.run.value() + "' is older than its log, which says '" + audit::name_of(e.kType) +
-                   "' for attempt " + std::to_string(e.attempt.value()) + " of round " + std::to_string(e.round.value()) +
+    return refused("this site's state of run '" + e.run.value() + "' is older than its log, which says '" +
+                   audit::name_of(e.kType) + "' for attempt " + std::to_string(e.attempt.value()) + " of round " +
+                   std::to_string(e.round.value()) +
                    ": the state was lost or restored from a backup. The site cannot go on with this run");
   };
   return std::visit(
@@ -144,7 +160,8 @@ Result<void> Participant::fits(const audit::Event& logged) const {
         } else if constexpr (requires(const AttemptState& a) { holds(a, e); }) {
           if (e.run != state_->facts.plan.run || e.round < memory.next_round) return {};
           if (e.round > memory.next_round || !memory.seen.contains(e.attempt)) return forgotten(e);
-          // What an attempt that was closed since had sent is not kept; but none that was opened is ever closed by a later one.
+          // What an attempt that was closed since had sent is not kept; but none that was opened is ever closed by a later
+          // one.
           const bool current = memory.attempt && memory.attempt->descriptor.attempt == e.attempt;
           if (current ? !holds(*memory.attempt, e) : std::is_same_v<E, audit::UnmaskAnswered>) return forgotten(e);
         }

@@ -10,17 +10,21 @@
 
 namespace sotto::client {
 
-// ---- ShareList and REPORT --------------------------------------------------------------------------------------------------
+// ---- ShareList and REPORT
+// --------------------------------------------------------------------------------------------------
 
-// What a peer saw of the logs. Two heads that contradict each other under one signature are a proof against the signer; an older
-// head of the coordinator in the peer's hand is none (the peer may lie), but it ends the attempt all the same.
+// What a peer saw of the logs. Two heads that contradict each other under one signature are a proof against the signer; an
+// older head of the coordinator in the peer's hand is none (the peer may lie), but it ends the attempt all the same.
 Verdict Participant::State::judge_heads(SiteIndex from, const wire::HeadBytes& theirs, const wire::HeadBytes& coordinators) {
   const std::string& name = facts.name_of(from);
   if (coordinators != attempt().coordinator_head) {
-    const auto fault = judge_head(coordinators, wire::kCoordinatorName, facts.roster.coordinator, attempt().coordinator_head);
+    const auto fault =
+        judge_head(coordinators, wire::kCoordinatorName, facts.roster.coordinator, attempt().coordinator_head);
     if (fault == HeadFault::kSplit) {
-      halt(header(), {"split_view", "the coordinator signed two heads of its log that contradict each other; one was shown to site '" +
-                                        name + "'", attempt().coordinator_head, coordinators});
+      halt(header(),
+           {"split_view",
+            "the coordinator signed two heads of its log that contradict each other; one was shown to site '" + name + "'",
+            attempt().coordinator_head, coordinators});
       return Refusal{"split_view", ""};
     }
     return Refusal{"split_view", "site '" + name + "' was shown another head of the coordinator's log in this attempt"};
@@ -28,8 +32,10 @@ Verdict Participant::State::judge_heads(SiteIndex from, const wire::HeadBytes& t
   const auto& before = memory.heads[from.value()];
   switch (judge_head(theirs, name, facts.roster.sites[from.value()].identity, before)) {
     case HeadFault::kNone: return std::nullopt;
-    case HeadFault::kInvalid: return Refusal{"bad_head", "the head that site '" + name + "' shared is malformed or not signed by its key"};
-    case HeadFault::kOlder: return Refusal{"head_went_back", "the log of site '" + name + "' has become shorter since this site last saw it"};
+    case HeadFault::kInvalid:
+      return Refusal{"bad_head", "the head that site '" + name + "' shared is malformed or not signed by its key"};
+    case HeadFault::kOlder:
+      return Refusal{"head_went_back", "the log of site '" + name + "' has become shorter since this site last saw it"};
     case HeadFault::kSplit:
       abandon({"split_view", "site '" + name + "' signed two heads of its log that contradict each other", before, theirs});
       return Refusal{"split_view", ""};
@@ -38,8 +44,8 @@ Verdict Participant::State::judge_heads(SiteIndex from, const wire::HeadBytes& t
 }
 
 // Opens and checks this site's share from every other site of U1, in order; `verdict` says what a failure is to be called.
-Result<std::vector<HeldShares>> Participant::State::open_shares(const wire::ShareList& m, std::vector<wire::HeadBytes>& heads,
-                                                                Verdict& verdict) {
+Result<std::vector<HeldShares>> Participant::State::open_shares(const wire::ShareList& m,
+                                                                std::vector<wire::HeadBytes>& heads, Verdict& verdict) {
   const auto& a = attempt();
   std::vector<HeldShares> held;
   const auto fail = [&](Refusal refusal) {
@@ -49,15 +55,21 @@ Result<std::vector<HeldShares>> Participant::State::open_shares(const wire::Shar
   for (const auto& s : m.from) {
     if (s.from == facts.self) {
       const auto& own = a.secrets->held.front();
-      held.push_back({facts.self, crypto::ShareValue::from(own.seed_share.reveal()), crypto::ShareValue::from(own.key_share.reveal())});
+      held.push_back(
+          {facts.self, crypto::ShareValue::from(own.seed_share.reveal()), crypto::ShareValue::from(own.key_share.reveal())});
       continue;
     }
     const auto& name = facts.name_of(s.from);
     const auto& keys = std::ranges::find(a.key_list, s.from, &wire::KeysOf::site)->keys;
-    const SealingContext context{header(), facts.roster_digest, s.from, facts.self, crypto::SealPublicKey(keys.seal_key),
+    const SealingContext context{header(),
+                                 facts.roster_digest,
+                                 s.from,
+                                 facts.self,
+                                 crypto::SealPublicKey(keys.seal_key),
                                  crypto::SealPublicKey(a.keys.seal_key)};
     auto opened = open_share(context, a.secrets->seal_key, s.sealed);
-    if (!opened.ok()) return fail({"bad_share", "the share from site '" + name + "' does not open: " + opened.error().message});
+    if (!opened.ok())
+      return fail({"bad_share", "the share from site '" + name + "' does not open: " + opened.error().message});
     const auto point = static_cast<std::uint8_t>(facts.self.value() + 1);
     const auto matches = [&](const crypto::ShareValue& value, wire::SecretKind kind, const std::vector<Digest>& hashes) {
       const crypto::Share share{point, crypto::ShareValue::from(value.reveal())};
@@ -143,7 +155,8 @@ void Participant::State::make_report() {
     crypto::add_pair_mask(y, crypto::derive_pair_mask_key(agreement, context, facts.self, p.site), bits, facts.self, p.site);
   }
   wire::Report m{header(), context.ctx, context.u1, aggregation::pack_bits(y, bits), {}};
-  const auto statement = audit::report_statement(a.descriptor, facts.name_of(facts.self), context.u1, crypto::sha256(m.masked));
+  const auto statement =
+      audit::report_statement(a.descriptor, facts.name_of(facts.self), context.u1, crypto::sha256(m.masked));
   m.signature = crypto::sign_statement(*identity, statement);
   a.report = std::move(m);
   persist();
@@ -156,7 +169,8 @@ void Participant::State::send_report() {
   send(m);
 }
 
-// ---- CONFIRM ---------------------------------------------------------------------------------------------------------------
+// ---- CONFIRM
+// ---------------------------------------------------------------------------------------------------------------
 
 void Participant::State::take(wire::ConfirmRequest& m) {
   if (!in_attempt(m.header)) return;
@@ -167,11 +181,13 @@ void Participant::State::take(wire::ConfirmRequest& m) {
     const ByteSpan confirmed = ByteSpan(a.confirm_request).first(a.confirm_request.size() - m.signature.size());
     if (std::ranges::equal(confirmed, body)) return send_confirm();
     if (coordinator_signed(facts, m.header, wire::label_of(m), body, m.signature))
-      return halt(m.header, {"two_sets_of_survivors", "the coordinator signed two different sets of survivors of one attempt",
-                             a.confirm_request, with_signature(body, m.signature)});
+      return halt(m.header,
+                  {"two_sets_of_survivors", "the coordinator signed two different sets of survivors of one attempt",
+                   a.confirm_request, with_signature(body, m.signature)});
     return decline(m.header, "second_confirm", "this site has confirmed other survivors in this attempt");
   }
-  if (const auto refusal = check_confirm_request(facts, a.descriptor, m, a.u1, *a.report)) return decline(m.header, *refusal);
+  if (const auto refusal = check_confirm_request(facts, a.descriptor, m, a.u1, *a.report))
+    return decline(m.header, *refusal);
   for (const auto& s : m.survivors) a.u3.push_back(s.site);
   a.confirm_request = with_signature(body, m.signature);
   const Digest u3 = audit::u3_hash(a.u3);
@@ -189,7 +205,8 @@ void Participant::State::send_confirm() {
   send(m);
 }
 
-// ---- UNMASK ----------------------------------------------------------------------------------------------------------------
+// ---- UNMASK
+// ----------------------------------------------------------------------------------------------------------------
 
 void Participant::State::take(wire::UnmaskRequest& m) {
   if (!in_attempt(m.header)) return;
@@ -198,7 +215,8 @@ void Participant::State::take(wire::UnmaskRequest& m) {
   if (m.survivors != a.u3) return decline(m.header, "bad_survivors", "these are not the survivors that this site confirmed");
   if (a.unmask) return send_unmask();
   SOTTO_CHECK(!memory.opened);
-  if (const auto refusal = check_confirms(facts, a.descriptor, a.confirm->u1, a.u3, m.confirms)) return decline(m.header, *refusal);
+  if (const auto refusal = check_confirms(facts, a.descriptor, a.confirm->u1, a.u3, m.confirms))
+    return decline(m.header, *refusal);
   wire::Unmask answer{header(), {}, {}};
   for (std::size_t i = 0; i < a.u1.size(); ++i) {
     const auto& held = a.secrets->held[i];

@@ -157,7 +157,8 @@ void write(ByteWriter& out, const AttemptSecrets& s) {
   }
 }
 AttemptSecrets read_secrets(ByteReader& in) {
-  AttemptSecrets s{read_secret<crypto::MaskKey>(in), read_secret<crypto::SealKey>(in), read_secret<crypto::MaskSeed>(in), {}};
+  AttemptSecrets s{
+      read_secret<crypto::MaskKey>(in), read_secret<crypto::SealKey>(in), read_secret<crypto::MaskSeed>(in), {}};
   const auto n = in.count(68);
   for (std::uint32_t i = 0; i < n && in.ok(); ++i)
     s.held.push_back({SiteIndex(in.u32()), read_secret<crypto::ShareValue>(in), read_secret<crypto::ShareValue>(in)});

@@ -17,7 +17,8 @@ struct HeldShares {
   crypto::ShareValue key_share;
 };
 
-// What only this site knows of an attempt. Gone once UNMASK is answered, the round has its result, or a later attempt is joined.
+// What only this site knows of an attempt. Gone once UNMASK is answered, the round has its result, or a later attempt is
+// joined.
 struct AttemptSecrets {
   crypto::MaskKey mask_key;
   crypto::SealKey seal_key;

@@ -66,11 +66,13 @@ std::vector<Action> Round::on(const Event& event, TimePoint now) {
   return std::move(s.actions);
 }
 
-// ---- events ----------------------------------------------------------------------------------------------------------------
+// ---- events
+// ----------------------------------------------------------------------------------------------------------------
 
 void Round::State::handle(const Open& e) {
   SOTTO_CHECK(phase == Phase::kWaitingForHead);
-  if (input.opened_before) return make_void("the coordinator stopped after sites had agreed to open an attempt of this round");
+  if (input.opened_before)
+    return make_void("the coordinator stopped after sites had agreed to open an attempt of this round");
   if (attempt.value() > input.plan.max_attempts) return make_void("no attempt is left");
   auto& d = facts.descriptor;
   d = describe(input.plan, input.roster);
@@ -127,8 +129,8 @@ void Round::State::handle(const Stepped& e) {
   result.adapter = *e.adapter;
   if (no_result_before()) result.start = input.adapter;  // for sites that have not seen this round open
   result.signature = sign(wire::label_of(result), wire::body(result));
-  const RoundOutcome outcome{input.round, attempt, u1_digest, u3_digest, crypto::sha256(result.sum),
-                             crypto::sha256(result.adapter)};
+  const RoundOutcome outcome{
+      input.round, attempt, u1_digest, u3_digest, crypto::sha256(result.sum), crypto::sha256(result.adapter)};
   begin(Phase::kResult);
   actions.push_back(Append{audit::RoundResult{input.plan.run, input.round, attempt, u3, outcome.sum, outcome.adapter}});
   actions.push_back(Release{result, crypto::sha256(transcript_preimage(input.transcript, outcome))});
@@ -138,11 +140,13 @@ void Round::State::handle(const Stepped& e) {
 // Whether every earlier round of the run was void.
 bool Round::State::no_result_before() const {
   Digest transcript = crypto::sha256(first_transcript_preimage(audit::plan_hash(input.plan), roster_digest));
-  for (std::uint32_t r = 0; r < input.round.value(); ++r) transcript = crypto::sha256(void_transcript_preimage(transcript, RoundId(r)));
+  for (std::uint32_t r = 0; r < input.round.value(); ++r)
+    transcript = crypto::sha256(void_transcript_preimage(transcript, RoundId(r)));
   return transcript == input.transcript;
 }
 
-// ---- the course of phases --------------------------------------------------------------------------------------------------
+// ---- the course of phases
+// --------------------------------------------------------------------------------------------------
 
 bool Round::State::expected(SiteIndex site) const {
   switch (phase) {
@@ -221,8 +225,8 @@ void Round::State::advance() {
   }
   if (now >= deadline || have + may_come < quorum()) {
     if (have >= quorum()) return finish_phase();
-    return close_attempt(std::string("too few sites in ") + to_string(phase) + ": " + std::to_string(have) + " of at least " +
-                         std::to_string(quorum()));
+    return close_attempt(std::string("too few sites in ") + to_string(phase) + ": " + std::to_string(have) +
+                         " of at least " + std::to_string(quorum()));
   }
   // t valid answers open the attempt; more would not change the sum.
   if (have >= quorum() && (!wait || phase == Phase::kUnmask)) finish_phase();
@@ -330,7 +334,8 @@ void Round::State::begin_unmasking() {
     for (const auto site : u3) {
       const auto& unmask = members[site.value()].unmask;
       if (!unmask) continue;
-      shares.shares.push_back({static_cast<std::uint8_t>(site.value() + 1), crypto::ShareValue::from(unmask->shares[i].share)});
+      shares.shares.push_back(
+          {static_cast<std::uint8_t>(site.value() + 1), crypto::ShareValue::from(unmask->shares[i].share)});
     }
     job.owners.push_back(std::move(shares));
   }
@@ -351,8 +356,8 @@ std::optional<wire::ToSite> Round::State::request_for(SiteIndex site) const {
       wire::ShareList list{header(), {}};
       for (const auto from : u1_sites) {
         const auto& m = members[from.value()];
-        wire::SharesFrom entry{from, m.shares->seed_share_hashes, m.shares->key_share_hashes, {}, m.sealed_hashes, {},
-                               m.shares->signature};
+        wire::SharesFrom entry{from, m.shares->seed_share_hashes, m.shares->key_share_hashes, {}, m.sealed_hashes,
+                               {},   m.shares->signature};
         for (const auto& sealed : m.shares->sealed) {
           entry.recipients.push_back(sealed.to);
           if (sealed.to == site) entry.sealed = sealed.sealed;

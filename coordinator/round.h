@@ -1,6 +1,6 @@
-// The state machine of one round at the coordinator: KEYS -> SHARES -> REPORT -> CONFIRM -> UNMASK -> RESULT -> done, over as
-// many attempts as the plan allows. Pure: events in, actions out, time as an argument; no socket, clock, thread or file. One
-// object a round; not thread-safe. docs/protocol.md tells the same as text.
+// The state machine of one round at the coordinator: KEYS -> SHARES -> REPORT -> CONFIRM -> UNMASK -> RESULT -> done, over
+// as many attempts as the plan allows. Pure: events in, actions out, time as an argument; no socket, clock, thread or file.
+// One object a round; not thread-safe. docs/protocol.md tells the same as text.
 //
 // What the caller does for it:
 //   - actions are carried out in their order, and an Append is on disk before the next action starts;
@@ -12,8 +12,8 @@
 //     answer for no other attempt, so such a round is voided.
 //
 // A phase ends when every site that is expected, present and willing has answered, or at its deadline. It then goes on with
-// those who answered if they are at least tau (t in CONFIRM and UNMASK); otherwise a new attempt starts, or the round is void.
-// Memory is O(parameters): masked vectors are added up as they arrive, and a REPORT that was added is in U3.
+// those who answered if they are at least tau (t in CONFIRM and UNMASK); otherwise a new attempt starts, or the round is
+// void. Memory is O(parameters): masked vectors are added up as they arrive, and a REPORT that was added is in U3.
 #pragma once
 
 #include <chrono>
@@ -32,21 +32,34 @@ namespace sotto::coordinator {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 
-enum class Phase { kWaitingForHead, kKeys, kShares, kReport, kConfirm, kUnmask, kUnmasking, kServerStep, kResult, kDone, kVoid };
+enum class Phase {
+  kWaitingForHead,
+  kKeys,
+  kShares,
+  kReport,
+  kConfirm,
+  kUnmask,
+  kUnmasking,
+  kServerStep,
+  kResult,
+  kDone,
+  kVoid
+};
 const char* to_string(Phase phase);
 
 struct RoundInput {
-  RunPlan plan;      // validated against the roster
+  RunPlan plan;  // validated against the roster
   Roster roster;
   RoundId round;
   AdapterLayout layout;
-  Bytes adapter;     // encode(AdapterState) that the round starts from
+  Bytes adapter;        // encode(AdapterState) that the round starts from
   Digest transcript{};  // of all rounds before this one
   AttemptId first_attempt{1};
   bool opened_before = false;
 };
 
-// ---- events ----------------------------------------------------------------------------------------------------------------
+// ---- events
+// ----------------------------------------------------------------------------------------------------------------
 struct Open {  // begins the first attempt, or the one that NewAttempt asked for
   wire::HeadBytes head;
 };
@@ -69,7 +82,8 @@ struct Stepped {
 };
 using Event = std::variant<Open, FromSite, SiteConnected, SiteGone, Tick, Unmasked, Stepped>;
 
-// ---- actions ---------------------------------------------------------------------------------------------------------------
+// ---- actions
+// ---------------------------------------------------------------------------------------------------------------
 struct Send {
   std::vector<SiteIndex> to;
   wire::ToSite message;
@@ -77,8 +91,8 @@ struct Send {
 struct Append {
   audit::Event event;
 };
-// The message was not taken. The caller tells the site (wire::Rejected) and its running log; `excluded` says that the site takes
-// no further part in this round.
+// The message was not taken. The caller tells the site (wire::Rejected) and its running log; `excluded` says that the site
+// takes no further part in this round.
 struct Drop {
   SiteIndex site;
   std::string code;    // snake_case
@@ -90,7 +104,7 @@ struct KeepProof {
   SiteIndex against;
   std::string code;
   std::string reason;
-  Bytes first;   // a body that a signature covers, followed by that signature
+  Bytes first;  // a body that a signature covers, followed by that signature
   Bytes second;
 };
 // The site lacks rounds: send it the RoundResult or RoundVoid of each round since the last that it accepted, then feed

@@ -13,13 +13,15 @@ namespace {
 // Two shares and two signed heads; heads are a few hundred bytes.
 constexpr std::size_t kMaxSealedBytes = 4096;
 
-Result<void> verify(const AttemptFacts& facts, const char* label, SiteIndex site, ByteSpan body, const SignatureBytes& signature) {
+Result<void> verify(const AttemptFacts& facts, const char* label, SiteIndex site, ByteSpan body,
+                    const SignatureBytes& signature) {
   const crypto::VerifyKey key(facts.roster->sites[site.value()].identity);
   return crypto::verify_statement(key, statement_of(facts, label, facts.name_of(site), body), signature);
 }
 
 Error size_error(const char* field, std::size_t is, std::size_t must) {
-  return protocol_error(std::string(field) + " has " + std::to_string(is) + " entries or bytes, must be " + std::to_string(must));
+  return protocol_error(std::string(field) + " has " + std::to_string(is) + " entries or bytes, must be " +
+                        std::to_string(must));
 }
 
 }  // namespace
@@ -37,11 +39,13 @@ std::vector<Digest> hashes_of(const std::vector<wire::SealedShare>& sealed) {
 
 Result<void> check_content(const AttemptFacts&, SiteIndex site, const wire::Keys& m) {
   if (m.mask_key == m.seal_key)
-    return protocol_error("site " + std::to_string(site.value()) + " uses one key to mask and to seal; they must be different");
+    return protocol_error("site " + std::to_string(site.value()) +
+                          " uses one key to mask and to seal; they must be different");
   return {};
 }
 
-Result<void> check_content(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m, const std::vector<SiteIndex>& members) {
+Result<void> check_content(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m,
+                           const std::vector<SiteIndex>& members) {
   const std::size_t n = facts.descriptor.sites;
   if (m.seed_share_hashes.size() != n) return size_error("shares.seed_share_hashes", m.seed_share_hashes.size(), n);
   if (m.key_share_hashes.size() != n) return size_error("shares.key_share_hashes", m.key_share_hashes.size(), n);
@@ -62,13 +66,15 @@ Result<void> check_content(const AttemptFacts& facts, SiteIndex site, const wire
 Result<void> check_content(const AttemptFacts& facts, const wire::Report& m, const Digest& u1) {
   const auto size = aggregation::packed_size(facts.update_size, facts.descriptor.ring.bits);
   if (m.masked.size() != size) return size_error("report.masked", m.masked.size(), size);
-  if (m.context != facts.context) return protocol_error("report.context is not this attempt's: the site saw another descriptor");
+  if (m.context != facts.context)
+    return protocol_error("report.context is not this attempt's: the site saw another descriptor");
   if (m.u1 != u1) return protocol_error("report.u1 is not this attempt's: the site saw another set of sites");
   return {};
 }
 
 Result<void> check_content(const AttemptFacts& facts, const wire::Confirm& m, const Digest& u1, const Digest& u3) {
-  if (m.context != facts.context) return protocol_error("confirm.context is not this attempt's: the site saw another descriptor");
+  if (m.context != facts.context)
+    return protocol_error("confirm.context is not this attempt's: the site saw another descriptor");
   if (m.u1 != u1) return protocol_error("confirm.u1 is not this attempt's: the site saw another set of sites");
   if (m.u3 != u3) return protocol_error("confirm.u3 is not this attempt's: the site saw other survivors");
   return {};
@@ -91,7 +97,8 @@ Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wi
   return verify(facts, wire::label_of(m), site, wire::body(m), m.signature);
 }
 
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m, const std::vector<Digest>& sealed) {
+Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m,
+                             const std::vector<Digest>& sealed) {
   return verify(facts, wire::label_of(m), site, wire::body(m, sealed), m.signature);
 }
 

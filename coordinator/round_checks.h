@@ -1,5 +1,5 @@
-// What a site's message of a round must satisfy beside its sender and phase: sizes, then content, then signature, in that order.
-// Pure functions over values; each Error is a sentence that names what is wrong.
+// What a site's message of a round must satisfy beside its sender and phase: sizes, then content, then signature, in that
+// order. Pure functions over values; each Error is a sentence that names what is wrong.
 #pragma once
 
 #include <span>
@@ -27,14 +27,16 @@ crypto::Statement statement_of(const AttemptFacts& facts, const char* label, con
 
 // The content rules of a message; `members` are the sites of the key list, in order.
 Result<void> check_content(const AttemptFacts& facts, SiteIndex site, const wire::Keys& m);
-Result<void> check_content(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m, const std::vector<SiteIndex>& members);
+Result<void> check_content(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m,
+                           const std::vector<SiteIndex>& members);
 Result<void> check_content(const AttemptFacts& facts, const wire::Report& m, const Digest& u1);
 Result<void> check_content(const AttemptFacts& facts, const wire::Confirm& m, const Digest& u1, const Digest& u3);
 // Exactly one share of each member of U1, of the kind that U3 asks for.
 Result<void> check_content(const wire::Unmask& m, const std::vector<SiteIndex>& u1, const std::vector<SiteIndex>& u3);
 
 Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Keys& m);
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m, const std::vector<Digest>& sealed);
+Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m,
+                             const std::vector<Digest>& sealed);
 Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Report& m, const Digest& masked);
 Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Confirm& m);
 Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Unmask& m);

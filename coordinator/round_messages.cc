@@ -1,4 +1,5 @@
-// The handlers of a site's messages. Each rejects in one order: sender, phase, type, size, content, signature; only then it acts.
+// The handlers of a site's messages. Each rejects in one order: sender, phase, type, size, content, signature; only then it
+// acts.
 #include <algorithm>
 
 #include "aggregation/ring.h"
@@ -26,8 +27,9 @@ void Round::State::prove(SiteIndex site, const char* what, Bytes first, Bytes se
 
 bool Round::State::header_fits(SiteIndex site, const wire::RoundHeader& h) {
   if (h.run != input.plan.run || h.round != input.round) {
-    drop(site, "wrong_round", "the message is for run '" + h.run.value() + "', round " + std::to_string(h.round.value()) +
-                                  ", not for the round that is open");
+    drop(site, "wrong_round",
+         "the message is for run '" + h.run.value() + "', round " + std::to_string(h.round.value()) +
+             ", not for the round that is open");
     return false;
   }
   if (h.attempt != attempt || phase == Phase::kWaitingForHead) {
@@ -88,7 +90,8 @@ void Round::State::take(SiteIndex site, const wire::Keys& m) {
   if (const auto ok = check_content(facts, site, m); !ok.ok()) return drop(site, "bad_keys", ok.error().message);
   if (const auto ok = check_signature(facts, site, m); !ok.ok()) return drop(site, "bad_signature", ok.error().message);
   if (now_is == Turn::kRepeated)
-    return prove(site, "KEYS", with_signature(wire::body(*member.keys), member.keys->signature), with_signature(body, m.signature));
+    return prove(site, "KEYS", with_signature(wire::body(*member.keys), member.keys->signature),
+                 with_signature(body, m.signature));
   member.keys = m;
   member.declined = false;
   actions.push_back(Append{audit::SiteKeys{input.plan.run, input.round, attempt, site, crypto::sha256(body)}});
@@ -98,7 +101,8 @@ void Round::State::take(SiteIndex site, const wire::Shares& m) {
   auto& member = members[site.value()];
   const Turn now_is = turn(site, Phase::kShares, member.shares.has_value());
   if (now_is == Turn::kDropped) return;
-  if (const auto ok = check_content(facts, site, m, key_sites); !ok.ok()) return drop(site, "bad_shares", ok.error().message);
+  if (const auto ok = check_content(facts, site, m, key_sites); !ok.ok())
+    return drop(site, "bad_shares", ok.error().message);
   const auto sealed_hashes = hashes_of(m.sealed);
   const Bytes body = wire::body(m, sealed_hashes);
   if (now_is == Turn::kRepeated) {
@@ -123,9 +127,11 @@ void Round::State::take(SiteIndex site, const wire::Report& m) {
   const Digest masked = crypto::sha256(m.masked);
   if (now_is == Turn::kRepeated && masked == *member.masked && m.signature == member.report_signature)
     return repeat_request(site, Phase::kReport);
-  if (const auto ok = check_signature(facts, site, m, masked); !ok.ok()) return drop(site, "bad_signature", ok.error().message);
+  if (const auto ok = check_signature(facts, site, m, masked); !ok.ok())
+    return drop(site, "bad_signature", ok.error().message);
   if (now_is == Turn::kRepeated)
-    return prove(site, "REPORTs", with_signature(wire::report_body(facts.context, u1_digest, *member.masked), member.report_signature),
+    return prove(site, "REPORTs",
+                 with_signature(wire::report_body(facts.context, u1_digest, *member.masked), member.report_signature),
                  with_signature(wire::report_body(facts.context, u1_digest, masked), m.signature));
   const auto vector = aggregation::unpack_bits(m.masked, facts.update_size, facts.descriptor.ring.bits);
   if (!vector.ok()) return drop(site, "bad_report", vector.error().message);

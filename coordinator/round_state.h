@@ -1,4 +1,5 @@
-// Inside of Round: its state, the handlers of messages (round_messages.cc) and the course of phases (round.cc). Not for others.
+// Inside of Round: its state, the handlers of messages (round_messages.cc) and the course of phases (round.cc). Not for
+// others.
 #pragma once
 
 #include "coordinator/round.h"
@@ -41,7 +42,7 @@ struct Round::State {
   Bytes descriptor;
   wire::RoundOpen open;
   std::vector<Member> members;
-  std::vector<SiteIndex> key_sites;   // of the key list
+  std::vector<SiteIndex> key_sites;  // of the key list
   std::vector<Participant> u1;
   std::vector<SiteIndex> u1_sites;
   Digest u1_digest{};

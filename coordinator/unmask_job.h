@@ -1,6 +1,6 @@
-// What is left to do once enough sites have answered UNMASK: rebuild every secret from its shares and take the masks out of the
-// sum. Heavy (one mask a survivor, and one for each pair of a survivor and a dropped site) and pure: it may run on any thread
-// that owns the job, and its outcome goes back to the round as an event.
+// What is left to do once enough sites have answered UNMASK: rebuild every secret from its shares and take the masks out of
+// the sum. Heavy (one mask a survivor, and one for each pair of a survivor and a dropped site) and pure: it may run on any
+// thread that owns the job, and its outcome goes back to the round as an event.
 #pragma once
 
 #include <vector>
@@ -12,7 +12,7 @@ namespace sotto::coordinator {
 
 struct SharesOf {
   SiteIndex owner;
-  bool survivor = false;  // shares of its self-mask seed; otherwise of its mask key
+  bool survivor = false;              // shares of its self-mask seed; otherwise of its mask key
   std::vector<crypto::Share> shares;  // at least `threshold`, each equal to what the owner signed a hash of
 };
 
@@ -24,8 +24,8 @@ struct UnmaskJob {
   std::vector<SharesOf> owners;  // every site of U1
 };
 
-// The integer sum of the survivors' x_i modulo 2^b. Fails (kProtocol) and names the site whose shares, though each is the one it
-// signed, do not give what it published in KEYS: that site dealt them wrongly.
+// The integer sum of the survivors' x_i modulo 2^b. Fails (kProtocol) and names the site whose shares, though each is the
+// one it signed, do not give what it published in KEYS: that site dealt them wrongly.
 Result<std::vector<std::uint32_t>> run(UnmaskJob&& job);
 
 }  // namespace sotto::coordinator

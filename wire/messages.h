@@ -1,6 +1,6 @@
 // The protocol's messages as plain structs: what every part but the codec uses. Each message of a round starts with the same
-// header; signatures are Ed25519 over the statement (label, sender, run, round, attempt, H(roster), H(body)), where body() is
-// the fixed-order encoding of what the message says. docs/protocol.md follows the order of this file.
+// header; signatures are Ed25519 over the statement (label, sender, run, round, attempt, H(roster), H(body)), where body()
+// is the fixed-order encoding of what the message says. docs/protocol.md follows the order of this file.
 #pragma once
 
 #include <cstdint>
@@ -25,36 +25,38 @@ struct RoundHeader {
 // A signed tree head as it travels: audit's canonical encoding, opaque here.
 using HeadBytes = Bytes;
 
-// ---- enrolment and runs: site -> coordinator -------------------------------------------------------------------------------
-struct Join {              // first contact; the invite's token proves that the operator wanted this site
+// ---- enrolment and runs: site -> coordinator
+// -------------------------------------------------------------------------------
+struct Join {  // first contact; the invite's token proves that the operator wanted this site
   std::string name;
   Bytes token;
   PublicKeyBytes identity{};
   std::uint64_t declared_size = 0;
   SignatureBytes signature{};  // by identity over all of the above and the transport key of the connection
 };
-struct Hello {             // on every connection; the coordinator answers with Welcome and whatever the site still owes
+struct Hello {  // on every connection; the coordinator answers with Welcome and whatever the site still owes
   std::string name;
   std::string version;
-  HeadBytes head;          // the site's own newest
+  HeadBytes head;  // the site's own newest
 };
-struct RunApproval {       // the site's operator approved this plan and roster, by hash
+struct RunApproval {  // the site's operator approved this plan and roster, by hash
   RunId run;
   Digest plan{};
   Digest roster{};
-  Bytes layout;            // encode(AdapterLayout), from the site's own copy of the model
-  HeadBytes head;          // of the site's log, which now holds the approval
+  Bytes layout;    // encode(AdapterLayout), from the site's own copy of the model
+  HeadBytes head;  // of the site's log, which now holds the approval
   SignatureBytes signature{};
 };
 struct RunRefusal {
   RunId run;
-  std::string reason;      // a sentence for the operator; made from plan and policy alone, never from data
+  std::string reason;  // a sentence for the operator; made from plan and policy alone, never from data
 };
-struct FetchRun {          // asks for the offer of a run, to show it to the site's operator; empty: the newest
+struct FetchRun {  // asks for the offer of a run, to show it to the site's operator; empty: the newest
   std::string run;
 };
 
-// ---- a round: site -> coordinator ------------------------------------------------------------------------------------------
+// ---- a round: site -> coordinator
+// ------------------------------------------------------------------------------------------
 struct Keys {
   RoundHeader header;
   PublicKeyBytes mask_key{};
@@ -70,14 +72,14 @@ struct Shares {
   RoundHeader header;
   std::vector<Digest> seed_share_hashes;  // at all n roster points
   std::vector<Digest> key_share_hashes;
-  std::vector<SealedShare> sealed;        // one for every other site of the key list, ordered
-  SignatureBytes signature{};             // body covers both hash lists and H(sealed) of every recipient
+  std::vector<SealedShare> sealed;  // one for every other site of the key list, ordered
+  SignatureBytes signature{};       // body covers both hash lists and H(sealed) of every recipient
 };
 struct Report {
   RoundHeader header;
   Digest context{};
   Digest u1{};
-  Bytes masked;  // y_i, packed to b bits a coordinate
+  Bytes masked;                // y_i, packed to b bits a coordinate
   SignatureBytes signature{};  // over (ctx, H(U1), H(y_i))
 };
 struct Confirm {
@@ -114,7 +116,8 @@ struct SiteRecord {  // after a run: the site's log, all of which may leave the 
   HeadBytes head;
 };
 
-// ---- coordinator -> site ---------------------------------------------------------------------------------------------------
+// ---- coordinator -> site
+// ---------------------------------------------------------------------------------------------------
 struct JoinReply {
   bool accepted = false;
   std::string message;
@@ -141,7 +144,7 @@ struct KeyList {
   RoundHeader header;
   std::vector<KeysOf> keys;  // ordered by site
 };
-struct SharesFrom {          // what site `from` shared with the receiver, with all that its signature covers
+struct SharesFrom {  // what site `from` shared with the receiver, with all that its signature covers
   SiteIndex from;
   std::vector<Digest> seed_share_hashes;
   std::vector<Digest> key_share_hashes;
@@ -176,13 +179,13 @@ struct UnmaskRequest {
 // Complete in itself: a site that was away can check from it who took part, without having seen the attempt.
 struct RoundResult {
   RoundHeader header;
-  Bytes descriptor;              // of the attempt that was opened
-  std::vector<Participant> u1;   // ordered
+  Bytes descriptor;             // of the attempt that was opened
+  std::vector<Participant> u1;  // ordered
   std::vector<SiteIndex> survivors;
   std::vector<ConfirmOf> confirms;  // at least t, over the same (ctx, H(U1), H(U3))
-  Bytes sum;      // ring elements of the unmasked sum, packed to b bits
-  Bytes adapter;  // encode(AdapterState) after the server step
-  SignatureBytes signature{};    // the coordinator's, over all of the above
+  Bytes sum;                        // ring elements of the unmasked sum, packed to b bits
+  Bytes adapter;                    // encode(AdapterState) after the server step
+  SignatureBytes signature{};       // the coordinator's, over all of the above
   Bytes start{};  // in the first result of a run, encode(AdapterState) that it started from (its hash is in D); else empty
 };
 struct RoundVoid {
@@ -200,13 +203,13 @@ struct Rejected {  // why a message was not taken
   std::string reason;
 };
 
-using ToCoordinator = std::variant<Join, Hello, FetchRun, RunApproval, RunRefusal, Keys, Shares, Report, Confirm, Unmask, Accepted,
-                                   Declined, SiteRecord>;
-using ToSite = std::variant<JoinReply, Welcome, RunOffer, RoundOpen, KeyList, ShareList, ConfirmRequest, UnmaskRequest, RoundResult,
-                            RoundVoid, RunFinished, Rejected>;
+using ToCoordinator = std::variant<Join, Hello, FetchRun, RunApproval, RunRefusal, Keys, Shares, Report, Confirm, Unmask,
+                                   Accepted, Declined, SiteRecord>;
+using ToSite = std::variant<JoinReply, Welcome, RunOffer, RoundOpen, KeyList, ShareList, ConfirmRequest, UnmaskRequest,
+                            RoundResult, RoundVoid, RunFinished, Rejected>;
 
-// The fixed-order bytes that a message's signature covers: their SHA-256 is the statement's body, label_of() its label. KEYS to
-// UNMASK are signed by the site under its roster name, the coordinator's four under kCoordinatorName.
+// The fixed-order bytes that a message's signature covers: their SHA-256 is the statement's body, label_of() its label. KEYS
+// to UNMASK are signed by the site under its roster name, the coordinator's four under kCoordinatorName.
 inline constexpr const char* kCoordinatorName = "coordinator";
 const char* label_of(const Join&);
 const char* label_of(const RunApproval&);

@@ -17,7 +17,8 @@ std::string refusal_of(const Simulator& world, client::ParticipantConfig config,
 
 }  // namespace
 
-TEST_CASE("a participant is made only from a plan and roster that fit each other, the site and its limits", "[participant]") {
+TEST_CASE("a participant is made only from a plan and roster that fit each other, the site and its limits",
+          "[participant]") {
   const Simulator world({.sites = 4, .colluders = 1});
   const SiteIndex self(2);
   CHECK(refusal_of(world, world.config_of(self), self).empty());
@@ -28,7 +29,8 @@ TEST_CASE("a participant is made only from a plan and roster that fit each other
   config = world.config_of(self);
   config.limits.min_colluders = 2;
   CHECK(refusal_of(world, config, self).find("colluders = 1 is below this site's own limit, 2") != std::string::npos);
-  CHECK(refusal_of(world, world.config_of(self), SiteIndex(1)).find("another identity key for site 'site-2'") != std::string::npos);
+  CHECK(refusal_of(world, world.config_of(self), SiteIndex(1)).find("another identity key for site 'site-2'") !=
+        std::string::npos);
   config = world.config_of(self);
   config.self = SiteIndex(4);
   CHECK(!refusal_of(world, config, self).empty());
@@ -73,8 +75,8 @@ TEST_CASE("once a result is accepted, nothing of the round's secrets or update i
   Simulator world({.sites = 4, .colluders = 1});
   Bytes with_update;
   world.before_action = [&](SiteIndex site, const client::Action& a) {
-    if (const auto* send = std::get_if<client::Send>(&a); site == SiteIndex(0) && send != nullptr &&
-                                                          std::holds_alternative<wire::Report>(send->message))
+    if (const auto* send = std::get_if<client::Send>(&a);
+        site == SiteIndex(0) && send != nullptr && std::holds_alternative<wire::Report>(send->message))
       with_update = world.snapshot_of(site);
     return true;
   };
@@ -92,9 +94,14 @@ TEST_CASE("a sealed share opens for its receiver in its attempt and direction, a
   FixedRandom random(9);
   const auto mine = crypto::SealKey::random(random);
   const auto theirs = crypto::SealKey::random(random);
-  const client::SealingContext good{{RunId("run-1"), RoundId(3), AttemptId(2)}, {7}, SiteIndex(0), SiteIndex(1),
-                                    crypto::public_key(mine), crypto::public_key(theirs)};
-  const client::SharePlaintext plaintext{crypto::ShareValue::random(random), crypto::ShareValue::random(random), {1, 2}, {3}};
+  const client::SealingContext good{{RunId("run-1"), RoundId(3), AttemptId(2)},
+                                    {7},
+                                    SiteIndex(0),
+                                    SiteIndex(1),
+                                    crypto::public_key(mine),
+                                    crypto::public_key(theirs)};
+  const client::SharePlaintext plaintext{
+      crypto::ShareValue::random(random), crypto::ShareValue::random(random), {1, 2}, {3}};
   const Bytes sealed = client::seal_share(good, mine, plaintext, random).value();
   const auto opened = client::open_share(good, theirs, sealed);
   REQUIRE(opened.ok());
@@ -137,7 +144,8 @@ TEST_CASE("a snapshot that is older than the site's log is refused, and so is no
   world.run_round();
   FixedRandom random(1);
   const auto fits = [&](const Bytes& snapshot, std::size_t entries) {
-    const auto restored = client::Participant::restore(world.config_of(site), world.identity(site), random, snapshot).value();
+    const auto restored =
+        client::Participant::restore(world.config_of(site), world.identity(site), random, snapshot).value();
     for (std::size_t i = 0; i < entries; ++i)
       if (!restored.fits(world.log_of(site)[i]).ok()) return false;
     return true;

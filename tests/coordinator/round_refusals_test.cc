@@ -15,8 +15,8 @@ const SiteIndex kRogue(1);
 
 // Signs as the site does; `body` must be that of the changed message.
 SignatureBytes sign(const Simulator& world, SiteIndex site, const wire::RoundHeader& h, const char* label, ByteSpan body) {
-  return crypto::sign_statement(world.identity(site), {label, world.roster().sites[site.value()].name, h.run, h.round, h.attempt,
-                                                       audit::roster_hash(world.roster()), crypto::sha256(body)});
+  return crypto::sign_statement(world.identity(site), {label, world.roster().sites[site.value()].name, h.run, h.round,
+                                                       h.attempt, audit::roster_hash(world.roster()), crypto::sha256(body)});
 }
 
 std::vector<Digest> hashes_of(const wire::Shares& m) {
@@ -51,7 +51,8 @@ bool dropped(const Simulator& world, SiteIndex site, const std::string& code) {
 // keys, shares, report, confirm, unmask: their place in the variant.
 std::size_t index_of(const std::string& name) {
   const std::vector<std::string> names{"keys", "shares", "report", "confirm", "unmask"};
-  return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin()) + wire::ToCoordinator(wire::Keys{}).index();
+  return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin()) +
+         wire::ToCoordinator(wire::Keys{}).index();
 }
 
 }  // namespace
@@ -122,8 +123,8 @@ TEST_CASE("a bit-flipped share names the site that revealed it, and the other t 
   REQUIRE(world.round_proofs.size() == 1);
   CHECK(world.round_proofs[0].against == SiteIndex(0));
   CHECK(world.round_proofs[0].code == "bad_share");
-  CHECK(world.round_proofs[0].reason.find("'site-0' revealed a share of the " + std::string(with_drop_out ? "mask key" : "self-mask seed")) !=
-        std::string::npos);
+  CHECK(world.round_proofs[0].reason.find("'site-0' revealed a share of the " +
+                                          std::string(with_drop_out ? "mask key" : "self-mask seed")) != std::string::npos);
   REQUIRE(!world.outcomes.at(0).is_void);
   CHECK(world.outcomes.at(0).sum == world.expected_sum(world.outcomes.at(0).survivors, RoundId(0)));
 }
@@ -176,7 +177,8 @@ TEST_CASE("no sum of the masked vectors that the coordinator received is a sum o
   std::vector<std::vector<std::uint32_t>> y(4);
   const auto size = world.layout().trained_size(world.plan().trained);
   for (const auto& [site, m] : world.frames)
-    if (const auto* report = std::get_if<wire::Report>(&m)) y[site.value()] = aggregation::unpack_bits(report->masked, size, 24).value();
+    if (const auto* report = std::get_if<wire::Report>(&m))
+      y[site.value()] = aggregation::unpack_bits(report->masked, size, 24).value();
   for (unsigned subset = 1; subset < 16; ++subset) {
     std::vector<SiteIndex> sites;
     std::vector<std::uint32_t> masked(size);
@@ -222,7 +224,8 @@ TEST_CASE("messages from nowhere, for another round, or of another kind are drop
   world.run_round();
   std::vector<std::string> codes;
   for (const auto& d : world.drops) codes.push_back(d.code);
-  CHECK(codes == std::vector<std::string>{"unknown_sender", "wrong_round", "wrong_attempt", "bad_keys", "wrong_type", "too_early"});
+  CHECK(codes ==
+        std::vector<std::string>{"unknown_sender", "wrong_round", "wrong_attempt", "bad_keys", "wrong_type", "too_early"});
   CHECK(!world.outcomes.at(0).is_void);
 }
 
@@ -289,7 +292,8 @@ TEST_CASE("a site that says again and again that it is behind is sent the result
   };
   world.to_coordinator = [&](SiteIndex site, const wire::ToCoordinator& m) {
     if (site != kRogue || !std::holds_alternative<wire::Keys>(m)) return true;
-    for (int i = 0; i < 5; ++i) world.give_to_coordinator(site, wire::Declined{std::get<wire::Keys>(m).header, "behind", "again"});
+    for (int i = 0; i < 5; ++i)
+      world.give_to_coordinator(site, wire::Declined{std::get<wire::Keys>(m).header, "behind", "again"});
     return false;
   };
   world.run_round();

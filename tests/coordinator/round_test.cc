@@ -1,4 +1,5 @@
-// Whole rounds: n sites, drop-outs at every barrier, restarts from snapshots, retries, voids, and a coordinator that crashes.
+// Whole rounds: n sites, drop-outs at every barrier, restarts from snapshots, retries, voids, and a coordinator that
+// crashes.
 #include <algorithm>
 
 #include "aggregation/ring.h"
@@ -133,8 +134,8 @@ TEST_CASE("a site killed before any of its actions goes on from its snapshot, wi
     world.run_round();
     CHECK(world.outcomes.at(1).survivors == all_but(3));
     // Whatever was sent stands in the site's log exactly once a round.
-    for (const auto type : {audit::EventType::kReportSent, audit::EventType::kConfirmSigned, audit::EventType::kUnmaskAnswered,
-                            audit::EventType::kResultAccepted})
+    for (const auto type : {audit::EventType::kReportSent, audit::EventType::kConfirmSigned,
+                            audit::EventType::kUnmaskAnswered, audit::EventType::kResultAccepted})
       CHECK(std::ranges::count(world.log_of(victim), type, audit::type_of) == 2);
   }
   CHECK(crashes > 20);
@@ -252,9 +253,10 @@ TEST_CASE("the coordinator's log tells the round in the order in which it happen
   std::vector<std::string> names;
   for (const auto& e : world.coordinator_log()) names.push_back(audit::name_of(audit::type_of(e)));
   const std::vector<std::string> expected{
-      "coordinator_created", "attempt_opened",  "round_opened",     "site_keys",        "site_keys",        "site_keys",
-      "site_shares",         "site_shares",     "site_shares",      "report_received",  "report_received",  "report_received",
-      "survivors",           "confirm_received", "confirm_received", "confirm_received", "result"};
+      "coordinator_created", "attempt_opened",  "round_opened", "site_keys",        "site_keys",
+      "site_keys",           "site_shares",     "site_shares",  "site_shares",      "report_received",
+      "report_received",     "report_received", "survivors",    "confirm_received", "confirm_received",
+      "confirm_received",    "result"};
   CHECK(names == expected);
 }
 

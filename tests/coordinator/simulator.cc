@@ -17,7 +17,9 @@ struct Overloaded : Ts... {
   using Ts::operator()...;
 };
 
-AdapterLayout small_layout() { return {{{"model.layers.0.self_attn.q_proj", 6, 9, 3, 0.5}, {"model.layers.1.self_attn.v_proj", 5, 4, 2, 0.5}}}; }
+AdapterLayout small_layout() {
+  return {{{"model.layers.0.self_attn.q_proj", 6, 9, 3, 0.5}, {"model.layers.1.self_attn.v_proj", 5, 4, 2, 0.5}}};
+}
 
 Bytes make_initial(const AdapterLayout& layout) {
   AdapterState state{layout, {}};
@@ -138,7 +140,8 @@ void Simulator::restart(SiteIndex site) {
   if (round_) on_round(coordinator::SiteConnected{site});
 }
 
-// ---- sites -----------------------------------------------------------------------------------------------------------------
+// ---- sites
+// -----------------------------------------------------------------------------------------------------------------
 
 // What an honest site never does, whatever it is told.
 void Simulator::require_honest(SiteIndex index, const wire::ToCoordinator& message, bool appended) {
@@ -180,9 +183,7 @@ void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, 
   for (auto& action : actions) {
     if (!before_action(index, action)) return kill(index);
     std::visit(
-        Overloaded{[&](client::Persist& a) {
-                     site.snapshot.assign(a.snapshot.reveal().begin(), a.snapshot.reveal().end());
-                   },
+        Overloaded{[&](client::Persist& a) { site.snapshot.assign(a.snapshot.reveal().begin(), a.snapshot.reveal().end()); },
                    [&](client::Append& a) {
                      REQUIRE(audit::may_stand_in_site_log(audit::type_of(a.event)));
                      if (site.logged.insert(crypto::sha256(typed(a.event))).second) site.log.push_back(a.event);
@@ -199,7 +200,8 @@ void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, 
                    },
                    [&](client::Train& a) {
                      if (!may_train(index)) {
-                       next.push_back(client::TrainingRefused{a.descriptor.round, "over_budget", "the site's budget is spent"});
+                       next.push_back(
+                           client::TrainingRefused{a.descriptor.round, "over_budget", "the site's budget is spent"});
                        return;
                      }
                      ++site.trainings[a.descriptor.round];
@@ -210,7 +212,8 @@ void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, 
                      next.push_back(client::Trained{a.descriptor.round, std::move(x)});
                    },
                    [&](client::CheckInitial& a) {
-                     next.push_back(client::AdapterChecked{crypto::sha256(a.adapter), a.adapter == initial_adapter_, "it is another"});
+                     next.push_back(
+                         client::AdapterChecked{crypto::sha256(a.adapter), a.adapter == initial_adapter_, "it is another"});
                    },
                    [&](client::CheckStep& a) {
                      const bool ok = step(a.previous, a.sum, a.survivors.size()) == a.adapter;
@@ -238,7 +241,8 @@ std::vector<wire::ToCoordinator> Simulator::feed(SiteIndex site, client::Event e
   return sent;
 }
 
-// ---- the coordinator -------------------------------------------------------------------------------------------------------
+// ---- the coordinator
+// -------------------------------------------------------------------------------------------------------
 
 Bytes Simulator::step(const Bytes& adapter, const std::vector<std::uint32_t>& sum, std::size_t survivors) const {
   AdapterState state = decode_adapter(adapter).value();
@@ -357,7 +361,8 @@ void Simulator::run_round() {
   round_id_ = RoundId(round_id_.value() + 1);
 }
 
-// ---- what happened ---------------------------------------------------------------------------------------------------------
+// ---- what happened
+// ---------------------------------------------------------------------------------------------------------
 
 std::vector<std::uint32_t> Simulator::update_of(SiteIndex site, RoundId round) const {
   const auto& updates = sites_[site.value()].updates;

@@ -1,7 +1,7 @@
-// A whole federation in one thread: n Participants and one Round at a time, with a network that delivers in order and can lose,
-// change or delay messages, sites that can be killed at any message and restored from their last snapshot, and a clock that only
-// moves when nothing else does. Every message goes through the codec. What no honest site may ever do is checked after each of
-// its actions (`require_honest`).
+// A whole federation in one thread: n Participants and one Round at a time, with a network that delivers in order and can
+// lose, change or delay messages, sites that can be killed at any message and restored from their last snapshot, and a clock
+// that only moves when nothing else does. Every message goes through the codec. What no honest site may ever do is checked
+// after each of its actions (`require_honest`).
 #pragma once
 
 #include <deque>
@@ -38,7 +38,9 @@ class Simulator {
   // A message that a site's Send is about to put on the network: the same. May call kill().
   std::function<bool(SiteIndex, wire::ToCoordinator&)> to_coordinator = [](SiteIndex, wire::ToCoordinator&) { return true; };
   // Before a site carries out an action: false kills it right there.
-  std::function<bool(SiteIndex, const client::Action&)> before_action = [](SiteIndex, const client::Action&) { return true; };
+  std::function<bool(SiteIndex, const client::Action&)> before_action = [](SiteIndex, const client::Action&) {
+    return true;
+  };
   // Whether a site's ledger lets it train.
   std::function<bool(SiteIndex)> may_train = [](SiteIndex) { return true; };
   // What the coordinator publishes after the server step.
@@ -74,7 +76,9 @@ class Simulator {
   bool has_declined(SiteIndex site, const std::string& code) const;
   std::vector<client::Proof> halts(SiteIndex site) const { return sites_[site.value()].halts; }
   std::vector<client::Proof> proofs(SiteIndex site) const { return sites_[site.value()].proofs; }
-  std::size_t messages_sent(SiteIndex site) const { return sites_[site.value()].sent.size(); }  // different ones, but Declined
+  std::size_t messages_sent(SiteIndex site) const {
+    return sites_[site.value()].sent.size();
+  }  // different ones, but Declined
   std::vector<coordinator::Drop> drops;
   std::vector<coordinator::KeepProof> round_proofs;
   std::vector<std::pair<SiteIndex, wire::ToCoordinator>> frames;  // all that the coordinator received
@@ -95,10 +99,14 @@ class Simulator {
   client::ParticipantConfig config_of(SiteIndex site) const;
   Bytes snapshot_of(SiteIndex site) const { return sites_[site.value()].snapshot; }
   coordinator::Round* round() { return round_ ? &*round_ : nullptr; }
+  // The server step of this world: B += mean of the updates.
+  Bytes step(const Bytes& adapter, const std::vector<std::uint32_t>& sum, std::size_t survivors) const;
   // Signs a body as the coordinator does.
   SignatureBytes sign_as_coordinator(const wire::RoundHeader& header, const char* label, ByteSpan body) const;
   template <class M>
-  void sign(const wire::RoundHeader& header, M& m) const { m.signature = sign_as_coordinator(header, wire::label_of(m), wire::body(m)); }
+  void sign(const wire::RoundHeader& header, M& m) const {
+    m.signature = sign_as_coordinator(header, wire::label_of(m), wire::body(m));
+  }
   wire::HeadBytes head_of_coordinator(std::uint64_t size, std::uint8_t root) const;
   // A RoundOpen for a descriptor, with the adapter that the next round starts from, signed by the coordinator.
   wire::RoundOpen opening(const RoundDescriptor& d, const wire::HeadBytes& head) const;
@@ -133,7 +141,6 @@ class Simulator {
   void on_round(coordinator::Event event);
   void carry_out(std::vector<coordinator::Action> actions);
   void make_round(AttemptId first, bool opened_before);
-  Bytes step(const Bytes& adapter, const std::vector<std::uint32_t>& sum, std::size_t survivors) const;
   bool deliver_one();
 
   SimulatorOptions options_;
