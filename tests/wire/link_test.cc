@@ -156,6 +156,29 @@ TEST_CASE("an unknown key is let in while an invite is outstanding, without a na
   CHECK(named->peer == SiteName("site-2"));
 }
 
+TEST_CASE("a site that enrolled and went is gone once, and stays so", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({}, true);
+  {
+    auto stranger = site(coordinator.link, 2);
+    connect(stranger, coordinator.link);
+    REQUIRE(stranger.send(text("join"), kLong).ok());
+    REQUIRE(coordinator.link.receive(kLong));
+    coordinator.admit({2});
+  }
+  std::vector<SiteName> gone;
+  for (auto waited = 0ms; gone.empty() && waited < kLong; waited += 10ms) {
+    CHECK_FALSE(coordinator.link.receive(10ms));
+    gone = coordinator.link.take_gone();
+  }
+  CHECK(gone == std::vector{SiteName("site-2")});
+  coordinator.admit({2});
+  const auto sent = coordinator.link.send(SiteName("site-2"), text("x"));
+  REQUIRE_FALSE(sent.ok());
+  CHECK(sent.error().message.find("is not connected") != std::string::npos);
+  CHECK(coordinator.link.take_gone().empty());
+}
+
 TEST_CASE("a large message of an unknown key is dropped", "[wire]") {
   Coordinator coordinator;
   coordinator.admit({}, true);
