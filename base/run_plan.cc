@@ -213,7 +213,8 @@ Result<Roster> decode_roster(ByteSpan bytes) {
   std::set<std::string> names;
   std::set<PublicKeyBytes> keys;
   for (const auto& s : roster.sites) {
-    if (!is_valid_name(s.name)) return invalid("roster: '" + s.name + "' is not a site's name ([a-z0-9-], up to 64)");
+    if (!is_valid_name(s.name) || s.name == "coordinator")
+      return invalid("roster: '" + s.name + "' is not a site's name ([a-z0-9-], up to 64, and not 'coordinator')");
     if (!names.insert(s.name).second) return invalid("roster: site '" + s.name + "' is listed twice");
     if (!keys.insert(s.identity).second) return invalid("roster: site '" + s.name + "' has the identity key of another site");
   }
