@@ -4,27 +4,12 @@
 #include <filesystem>
 
 #include "base/json.h"
+#include "crypto/key_file.h"
 #include "crypto/hash.h"
 #include "crypto/system_random.h"
 
 namespace sotto::client {
 namespace {
-
-template <class Key>
-Result<Key> read_key(const std::string& path) {
-  SOTTO_TRY(Bytes bytes, read_binary_file(path));
-  if (bytes.size() != Key::kSize)
-    return invalid("'" + path + "' has " + std::to_string(bytes.size()) + " bytes, a key has 32; restore it from a backup");
-  Key key = Key::from(bytes);
-  crypto::wipe(bytes);
-  return key;
-}
-
-template <class Key>
-Result<void> write_new_key(const std::string& path, RandomSource& random) {
-  const Key key = Key::random(random);
-  return write_file_atomically(path, ByteSpan(key.reveal()), FileMode::kPrivate);
-}
 
 Result<PublicKeyBytes> key_field(const Json& json, const char* name) {
   SOTTO_TRY(const std::string text, json.get_string(name));
@@ -65,9 +50,9 @@ Result<SiteFolder> SiteFolder::create(const std::string& path, const SiteIdentit
   crypto::SystemRandom random;
   SOTTO_TRY_VOID(make_folder(path, FileMode::kPrivate));
   for (const char* inside : {"/offers", "/decisions", "/state", "/runs"}) SOTTO_TRY_VOID(make_folder(path + inside, FileMode::kPrivate));
-  SOTTO_TRY_VOID(write_new_key<crypto::SigningKey>(path + "/identity.key", random));
-  SOTTO_TRY_VOID(write_new_key<wire::TransportKey>(path + "/transport.key", random));
-  SOTTO_TRY_VOID(write_new_key<RunKey>(path + "/run.key", random));
+  SOTTO_TRY_VOID(crypto::write_new_key<crypto::SigningKey>(path + "/identity.key", random));
+  SOTTO_TRY_VOID(crypto::write_new_key<wire::TransportKey>(path + "/transport.key", random));
+  SOTTO_TRY_VOID(crypto::write_new_key<RunKey>(path + "/run.key", random));
   SOTTO_TRY_VOID(write_file_atomically(path + "/site.json", to_json(site).dump(2) + "\n", FileMode::kPrivate));
   return open(path);
 }
@@ -78,9 +63,9 @@ Result<SiteFolder> SiteFolder::open(const std::string& path) {
   SOTTO_TRY(const Json json, Json::read_file(path + "/site.json"));
   auto site = site_from_json(json);
   if (!site.ok()) return invalid(path + "/site.json: " + site.error().message);
-  SOTTO_TRY(auto identity, read_key<crypto::SigningKey>(path + "/identity.key"));
-  SOTTO_TRY(auto transport, read_key<wire::TransportKey>(path + "/transport.key"));
-  SOTTO_TRY(auto run_key, read_key<RunKey>(path + "/run.key"));
+  SOTTO_TRY(auto identity, crypto::read_key<crypto::SigningKey>(path + "/identity.key"));
+  SOTTO_TRY(auto transport, crypto::read_key<wire::TransportKey>(path + "/transport.key"));
+  SOTTO_TRY(auto run_key, crypto::read_key<RunKey>(path + "/run.key"));
   return SiteFolder(path, std::move(site).value(), std::move(identity), std::move(transport), std::move(run_key));
 }
 

@@ -5,28 +5,9 @@
 #include "audit/event_log.h"
 #include "base/config_reader.h"
 #include "base/json.h"
+#include "crypto/key_file.h"
 
 namespace sotto::coordinator {
-namespace {
-
-template <class Key>
-Result<Key> read_key(const std::string& path) {
-  SOTTO_TRY(Bytes bytes, read_binary_file(path));
-  if (bytes.size() != Key::kSize)
-    return invalid("'" + path + "' has " + std::to_string(bytes.size()) + " bytes, a key has 32; restore it from a backup");
-  Key key = Key::from(bytes);
-  crypto::wipe(bytes);
-  return key;
-}
-
-template <class Key>
-Result<void> write_new_key(const std::string& path, RandomSource& random) {
-  const Key key = Key::random(random);
-  return write_file_atomically(path, ByteSpan(key.reveal()), FileMode::kPrivate);
-}
-
-}  // namespace
-
 Result<Addresses> read_addresses(const std::string& path) {
   SOTTO_TRY(auto config, ConfigReader::read_file(path));
   Addresses out;
@@ -45,11 +26,11 @@ Result<CoordinatorFolder> CoordinatorFolder::create(const std::string& path, con
                    "' already holds a coordinator; use another folder with --dir, or go on with 'sotto-coordinator serve'");
   SOTTO_TRY_VOID(make_folder(path, FileMode::kPrivate));
   for (const char* inside : {"/spool", "/runs"}) SOTTO_TRY_VOID(make_folder(path + inside, FileMode::kPrivate));
-  SOTTO_TRY_VOID(write_new_key<crypto::SigningKey>(path + "/identity.key", random));
-  SOTTO_TRY_VOID(write_new_key<wire::TransportKey>(path + "/transport.key", random));
+  SOTTO_TRY_VOID(crypto::write_new_key<crypto::SigningKey>(path + "/identity.key", random));
+  SOTTO_TRY_VOID(crypto::write_new_key<wire::TransportKey>(path + "/transport.key", random));
   const Json json = Json::object({{"listen", addresses.listen}, {"reachable", addresses.reachable}});
-  SOTTO_TRY(auto identity, read_key<crypto::SigningKey>(path + "/identity.key"));
-  SOTTO_TRY(auto transport, read_key<wire::TransportKey>(path + "/transport.key"));
+  SOTTO_TRY(auto identity, crypto::read_key<crypto::SigningKey>(path + "/identity.key"));
+  SOTTO_TRY(auto transport, crypto::read_key<wire::TransportKey>(path + "/transport.key"));
   CoordinatorFolder folder(path, addresses, std::move(identity), std::move(transport));
   {
     SOTTO_TRY(auto log, audit::EventLog::open(folder.log_path()));
@@ -70,8 +51,8 @@ Result<CoordinatorFolder> CoordinatorFolder::open(const std::string& path) {
   Addresses addresses;
   SOTTO_TRY(addresses.listen, json.get_string("listen"));
   SOTTO_TRY(addresses.reachable, json.get_string("reachable"));
-  SOTTO_TRY(auto identity, read_key<crypto::SigningKey>(path + "/identity.key"));
-  SOTTO_TRY(auto transport, read_key<wire::TransportKey>(path + "/transport.key"));
+  SOTTO_TRY(auto identity, crypto::read_key<crypto::SigningKey>(path + "/identity.key"));
+  SOTTO_TRY(auto transport, crypto::read_key<wire::TransportKey>(path + "/transport.key"));
   return CoordinatorFolder(path, std::move(addresses), std::move(identity), std::move(transport));
 }
 
