@@ -83,7 +83,10 @@ void RouterLink::admit(Admission admission) {
   auto& s = *state_;
   s.admission = std::move(admission);
   std::erase_if(s.routes, [&](const auto& route) { return !s.admission.sites.contains(route.first); });
-  if (s.last_unknown && s.admission.sites.contains(s.last_unknown->first)) s.routes.insert(*s.last_unknown);
+  if (s.last_unknown && s.admission.sites.contains(s.last_unknown->first)) {
+    s.routes.insert(*s.last_unknown);
+    s.last_unknown.reset();
+  }
 }
 
 // Request: version, request id, domain, address, routing id, mechanism, credentials. Reply: version, request id, status
@@ -139,6 +142,7 @@ void RouterLink::State::note_disconnections() {
     for (const auto& [key, connection] : routes)
       if (connection.descriptor == change->value) gone.push_back(admission.sites.at(key));
     std::erase_if(routes, [&](const auto& route) { return route.second.descriptor == change->value; });
+    if (last_unknown && last_unknown->second.descriptor == change->value) last_unknown.reset();
   }
 }
 
