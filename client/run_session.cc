@@ -54,9 +54,10 @@ Result<void> RunSession::prepare() {
   SOTTO_TRY(layout_, model::lora_layout(model_->config(), plan.lora));
   log(Level::kInfo, "model_loaded",
       {{"run", plan.run.value()}, {"adapter", model::summarize(model_->config(), model_->weight_bytes(), layout_, plan.trained).text()}});
+  SOTTO_TRY_VOID(check_engine());  // before the first private record
   SOTTO_TRY_VOID(load_data());
-  SOTTO_TRY_VOID(check_engine());
   SOTTO_TRY(trainer_, model::Trainer::make(*model_, model::zero_adapter(layout_), plan.trained, plan.lora.dropout));
+  SOTTO_TRY_VOID(trainer_->check(data_));  // so that no step fails, visibly, on what a record holds
   training_.emplace(plan, site_, *trainer_, data_, context_.folder->run_key());
 
   for (const auto& record : context_.log->image().records) logged_.insert(hash_of(record.type, record.payload));
