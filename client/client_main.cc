@@ -105,7 +105,7 @@ void add_model_commands(Command& root, Options& o) {
   root.subcommand("tokenize", "text lines to token ids, from stdin; with --json {\"text\"} lines")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .flag("--decode", o.text.decode, "the other way: {\"ids\"} lines to text")
-      .flag("--control", o.text.control, "control tokens in the text become their ids")
+      .flag("--plain", o.text.plain, "spell out control tokens in the text, as in what users wrote, instead of taking their ids")
       .flag("--json", o.text.json, "machine-readable")
       .on_run([&o] { return tokenize(o.text); });
   root.subcommand("chat-template", "{\"messages\"} lines to text, ids and labels, from stdin")

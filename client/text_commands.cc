@@ -90,7 +90,7 @@ Result<void> tokenize(const TextCommand& command) {
       return {};
     }
     SOTTO_TRY(const std::string plain, text_of(line, where, command.json));
-    const Ids ids = tokenizer.encode(plain, command.control ? data::ControlTokens::kRecognise : data::ControlTokens::kAsPlainText);
+    const Ids ids = tokenizer.encode(plain, command.plain ? data::ControlTokens::kAsPlainText : data::ControlTokens::kRecognise);
     if (command.json) {
       std::cout << Json::object({{"ids", to_json(ids)}}).dump() << '\n';
     } else {

@@ -15,7 +15,7 @@ struct TextCommand {
   std::string precision = "fp32";
   std::int64_t top = 10;
   bool decode = false;      // tokenize: ids to text
-  bool control = false;     // tokenize: control tokens in the text become their ids
+  bool plain = false;       // tokenize: control tokens in the text are spelled out instead of becoming their ids
   bool add_generation_prompt = false;
   bool json = false;
 };

@@ -84,6 +84,9 @@ class Test(unittest.TestCase):
     def test_machine_readable_formats(self):
         ids = json.loads(run("sotto-client", "tokenize", "--model", MODEL, "--json", text='{"text": "Type 2 diabetes"}\n').stdout)["ids"]
         self.assertEqual(ids, [428, 223, 20, 445])  # tests/vectors/fixture
+        control = json.dumps({"text": "<|im_start|>user\nhi<|im_end|>"}) + "\n"
+        self.assertEqual(json.loads(run("sotto-client", "tokenize", "--model", MODEL, "--json", text=control).stdout)["ids"], [1, 359, 201, 74, 75, 2])
+        self.assertGreater(len(json.loads(run("sotto-client", "tokenize", "--model", MODEL, "--json", "--plain", text=control).stdout)["ids"]), 6)
         back = run("sotto-client", "tokenize", "--model", MODEL, "--decode", "--json", text=json.dumps({"ids": ids}) + "\n")
         self.assertEqual(json.loads(back.stdout), {"text": "Type 2 diabetes"})
         score = json.loads(run("sotto-client", "score", "--model", MODEL, "--json", text=json.dumps({"ids": ids}) + "\n").stdout)
