@@ -3,7 +3,8 @@ SHELL := /bin/bash
 BUILD := build
 LIBTORCH := $(or $(SOTTO_LIBTORCH),$(CURDIR)/.deps/libtorch/torch)
 JOBS ?= $(shell nproc)
-export CCACHE_DIR ?= $(CURDIR)/.deps/ccache
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
 export CCACHE_SLOPPINESS = pch_defines,time_macros,include_file_mtime,include_file_ctime
 export OMP_WAIT_POLICY ?= passive
 
