@@ -1,5 +1,8 @@
 #include "coordinator/commands.h"
 
+#include <thread>
+#include <chrono>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -157,6 +160,19 @@ Result<void> stop(const std::string& path, const std::string& run) {
   return {};
 }
 
+namespace {
+
+// Sites deliver their logs in the moments after a run's end: a report that is asked for right then waits for them.
+void wait_for_records(const std::string& run_path, const Roster& roster) {
+  for (int tries = 0; tries < 50; ++tries) {
+    if (std::ranges::all_of(roster.sites, [&](const auto& site) { return file_exists(run_path + "/" + audit::head_file(site.name)); }))
+      return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+}
+
+}  // namespace
+
 Result<void> report(const std::string& path, const std::string& name, const std::string& out) {
   SOTTO_TRY(const auto folder, CoordinatorFolder::open(path));
   if (!is_valid_name(name)) return invalid("'" + name + "' is no run name");
@@ -166,6 +182,7 @@ Result<void> report(const std::string& path, const std::string& name, const std:
                      "' has no record yet; it is written when the run is over (see 'sotto-coordinator runs')");
   SOTTO_TRY(const Bytes roster_bytes, read_binary_file(from + "/roster"));
   SOTTO_TRY(const Roster roster, decode_roster(roster_bytes));
+  wait_for_records(from, roster);
   std::vector<std::string> files{"run.json", "roster", audit::log_file(audit::kCoordinatorParty),
                                  audit::head_file(audit::kCoordinatorParty)};
   for (const auto& site : roster.sites) {
