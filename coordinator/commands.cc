@@ -1,11 +1,11 @@
 #include "coordinator/commands.h"
 
-#include <thread>
-#include <chrono>
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <thread>
 
 #include "audit/report.h"
 #include "audit/run_folder.h"
