@@ -82,7 +82,7 @@ def write_configs(folder, data, privacy, fingerprint, arguments):
     return sites
 
 
-def evaluate(federation, data, adapter, limits, threads):
+def evaluate(federation, data, adapter, limits, threads, answers):
     """Starts an evaluation; returns a function that waits for its numbers."""
     def start(name, file, limit, extra):
         command = [federation.bin / "sotto-client", "eval", "--json", "--model", MODEL, "--data", file, "--limit", limit, "--threads", threads, *extra]
@@ -101,7 +101,7 @@ def evaluate(federation, data, adapter, limits, threads):
             out[name] = json.loads(text)
         return out
 
-    jobs = [("held_out", data / "val.jsonl", limits[0], []), ("general", data / "general.jsonl", limits[1], ["--no-answers"])]
+    jobs = [("held_out", data / "val.jsonl", limits[0], [] if answers else ["--no-answers"]), ("general", data / "general.jsonl", limits[1], ["--no-answers"])]
     return finish
 
 
@@ -151,6 +151,7 @@ def main():
     parser.add_argument("--seed", type=int, default=7, help="of the data")
     parser.add_argument("--out", type=Path, default=ROOT / "build/demo")
     parser.add_argument("--replace", action="append", default=[], nargs=2, metavar=("OLD", "NEW"), help="change a text of the plan")
+    parser.add_argument("--no-answers", action="store_true", help="evaluate losses alone")
     parser.add_argument("--records", type=int, default=96, help="held-out records that are evaluated")
     arguments = parser.parse_args()
     privacy = arguments.privacy == "on"
@@ -168,12 +169,12 @@ def main():
         fingerprint = json.loads(federation.command("sotto-client", "fingerprint", "--model", MODEL, "--json").stdout)["sha256"]
         sites = write_configs(work / "configs", data, privacy, fingerprint, arguments)
         with clock.phase("evaluation of the base model"):
-            base = evaluate(federation, data, None, limits, 2)()
+            base = evaluate(federation, data, None, limits, 2, not arguments.no_answers)()
         with clock.phase("federated tuning"):
             run = train(federation, sites, work / "configs/run.toml")
         with clock.phase("evaluation of the tuned model"):
             adapter = federation.site_dir(next(iter(sites))) / "runs" / run / "adapter"
-            tuned = evaluate(federation, data, adapter, limits, 2)()
+            tuned = evaluate(federation, data, adapter, limits, 2, not arguments.no_answers)()
         with clock.phase("report"):
             federation.coordinator("report", run, "--out", out)
             shutil.copytree(adapter, out / "adapter")
