@@ -123,7 +123,8 @@ def wait_until(condition, seconds, what, check=lambda: None):
 
 
 def main_guard(function):
-    """Runs a script's main: one clear line instead of a traceback for what users can cause."""
+    """Runs a script's main: one clear line instead of a traceback for what users can cause; killed, it stops what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(function())
     except CommandFailed as error:
