@@ -20,6 +20,10 @@ std::string difference(const std::vector<privacy::DpEvent>& wanted, const std::v
   if (wanted.empty()) return "the plan is without privacy, but events are recorded";
   const auto& w = wanted.front();
   for (const auto& f : found) {
+    if (f.sampling != w.sampling) {
+      return "sampling " + std::string(privacy::to_string(f.sampling)) + " instead of " +
+             std::string(privacy::to_string(w.sampling));
+    }
     if (f.sampling_rate != w.sampling_rate) {
       return "sampling rate " + Json(f.sampling_rate.value()).dump() + " instead of " + Json(w.sampling_rate.value()).dump();
     }

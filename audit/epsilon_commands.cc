@@ -59,6 +59,10 @@ Result<void> add_event(Released& out, const Json& json) {
   SOTTO_TRY(const auto event, privacy::event_from_json(json));
   if (out.unit && *out.unit != event.unit) return refused("events of different units of privacy have no common epsilon");
   out.unit = event.unit;
+  if (event.sampling != privacy::SamplingKind::kPoisson) {
+    return unsupported("the accountant has no epsilon for sampling '" + std::string(to_string(event.sampling)) +
+                       "' in this version; use poisson");
+  }
   SOTTO_TRY(const auto sigma, privacy::effective_noise_multiplier(event));
   out.steps.push_back({sigma, event.sampling_rate, event.count});
   out.max_divergence += static_cast<double>(event.count) * privacy::certificate_log_ratio(event);

@@ -12,8 +12,32 @@ namespace {
 
 constexpr std::uint8_t kFormat = 1;
 constexpr std::uint64_t kLargest = std::uint64_t{1} << 53;  // whole numbers up to here survive JSON and double
+
+constexpr std::array kSamplingKinds = {SamplingKind::kPoisson, SamplingKind::kTruncatedPoisson, SamplingKind::kFixedSize,
+                                       SamplingKind::kRandomAllocation};
+constexpr std::array kNoiseKinds = {NoiseKind::kDiscreteGaussian, NoiseKind::kDiscreteGaussianShares};
+
+// Members that only some kinds have, in the order in which they are written.
+struct Optional {
+  std::string_view name;
+  std::uint64_t DpEvent::* member;
+  bool (*used)(const DpEvent&);
+};
+constexpr std::array<Optional, 5> kOptional = {{
+    {"population", &DpEvent::population,
+     [](const DpEvent& e) { return e.sampling == SamplingKind::kTruncatedPoisson || e.sampling == SamplingKind::kFixedSize; }},
+    {"batch_size", &DpEvent::batch_size,
+     [](const DpEvent& e) { return e.sampling == SamplingKind::kTruncatedPoisson || e.sampling == SamplingKind::kFixedSize; }},
+    {"epoch_steps", &DpEvent::epoch_steps, [](const DpEvent& e) { return e.sampling == SamplingKind::kRandomAllocation; }},
+    {"epoch_step", &DpEvent::epoch_step, [](const DpEvent& e) { return e.sampling == SamplingKind::kRandomAllocation; }},
+    {"noise_shares", &DpEvent::noise_shares, [](const DpEvent& e) { return e.noise == NoiseKind::kDiscreteGaussianShares; }},
+}};
 constexpr std::array<std::string_view, 9> kMembers = {"unit",        "sampling",  "sampling_rate", "noise", "noise_stddev",
                                                       "sensitivity", "dimension", "grid_step",     "count"};
+
+bool has_rate(const DpEvent& event) {
+  return event.sampling == SamplingKind::kPoisson || event.sampling == SamplingKind::kTruncatedPoisson;
+}
 
 Error outside(const char* field, const std::string& range) {
   return invalid(std::string("privacy event: ") + field + " must be " + range +
@@ -24,12 +48,44 @@ Error outside(const char* field, const std::string& range) {
 Result<DpEvent> checked(DpEvent event, double rate) {
   SOTTO_TRY(event.sampling_rate, SamplingRate::make(rate));
   if (event.sampling_rate.value() != rate) return outside("sampling_rate", "a multiple of 2^-64");
+  if (!has_rate(event) && rate != 1) return outside("sampling_rate", "1 where the sampling has no rate");
+  for (const Optional& optional : kOptional) {
+    const std::string name(optional.name);
+    if (!optional.used(event)) {
+      if (event.*optional.member != DpEvent{}.*optional.member) return outside(name.c_str(), "left out for its kind");
+    } else if (event.*optional.member > kLargest) {
+      return outside(name.c_str(), "at most 2^53");
+    } else if (event.*optional.member == 0 && optional.member != &DpEvent::epoch_step) {
+      return outside(name.c_str(), "at least 1");
+    }
+  }
+  if (event.batch_size > event.population) return outside("batch_size", "at most the population");
+  if (event.epoch_step > event.epoch_steps) return outside("epoch_step", "at most epoch_steps");
+  if (event.epoch_step > 0 && event.count != 1) return outside("count", "1 for a single step of an epoch");
+  if (event.noise == NoiseKind::kDiscreteGaussianShares && event.noise_shares < 2) return outside("noise_shares", "2 or more");
   if (event.noise_stddev > kLargest) return outside("noise_stddev", "at most 2^53");
   if (event.sensitivity == 0 || event.sensitivity > kLargest) return outside("sensitivity", "from 1 to 2^53");
   if (event.dimension == 0 || event.dimension > kLargest) return outside("dimension", "from 1 to 2^53");
   if (!(event.grid_step > 0 && std::isfinite(event.grid_step))) return outside("grid_step", "a finite number above 0");
   if (event.count == 0 || event.count > kLargest) return outside("count", "from 1 to 2^53");
   return event;
+}
+
+// Which of `kinds` the JSON's text or the byte names.
+template <class Kinds>
+Result<typename Kinds::value_type> kind_named(const Kinds& kinds, std::string_view member, const std::string& name) {
+  for (const auto kind : kinds) {
+    if (to_string(kind) == name) return kind;
+  }
+  return unsupported("privacy event: " + std::string(member) + " \"" + name + "\" is not known to this version");
+}
+
+template <class Kinds>
+Result<typename Kinds::value_type> kind_coded(const Kinds& kinds, std::string_view member, std::uint8_t code) {
+  for (const auto kind : kinds) {
+    if (static_cast<std::uint8_t>(kind) == code) return kind;
+  }
+  return unsupported("privacy event: " + std::string(member) + " " + std::to_string(code) + " is not known to this version");
 }
 
 Result<std::uint64_t> get_count(const Json& json, std::string_view name) {
@@ -43,6 +99,9 @@ Result<std::uint64_t> get_count(const Json& json, std::string_view name) {
 std::string_view to_string(SamplingKind kind) {
   switch (kind) {
     case SamplingKind::kPoisson: return "poisson";
+    case SamplingKind::kTruncatedPoisson: return "truncated_poisson";
+    case SamplingKind::kFixedSize: return "fixed_size";
+    case SamplingKind::kRandomAllocation: return "random_allocation";
   }
   throw Failure("a sampling kind outside its enumeration");
 }
@@ -50,6 +109,7 @@ std::string_view to_string(SamplingKind kind) {
 std::string_view to_string(NoiseKind kind) {
   switch (kind) {
     case NoiseKind::kDiscreteGaussian: return "discrete_gaussian";
+    case NoiseKind::kDiscreteGaussianShares: return "discrete_gaussian_shares";
   }
   throw Failure("a noise kind outside its enumeration");
 }
@@ -66,6 +126,9 @@ Bytes encode(const DpEvent& event) {
       .u64(event.dimension)
       .f64(event.grid_step)
       .u64(event.count);
+  for (const Optional& optional : kOptional) {
+    if (optional.used(event)) out.u64(event.*optional.member);
+  }
   return out.take();
 }
 
@@ -82,59 +145,67 @@ Result<DpEvent> decode_event(ByteSpan bytes) {
   event.dimension = in.u64();
   event.grid_step = in.f64();
   event.count = in.u64();
-  SOTTO_TRY_VOID(in.finish("privacy event"));
+  if (!in.ok()) SOTTO_TRY_VOID(in.finish("privacy event"));
   if (format != kFormat)
     return unsupported("privacy event: format " + std::to_string(format) + " is not known to this version");
   if (unit != static_cast<std::uint8_t>(Unit::kPatient) && unit != static_cast<std::uint8_t>(Unit::kRecord)) {
     return unsupported("privacy event: unit " + std::to_string(unit) + " is not known to this version");
   }
-  if (sampling != static_cast<std::uint8_t>(SamplingKind::kPoisson)) {
-    return unsupported("privacy event: sampling " + std::to_string(sampling) + " is not known to this version");
-  }
-  if (noise != static_cast<std::uint8_t>(NoiseKind::kDiscreteGaussian)) {
-    return unsupported("privacy event: noise " + std::to_string(noise) + " is not known to this version");
-  }
   event.unit = static_cast<Unit>(unit);
+  SOTTO_TRY(event.sampling, kind_coded(kSamplingKinds, "sampling", sampling));
+  SOTTO_TRY(event.noise, kind_coded(kNoiseKinds, "noise", noise));
+  for (const Optional& optional : kOptional) {
+    if (optional.used(event)) event.*optional.member = in.u64();
+  }
+  SOTTO_TRY_VOID(in.finish("privacy event"));
   return checked(event, rate);
 }
 
 Json to_json(const DpEvent& event) {
-  return Json::object({{"unit", to_string(event.unit)},
-                       {"sampling", to_string(event.sampling)},
-                       {"sampling_rate", event.sampling_rate.value()},
-                       {"noise", to_string(event.noise)},
-                       {"noise_stddev", event.noise_stddev},
-                       {"sensitivity", event.sensitivity},
-                       {"dimension", event.dimension},
-                       {"grid_step", event.grid_step},
-                       {"count", event.count}});
+  Json out = Json::object({{"unit", to_string(event.unit)}, {"sampling", to_string(event.sampling)}});
+  if (has_rate(event)) out.set("sampling_rate", event.sampling_rate.value());
+  out.set("noise", to_string(event.noise));
+  out.set("noise_stddev", event.noise_stddev);
+  out.set("sensitivity", event.sensitivity);
+  out.set("dimension", event.dimension);
+  out.set("grid_step", event.grid_step);
+  out.set("count", event.count);
+  for (const Optional& optional : kOptional) {
+    if (optional.used(event)) out.set(optional.name, event.*optional.member);
+  }
+  return out;
 }
 
 Result<DpEvent> event_from_json(const Json& json) {
   if (!json.is_object()) return invalid("privacy event: not a JSON object; give one with the members that to_json writes");
-  for (const auto& [name, value] : json.members()) {
-    if (std::find(kMembers.begin(), kMembers.end(), name) == kMembers.end()) {
-      return unsupported("privacy event: member \"" + name + "\" is not known to this version");
-    }
-  }
+  DpEvent event;
   SOTTO_TRY(const std::string unit, json.get_string("unit"));
   SOTTO_TRY(const std::string sampling, json.get_string("sampling"));
-  SOTTO_TRY(const double rate, json.get_double("sampling_rate"));
   SOTTO_TRY(const std::string noise, json.get_string("noise"));
-  if (sampling != to_string(SamplingKind::kPoisson)) {
-    return unsupported("privacy event: sampling \"" + sampling + "\" is not known to this version");
-  }
-  if (noise != to_string(NoiseKind::kDiscreteGaussian)) {
-    return unsupported("privacy event: noise \"" + noise + "\" is not known to this version");
-  }
-  DpEvent event;
   SOTTO_TRY(event.unit, unit_from_string(unit));
+  SOTTO_TRY(event.sampling, kind_named(kSamplingKinds, "sampling", sampling));
+  SOTTO_TRY(event.noise, kind_named(kNoiseKinds, "noise", noise));
+  for (const auto& [name, value] : json.members()) {
+    const auto optional = std::find_if(kOptional.begin(), kOptional.end(), [&](const Optional& o) { return o.name == name; });
+    const bool known = optional != kOptional.end() ? optional->used(event)
+                                                   : std::find(kMembers.begin(), kMembers.end(), name) != kMembers.end() &&
+                                                         (name != "sampling_rate" || has_rate(event));
+    if (!known) return unsupported("privacy event: member \"" + name + "\" is not known to this version for these kinds");
+  }
+  double rate = 1;
+  if (has_rate(event)) {
+    SOTTO_TRY(rate, json.get_double("sampling_rate"));
+  }
   SOTTO_TRY(event.noise_stddev, get_count(json, "noise_stddev"));
   SOTTO_TRY(event.sensitivity, get_count(json, "sensitivity"));
   SOTTO_TRY(event.dimension, get_count(json, "dimension"));
   SOTTO_TRY(event.grid_step, json.get_double("grid_step"));
   if (json.find("count") != nullptr) {
     SOTTO_TRY(event.count, get_count(json, "count"));
+  }
+  for (const Optional& optional : kOptional) {
+    if (!optional.used(event)) continue;
+    SOTTO_TRY(event.*optional.member, get_count(json, optional.name));
   }
   return checked(event, rate);
 }
@@ -145,9 +216,12 @@ Result<NoiseMultiplier> effective_noise_multiplier(const DpEvent& event) {
                    std::to_string(kSmallestNoiseStddev) + " that its proof needs; no epsilon can be given for it");
   }
   if (event.sensitivity == 0) return outside("sensitivity", "at least 1 grid unit");
+  // sqrt(n s^2 - r^2), as sqrt(n) times that of one noise with r / sqrt(n).
   const double s = static_cast<double>(event.noise_stddev);
-  constexpr double kDown = 1 - 1e-15;  // five roundings of at most 2^-53 each
-  const double root = std::sqrt(s - kRoundingWidth) * std::sqrt(s + kRoundingWidth);
+  const double n = static_cast<double>(event.noise_shares);
+  const double r = kRoundingWidth / std::sqrt(n);
+  constexpr double kDown = 1 - 2e-15;  // nine roundings of at most 2^-53 each
+  const double root = std::sqrt(n) * std::sqrt(s - r) * std::sqrt(s + r);
   constexpr double kMost = 1e6;  // NoiseMultiplier's own; counting less noise than there is is safe
   return NoiseMultiplier::make(std::min(root / static_cast<double>(event.sensitivity) * kDown, kMost));
 }

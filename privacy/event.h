@@ -12,21 +12,34 @@
 
 namespace sotto::privacy {
 
-enum class SamplingKind : std::uint8_t { kPoisson = 1 };
-enum class NoiseKind : std::uint8_t { kDiscreteGaussian = 1 };
-std::string_view to_string(SamplingKind kind);  // "poisson"
-std::string_view to_string(NoiseKind kind);     // "discrete_gaussian"
+// How the units of a step were drawn (docs/privacy.md, "Other samplers"):
+//   poisson            each unit with probability q, independently
+//   truncated_poisson  the same; of more than `batch_size` drawn, `batch_size` stay, uniformly. At most `population` units
+//   fixed_size         `batch_size` of `population` units, uniformly without replacement; neighbours: one unit replaced
+//   random_allocation  each unit in one of an epoch's `epoch_steps` steps, uniformly (balls and bins)
+enum class SamplingKind : std::uint8_t { kPoisson = 1, kTruncatedPoisson = 2, kFixedSize = 3, kRandomAllocation = 4 };
+// discrete_gaussian: one draw of standard deviation s a coordinate. discrete_gaussian_shares: the sum of `noise_shares`
+// independent ones, s each.
+enum class NoiseKind : std::uint8_t { kDiscreteGaussian = 1, kDiscreteGaussianShares = 2 };
+std::string_view to_string(SamplingKind kind);  // "poisson", "truncated_poisson", "fixed_size", "random_allocation"
+std::string_view to_string(NoiseKind kind);     // "discrete_gaussian", "discrete_gaussian_shares"
 
+// A member that a kind has no use for keeps the value given here, is not written, and is refused when read.
 struct DpEvent {
   Unit unit = Unit::kPatient;
   SamplingKind sampling = SamplingKind::kPoisson;
-  SamplingRate sampling_rate{1.0};  // that ran
+  SamplingRate sampling_rate{1.0};  // that ran: poisson, truncated_poisson
+  std::uint64_t population = 0;     // truncated_poisson: declared upper bound on the units; fixed_size: their number
+  std::uint64_t batch_size = 0;     // truncated_poisson, fixed_size; at most the population
+  std::uint64_t epoch_steps = 0;    // t, random_allocation
+  std::uint64_t epoch_step = 0;     // random_allocation: which of the epoch's steps, 1..t; 0: `count` whole epochs
   NoiseKind noise = NoiseKind::kDiscreteGaussian;
   std::uint64_t noise_stddev = 0;  // s, in grid units, that ran: an integer, see noise.h
+  std::uint64_t noise_shares = 1;  // discrete_gaussian_shares: those that nobody colluding made; at least 2
   std::uint64_t sensitivity = 0;   // C~, in grid units: no unit's integer vector is longer (L2)
   std::uint64_t dimension = 0;     // d: coordinates of the released vector
   double grid_step = 0;            // length of a grid unit, in the gradient's unit
-  std::uint64_t count = 1;         // this many such steps, each with fresh samples and noise
+  std::uint64_t count = 1;         // this many such steps (or epochs), each with fresh samples and noise
   bool operator==(const DpEvent&) const = default;
 };
 
@@ -39,8 +52,9 @@ Result<DpEvent> event_from_json(const Json& json);
 
 // The noise's certificate (docs/privacy.md, "The noise"). Discrete Gaussian noise of standard deviation s on the integers is
 // a randomised rounding, of width r, of continuous Gaussian noise of variance s^2 - r^2, up to a log-ratio of at most
-// kLogRatioPerCoordinate in each coordinate and either direction. So an event is accounted as a Gaussian with
-//   effective noise multiplier = sqrt(s^2 - r^2) / C~   (rounded down)
+// kLogRatioPerCoordinate in each coordinate and either direction; so is a sum of n such noises, of variance n s^2 - r^2. So an
+// event is accounted as a Gaussian with
+//   effective noise multiplier = sqrt(n s^2 - r^2) / C~   (rounded down)
 // and d * kLogRatioPerCoordinate is charged besides, as a pure max-divergence in both directions.
 inline constexpr double kRoundingWidth = 2.0;             // r, grid units
 inline constexpr std::uint64_t kSmallestNoiseStddev = 8;  // s, grid units: what the proof asks for

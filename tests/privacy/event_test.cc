@@ -22,6 +22,40 @@ DpEvent example() {
   return event;
 }
 
+DpEvent truncated() {
+  DpEvent event = example();
+  event.sampling = SamplingKind::kTruncatedPoisson;
+  event.population = 1400;
+  event.batch_size = 48;
+  return event;
+}
+
+DpEvent fixed_size() {
+  DpEvent event = example();
+  event.sampling = SamplingKind::kFixedSize;
+  event.sampling_rate = SamplingRate(1);
+  event.population = 1000;
+  event.batch_size = 24;
+  return event;
+}
+
+DpEvent allocated() {
+  DpEvent event = example();
+  event.sampling = SamplingKind::kRandomAllocation;
+  event.sampling_rate = SamplingRate(1);
+  event.epoch_steps = 58;
+  event.epoch_step = 3;
+  event.count = 1;
+  return event;
+}
+
+DpEvent shares() {
+  DpEvent event = example();
+  event.noise = NoiseKind::kDiscreteGaussianShares;
+  event.noise_shares = 7;
+  return event;
+}
+
 }  // namespace
 
 TEST_CASE("an event survives its bytes and its JSON", "[privacy]") {
@@ -46,12 +80,58 @@ TEST_CASE("an event's bytes are canonical", "[privacy]") {
         "1000000000000000");
 }
 
+TEST_CASE("events of every sampler and noise survive their bytes and their JSON, with the members of their kinds alone",
+          "[privacy]") {
+  for (const DpEvent& event : {truncated(), fixed_size(), allocated(), shares()}) {
+    CHECK(decode_event(encode(event)).value() == event);
+    const Json json = Json::parse(to_json(event).dump(), "test").value();
+    CHECK(event_from_json(json).value() == event);
+    CHECK((json.find("sampling_rate") != nullptr) == (event.sampling_rate.value() != 1));
+    CHECK((json.find("population") != nullptr) == (event.population != 0));
+    CHECK((json.find("epoch_steps") != nullptr) == (event.epoch_steps != 0));
+    CHECK((json.find("noise_shares") != nullptr) == (event.noise_shares != 1));
+  }
+}
+
 TEST_CASE("a cut or lengthened event is refused at every length", "[privacy]") {
-  const Bytes whole = encode(example());
-  for (std::size_t n = 0; n < whole.size(); ++n) CHECK_FALSE(decode_event(ByteSpan(whole).first(n)).ok());
-  Bytes longer = whole;
-  longer.push_back(0);
-  CHECK_FALSE(decode_event(longer).ok());
+  for (const DpEvent& event : {example(), truncated(), fixed_size(), allocated(), shares()}) {
+    const Bytes whole = encode(event);
+    for (std::size_t n = 0; n < whole.size(); ++n) CHECK_FALSE(decode_event(ByteSpan(whole).first(n)).ok());
+    Bytes longer = whole;
+    longer.push_back(0);
+    CHECK_FALSE(decode_event(longer).ok());
+  }
+}
+
+TEST_CASE("a member of another kind of sampling or noise is refused, not ignored", "[privacy]") {
+  const auto refused_with = [](const DpEvent& event, const char* member, Json value) {
+    Json json = to_json(event);
+    json.set(member, std::move(value));
+    const auto read = event_from_json(json);
+    return !read.ok() && read.error().message.find(member) != std::string::npos;
+  };
+  CHECK(refused_with(example(), "batch_size", 24));
+  CHECK(refused_with(example(), "noise_shares", 3));
+  CHECK(refused_with(fixed_size(), "sampling_rate", 0.1));
+  CHECK(refused_with(fixed_size(), "epoch_steps", 10));
+  CHECK(refused_with(fixed_size(), "batch_size", 1001));
+  CHECK(refused_with(fixed_size(), "population", 0));
+  CHECK(refused_with(allocated(), "epoch_step", 59));
+  CHECK(refused_with(allocated(), "count", 2));
+  CHECK(refused_with(shares(), "noise_shares", 1));
+  DpEvent hidden = example();  // bytes have no names: an unused member cannot be smuggled in
+  hidden.population = 5;
+  CHECK(decode_event(encode(hidden))->population == 0);
+}
+
+TEST_CASE("shares of noise count with their summed variance", "[privacy]") {
+  DpEvent event = shares();
+  event.noise_stddev = 8;
+  event.noise_shares = 4;
+  event.sensitivity = 10;
+  const double value = effective_noise_multiplier(event)->value();
+  CHECK(value <= std::sqrt(4 * 64.0 - 4) / 10);
+  CHECK(value > std::sqrt(4 * 64.0 - 4) / 10 * (1 - 1e-14));
 }
 
 TEST_CASE("an event of a kind that this version does not know is refused, not guessed", "[privacy]") {
