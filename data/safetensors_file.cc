@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "base/json.h"
 
@@ -168,30 +169,49 @@ ByteSpan SafetensorsFile::bytes(const SafetensorsInfo& tensor) const {
   return data_.subspan(static_cast<std::size_t>(tensor.offset), static_cast<std::size_t>(tensor.size));
 }
 
-Bytes encode_safetensors(std::span<const SafetensorsTensor> tensors,
+std::uint64_t SafetensorsShape::bytes() const {
+  const auto elements = product(shape);
+  const auto size = elements ? product({*elements, element_size(type)}) : std::nullopt;
+  SOTTO_CHECK(size);
+  return *size;
+}
+
+Bytes safetensors_header(std::span<const SafetensorsShape> tensors,
                          const std::map<std::string, std::string, std::less<>>& metadata) {
-  Json header = Json::object();
+  // Written by hand: a lookup of each name among those before would cost the square of their number.
+  const auto quoted = [](const std::string& text) { return Json(text).dump(); };
+  std::string text = "{";
   if (!metadata.empty()) {
     Json entries = Json::object();
     for (const auto& [key, value] : metadata) entries.set(key, value);
-    header.set("__metadata__", std::move(entries));
+    text += "\"__metadata__\":" + entries.dump();
   }
   std::uint64_t end = 0;
   for (const auto& tensor : tensors) {
-    SOTTO_CHECK(header.find(tensor.name) == nullptr);
-    const auto elements = product(tensor.shape);
-    SOTTO_CHECK(elements && product({*elements, element_size(tensor.type)}) == tensor.bytes.size());
     Json shape = Json::array();
     for (const auto dim : tensor.shape) shape.push(dim);
-    header.set(tensor.name, Json::object({{"dtype", to_string(tensor.type)},
-                                          {"shape", std::move(shape)},
-                                          {"data_offsets", Json::array({end, end + tensor.bytes.size()})}}));
-    end += tensor.bytes.size();
+    const std::uint64_t start = std::exchange(end, end + tensor.bytes());
+    text += (text.size() > 1 ? "," : "") + quoted(tensor.name) + ":{\"dtype\":" + quoted(to_string(tensor.type)) +
+            ",\"shape\":" + shape.dump() + ",\"data_offsets\":[" + std::to_string(start) + "," + std::to_string(end) + "]}";
   }
-  std::string text = header.dump();
+  text += "}";
   text.append((8 - text.size() % 8) % 8, ' ');
-  Bytes out = ByteWriter().u64(text.size()).raw(as_bytes(text)).take();
-  out.reserve(out.size() + end);
+  return ByteWriter().u64(text.size()).raw(as_bytes(text)).take();
+}
+
+Bytes encode_safetensors(std::span<const SafetensorsTensor> tensors,
+                         const std::map<std::string, std::string, std::less<>>& metadata) {
+  std::set<std::string_view> names;
+  std::vector<SafetensorsShape> shapes;
+  std::uint64_t size = 0;
+  for (const auto& tensor : tensors) {
+    SOTTO_CHECK(names.insert(tensor.name).second);
+    shapes.push_back({tensor.name, tensor.type, tensor.shape});
+    SOTTO_CHECK(shapes.back().bytes() == tensor.bytes.size());
+    size += tensor.bytes.size();
+  }
+  Bytes out = safetensors_header(shapes, metadata);
+  out.reserve(out.size() + size);
   for (const auto& tensor : tensors) out.insert(out.end(), tensor.bytes.begin(), tensor.bytes.end());
   return out;
 }

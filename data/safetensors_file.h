@@ -56,6 +56,16 @@ struct SafetensorsTensor {
   std::vector<std::uint64_t> shape;
   ByteSpan bytes;  // little-endian, row-major
 };
+// The bytes before the data of such a file, for tensors of which only what they are is known yet (safetensors_writer.h).
+struct SafetensorsShape {
+  std::string name;
+  SafetensorsType type = SafetensorsType::kF32;
+  std::vector<std::uint64_t> shape;
+  std::uint64_t bytes() const;
+};
+Bytes safetensors_header(std::span<const SafetensorsShape> tensors,
+                         const std::map<std::string, std::string, std::less<>>& metadata);
+
 Bytes encode_safetensors(std::span<const SafetensorsTensor> tensors,
                          const std::map<std::string, std::string, std::less<>>& metadata = {});
 

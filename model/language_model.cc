@@ -41,27 +41,6 @@ Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& con
   return {};
 }
 
-Result<void> check_adapter(const AdapterState& state, const ModelConfig& config) {
-  const auto all = linear_modules(config);
-  auto from = all.begin();  // modules stand in the model's order
-  if (state.layout.modules.empty() || state.factors.size() != state.layout.modules.size())
-    return invalid("the adapter has no modules, or not one pair of factors for each");
-  for (std::size_t m = 0; m < state.factors.size(); ++m) {
-    const auto& module = state.layout.modules[m];
-    const auto found = std::find_if(from, all.end(), [&](const LoraModule& known) { return known.path == module.path; });
-    if (found == all.end())
-      return invalid("the adapter's module " + module.path + " is no linear layer of this model, or stands out of order");
-    const std::size_t rank = module.rank;
-    if (module.in != found->in || module.out != found->out || rank == 0 || rank > std::min(module.in, module.out) ||
-        state.factors[m].a.size() != rank * module.in || state.factors[m].b.size() != rank * module.out)
-      return invalid("the adapter's module " + module.path + " (" + std::to_string(module.out) + " by " +
-                     std::to_string(module.in) + ", rank " + std::to_string(rank) + ") does not fit the model's " +
-                     std::to_string(found->out) + " by " + std::to_string(found->in));
-    from = std::next(found);
-  }
-  return {};
-}
-
 Result<TrimmedExample> trim(const data::Example& example, const ModelConfig& config) {
   SOTTO_CHECK(example.ids.size() == example.labels.size());
   SOTTO_TRY_VOID(check_ids(example.ids, config));
@@ -98,7 +77,8 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
     if (options.threads > 0) at::set_num_threads(options.threads);
     route_fp32_products();
     auto state = std::make_unique<State>();
-    state->weights = load_weights(checkpoint, precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat, device);
+    state->base = load_weights(checkpoint, precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat, device);
+    state->weights = state->base;
     state->precision = precision;
     state->device_name = options.device;
     state->device = device;
@@ -111,13 +91,22 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
   });
 }
 
-Result<void> LanguageModel::set_adapter(const AdapterState& adapter) {
+void LanguageModel::State::put_adapter(const Adapter& state) {
+  weights = with_replaced(base, state.replaced);
+  adapter = put_on_device(state.lora, TrainedPart::kAB, base.config, device);
+  if (state.is_dora()) put_magnitudes(*adapter, state, weights);
+}
+
+Result<void> LanguageModel::set_adapter(const Adapter& adapter) {
   SOTTO_TRY_VOID(check_adapter(adapter, config()));
-  guarded([&] { state_->adapter = put_on_device(adapter, TrainedPart::kAB, config(), state_->device); });
+  guarded([&] { state_->put_adapter(adapter); });
   return {};
 }
 
-void LanguageModel::clear_adapter() { state_->adapter.reset(); }
+void LanguageModel::clear_adapter() {
+  state_->adapter.reset();
+  state_->weights = state_->base;
+}
 
 Result<Scores> LanguageModel::score(std::span<const std::int32_t> ids, std::size_t top) const {
   SOTTO_TRY_VOID(check_ids(ids, config()));

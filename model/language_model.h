@@ -14,10 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "base/adapter.h"
 #include "base/run_plan.h"
 #include "data/chat_template.h"
-#include "model/model_config.h"
+#include "model/adapter.h"
 
 namespace sotto::model {
 
@@ -67,9 +66,9 @@ class LanguageModel {
   const std::string& device() const;
   std::uint64_t weight_bytes() const;  // of the frozen base in memory
 
-  // Puts an adapter on, in place of any other. Its modules must be linear layers of this model, with fitting sizes and ranks
-  // above 0 (else refused by name).
-  Result<void> set_adapter(const AdapterState& state);
+  // Puts an adapter on, in place of any other; the base stays as it is and is not read again. Refused by name: what
+  // check_adapter() refuses.
+  Result<void> set_adapter(const Adapter& adapter);
   void clear_adapter();
 
   // Token ids must lie in the vocabulary and sequences must not be empty nor longer than config().max_positions (else

@@ -84,7 +84,8 @@ at::Tensor product(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
 at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI) { return Linear::apply(x_RI, weight_OI); }
 
 at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora) {
-  return product(x_RI, weight_OI).addmm_(at::mm(x_RI, lora.a_rI.t()), lora.b_Or.t(), 1, lora.scale);
+  at::Tensor y_RO = product(x_RI, weight_OI).addmm_(at::mm(x_RI, lora.a_rI.t()), lora.b_Or.t(), 1, lora.scale);
+  return lora.gain_O.defined() ? y_RO.mul_(lora.gain_O) : y_RO;
 }
 
 at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora,

@@ -15,6 +15,7 @@ struct LoraOnDevice {
   at::Tensor a_rI;  // fp32
   at::Tensor b_Or;  // fp32
   double scale = 1;
+  at::Tensor gain_O;  // DoRA's factor of each row, fp32; undefined: none
   std::int64_t a_offset = -1;  // where the gradients lie in the vector of trained numbers; -1: A is not trained
   std::int64_t b_offset = 0;
 };

@@ -8,20 +8,19 @@
 namespace sotto::model {
 
 struct LanguageModel::State {
-  Weights weights;
+  Weights base;     // as loaded
+  Weights weights;  // what runs: the base, with the adapter's own parameters in the place of the base's
   Precision precision = Precision::kFp32;
   std::string device_name;
   at::Device device = at::kCPU;
   std::optional<AdapterOnDevice> adapter;
 
+  void put_adapter(const Adapter& state);
   const AdapterOnDevice* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
 };
 
 // Refuses an empty or too long sequence and ids outside the vocabulary.
 Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& config);
-
-// Refuses modules that are not linear layers of the model, in its order, with fitting sizes.
-Result<void> check_adapter(const AdapterState& state, const ModelConfig& config);
 
 // The part of an example that its loss depends on: tokens after the last label change nothing, and the last label is only
 // predicted.

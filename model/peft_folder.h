@@ -1,21 +1,21 @@
-// Adapters as Hugging Face PEFT stores them: adapter_config.json and adapter_model.safetensors in a folder, tensors named
-// base_model.model.<module>.lora_A.weight [rank, in] and .lora_B.weight [out, rank]. What PEFT writes loads here and the
-// other way round. A setting that would change the result and is not supported (DoRA, biases, other adapter kinds, modules
-// saved besides ...) is refused by its name.
+// Adapters as Hugging Face PEFT stores them: adapter_config.json (peft_config.h) and adapter_model.safetensors in a folder,
+// tensors named base_model.model.<module>.lora_A.weight [rank, in], .lora_B.weight [out, rank] and, for DoRA,
+// .lora_magnitude_vector [out]; trained biases and modules saved whole under base_model.model.<parameter>. What PEFT writes
+// loads here and the other way round, byte for byte.
 #pragma once
 
 #include <string>
 
-#include "base/adapter.h"
-#include "model/model_config.h"
+#include "model/adapter.h"
+#include "model/peft_config.h"
 
 namespace sotto::model {
 
-// Ranks and alphas may differ by module (rank_pattern, alpha_pattern: keys match the end of the module's path). Every module
-// of the file must be a linear layer of `config`, with fitting shapes.
-Result<AdapterState> load_peft_folder(const std::string& folder, const ModelConfig& config);
+// Every module that the configuration names has to be in the file, and everything in the file has to be one of them or a
+// parameter that the configuration says is saved, in the model's shapes, finite, F32, F16 or BF16. Else refused by name.
+Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& config);
 
-// `base_model` is written as base_model_name_or_path. Makes the folder. fp32.
-Result<void> save_peft_folder(const std::string& folder, const AdapterState& state, const std::string& base_model);
+// Makes the folder. fp32. `adapter` fits `config` (a broken invariant otherwise).
+Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config);
 
 }  // namespace sotto::model

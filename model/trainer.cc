@@ -173,6 +173,7 @@ Result<Trainer> Trainer::make(LanguageModel& model, const AdapterState& start, T
   SOTTO_TRY_VOID(check_adapter(start, model.config()));
   if (!(dropout >= 0 && dropout < 1)) return invalid("dropout = " + std::to_string(dropout) + ": it must lie in [0, 1)");
   auto state = std::make_unique<State>();
+  model.clear_adapter();  // with the parameters that it replaced
   state->model = &model.state();
   state->part = part;
   state->dropout = dropout;

@@ -46,20 +46,13 @@ class LayerLinears {
 
 }  // namespace
 
-Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device) {
-  const ModelConfig& c = checkpoint.config();
-  std::map<std::string, at::Tensor> tensors;
-  Weights w{c, {}, {}, {}, {}, 0};
-  for (const auto& [name, shape] : weight_infos(c)) {
-    const bool is_linear = name.starts_with("model.layers.") && shape.size() == 2;
-    const std::vector<std::int64_t> sizes(shape.begin(), shape.end());
-    const auto tensor = to_tensor(checkpoint.read(name), sizes, is_linear ? linear_type : at::kFloat, device);
-    w.bytes += static_cast<std::uint64_t>(tensor.nbytes());
-    tensors.emplace(name, tensor);
-  }
+namespace {
+
+Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors) {
+  Weights w{c, {}, {}, {}, {}, 0, {}};
   w.embedding_VC = tensors.at("model.embed_tokens.weight");
   w.norm_C = tensors.at("model.norm.weight");
-  w.head_VC = c.tied_embeddings ? w.embedding_VC : tensors.at("lm_head.weight");
+  w.head_VC = tensors.at("lm_head.weight");
   const auto modules = linear_modules(c);
   for (std::uint32_t l = 0; l < c.layers; ++l) {
     const std::string layer = "model.layers." + std::to_string(l) + ".";
@@ -69,7 +62,40 @@ Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, c
       weights.linears[kind] = tensors.at(modules[l * kLinearKinds + kind].path + ".weight");
     w.layers.push_back(std::move(weights));
   }
+  w.tensors = std::move(tensors);
   return w;
+}
+
+}  // namespace
+
+Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device) {
+  const ModelConfig& c = checkpoint.config();
+  std::map<std::string, at::Tensor> tensors;
+  std::uint64_t bytes = 0;
+  for (const auto& [name, shape] : weight_infos(c)) {
+    const bool is_linear = name.starts_with("model.layers.") && shape.size() == 2;
+    const std::vector<std::int64_t> sizes(shape.begin(), shape.end());
+    const auto tensor = to_tensor(checkpoint.read(name), sizes, is_linear ? linear_type : at::kFloat, device);
+    bytes += static_cast<std::uint64_t>(tensor.nbytes());
+    tensors.emplace(name, tensor);
+  }
+  if (c.tied_embeddings) tensors["lm_head.weight"] = tensors.at("model.embed_tokens.weight");
+  Weights weights = assemble(c, std::move(tensors));
+  weights.bytes = bytes;
+  return weights;
+}
+
+Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced) {
+  if (replaced.empty()) return base;
+  auto tensors = base.tensors;
+  for (const auto& [name, parameter] : replaced) {
+    at::Tensor& tensor = tensors.at(name);
+    const std::vector<std::int64_t> sizes(parameter.shape.begin(), parameter.shape.end());
+    tensor = to_tensor(parameter.values, sizes, tensor.scalar_type(), tensor.device());
+  }
+  Weights weights = assemble(base.config, std::move(tensors));
+  weights.bytes = base.bytes;
+  return weights;
 }
 
 AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
@@ -86,7 +112,7 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
     const auto index = static_cast<std::size_t>(at_index - all.begin());
     const std::int64_t rank = module.rank, in = module.in, out = module.out;
     LoraOnDevice lora{to_tensor(state.factors[m].a, {rank, in}, at::kFloat, device),
-                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, -1, 0};
+                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, -1, 0};
     if (part == TrainedPart::kAB) {
       lora.a_offset = offset;
       offset += rank * in;
@@ -97,6 +123,22 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
     adapter.layers[index / kLinearKinds][index % kLinearKinds] = std::move(lora);
   }
   return adapter;
+}
+
+void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, const Weights& weights) {
+  const auto& modules = adapter.lora.layout.modules;
+  std::size_t next = 0;  // modules stand in the model's order
+  for (std::size_t l = 0; l < on_device.layers.size(); ++l)
+    for (std::size_t kind = 0; kind < kLinearKinds; ++kind) {
+      auto& lora = on_device.layers[l][kind];
+      if (!lora) continue;
+      const at::Tensor adapted_OI =
+          at::addmm(weights.layers[l].linears[kind].to(at::kFloat), lora->b_Or, lora->a_rI, 1, lora->scale);
+      const auto& magnitude = adapter.magnitudes[next];
+      const at::Tensor m_O = to_tensor(magnitude, {modules[next].out}, at::kFloat, adapted_OI.device());
+      lora->gain_O = m_O / at::linalg_vector_norm(adapted_OI, 2, at::IntArrayRef({1}));
+      ++next;
+    }
 }
 
 PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int32_t>> sequences,

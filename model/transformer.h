@@ -4,10 +4,11 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <optional>
 #include <vector>
 
-#include "base/adapter.h"
+#include "model/adapter.h"
 #include "model/checkpoint.h"
 #include "model/lora_linear.h"
 #include "model/packing.h"
@@ -30,9 +31,13 @@ struct Weights {
   at::Tensor norm_C;
   at::Tensor head_VC;  // the embedding itself when tied
   std::uint64_t bytes = 0;
+  std::map<std::string, at::Tensor> tensors;  // all of the above, by Hugging Face's names
 };
 
 Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device);
+
+// The same model with parameters of an adapter in place of its own; what is not replaced is shared, not copied.
+Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced);
 
 struct AdapterOnDevice {
   std::vector<std::array<std::optional<LoraOnDevice>, kLinearKinds>> layers;  // one for each layer of the model
@@ -42,6 +47,9 @@ struct AdapterOnDevice {
 // `state` fits the model. `part` says for which factors gradients have a place; A and B start as `state` has them.
 AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
                               const at::Device& device);
+
+// DoRA: the factor m / |W + scale * B A| of each row of each module, for the adapter that was put on device before.
+void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, const Weights& weights);
 
 // What training adds to a forward pass.
 struct Training {

@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <numeric>
 
 #include "base/files.h"
 #include "model/lora.h"
@@ -24,19 +25,22 @@ class ScratchFolder {
 
 std::vector<float> logits_of(const LanguageModel& model, const data::SafetensorsFile& expected) {
   const auto ids = integers(expected, "input_ids");
+  const std::size_t length = expected.find_tensor("input_ids")->shape[1];
+  std::vector<std::uint32_t> rows(length);
+  std::iota(rows.begin(), rows.end(), 0U);
   std::vector<float> logits;
-  for (std::size_t row = 0; row < 2; ++row) {
+  for (std::size_t at = 0; at < ids.size(); at += length) {
     std::vector<std::int32_t> sequence;
-    std::vector<std::uint32_t> rows;
-    for (std::size_t t = 0; t < 16; ++t) {
-      sequence.push_back(static_cast<std::int32_t>(ids[row * 16 + t]));
-      rows.push_back(static_cast<std::uint32_t>(t));
-    }
+    for (std::size_t t = 0; t < length; ++t) sequence.push_back(static_cast<std::int32_t>(ids[at + t]));
     const auto of_row = model.logits(sequence, rows).value();
     logits.insert(logits.end(), of_row.begin(), of_row.end());
   }
   return logits;
 }
+
+// Adapters that PEFT wrote for the tiny Llama.
+const std::vector<std::string> kVariants = {"plain",      "rslora",      "dora",  "qv_patterns", "head",
+                                            "saved_head", "saved_norms", "regex", "excluded",    "one_layer"};
 
 LoraPlan plan_for(std::vector<std::string> targets) {
   LoraPlan plan;
@@ -50,7 +54,7 @@ LoraPlan plan_for(std::vector<std::string> targets) {
 
 TEST_CASE("an adapter that PEFT wrote gives PEFT's logits", "[model]") {
   auto model = tiny_llama();
-  for (const std::string variant : {"plain", "rslora", "qv_patterns"}) {
+  for (const auto& variant : kVariants) {
     INFO(variant);
     const auto expected = read_safetensors("lora/" + variant + "/expected.safetensors");
     model.clear_adapter();
@@ -62,36 +66,43 @@ TEST_CASE("an adapter that PEFT wrote gives PEFT's logits", "[model]") {
   }
 }
 
-TEST_CASE("an adapter is saved under PEFT's names and comes back as it was", "[model]") {
+TEST_CASE("an adapter that PEFT wrote is saved again byte for byte", "[model]") {
   const auto config = tiny_llama().config();
   const ScratchFolder scratch("peft");
-  for (const std::string variant : {"plain", "rslora", "qv_patterns"}) {
+  for (const auto& variant : kVariants) {
     INFO(variant);
-    const auto adapter = load_peft_folder(vector_path("lora/" + variant), config).value();
-    REQUIRE(save_peft_folder(scratch.path(variant), adapter, "../tiny/llama").ok());
-    const auto again = load_peft_folder(scratch.path(variant), config).value();
-    CHECK(again.factors == adapter.factors);
-    for (std::size_t m = 0; m < adapter.layout.modules.size(); ++m) {
-      CHECK(again.layout.modules[m].path == adapter.layout.modules[m].path);
-      CHECK(again.layout.modules[m].rank == adapter.layout.modules[m].rank);
-      CHECK(again.layout.modules[m].scale == Approx(adapter.layout.modules[m].scale).epsilon(1e-12));
-    }
-    const auto ours = data::SafetensorsFile::open(scratch.path(variant + "/adapter_model.safetensors")).value();
-    const auto theirs = read_safetensors("lora/" + variant + "/adapter_model.safetensors");
-    CHECK(ours.tensors().size() == theirs.tensors().size());
-    CHECK(ours.metadata().at("format") == "pt");
-    for (const auto& tensor : theirs.tensors()) {
-      const auto* mine = ours.find_tensor(tensor.name);
-      REQUIRE(mine != nullptr);
-      CHECK(mine->shape == tensor.shape);
-      CHECK(floats(ours, tensor.name) == floats(theirs, tensor.name));
-    }
+    const std::string source = vector_path("lora/" + variant);
+    const auto adapter = load_peft_folder(source, config).value();
+    const auto peft = read_peft_config(source + "/adapter_config.json").value();
+    REQUIRE(save_peft_folder(scratch.path(variant), adapter, peft).ok());
+    CHECK(load_peft_folder(scratch.path(variant), config).value() == adapter);
+    for (const std::string file : {"/adapter_config.json", "/adapter_model.safetensors"})
+      CHECK(read_binary_file(scratch.path(variant + file)).value() == read_binary_file(source + file).value());
   }
+}
+
+TEST_CASE("an adapter of a plan gets the configuration that PEFT would write for it", "[model]") {
+  const auto config = tiny_llama().config();
+  auto plan = plan_for({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"});
+  plan.rslora = true;
+  const auto text = [&] {
+    return to_text(peft_config(plan, lora_layout(config, plan).value(), config, "../../tiny/llama"));
+  };
+  CHECK(text() == read_text_file(vector_path("lora/rslora/adapter_config.json")).value());
+  plan.first_layer = 1;
+  CHECK(text().find("\"layers_to_transform\": [\n    1\n  ]") != std::string::npos);
+  plan.targets = {"model.layers.1.mlp.*", "v_proj"};
+  plan.first_layer = 0;
+  CHECK(text().find("\"model.layers.0.self_attn.v_proj\"") != std::string::npos);  // no grid of kinds and layers: whole paths
+
+  const ScratchFolder scratch("plan");
+  const auto layout = lora_layout(config, plan).value();
+  REQUIRE(save_peft_folder(scratch.path(), zero_adapter(layout), peft_config(plan, layout, config, "base")).ok());
+  CHECK(load_peft_folder(scratch.path(), config).value().lora == zero_adapter(layout));
 }
 
 TEST_CASE("adapters that this version would compute wrongly are refused by the setting's name", "[model]") {
   const auto config = tiny_llama().config();
-  CHECK(load_peft_folder(vector_path("lora/dora"), config).error().message.find("use_dora") != std::string::npos);
   const ScratchFolder scratch("refused");
   std::filesystem::copy(vector_path("lora/plain/adapter_model.safetensors"), scratch.path("adapter_model.safetensors"));
   const auto original = read_json("lora/plain/adapter_config.json");
@@ -102,16 +113,39 @@ TEST_CASE("adapters that this version would compute wrongly are refused by the s
     const auto loaded = load_peft_folder(scratch.path(), config);
     INFO(field << " = " << value.dump());
     REQUIRE_FALSE(loaded.ok());
+    CHECK(loaded.error().message.find(scratch.path()) == 0);
     return loaded.error().message;
   };
-  CHECK(refusal("bias", "all").find("bias") != std::string::npos);
+  for (const std::string name : {"lora_bias", "use_qalora", "layer_replication", "trainable_token_indices", "target_parameters",
+                                 "alora_invocation_tokens", "a_field_of_tomorrow"})
+    CHECK(refusal(name, Json::array({1})).find(name) != std::string::npos);
   CHECK(refusal("peft_type", "LOHA").find("LOHA") != std::string::npos);
-  CHECK(refusal("modules_to_save", Json::array({"lm_head"})).find("modules_to_save") != std::string::npos);
-  CHECK(refusal("lora_bias", true).find("lora_bias") != std::string::npos);
-  CHECK(refusal("r", 3).find("shape") != std::string::npos);
+  CHECK(refusal("peft_type", 1).find("peft_type = 1") != std::string::npos);
+  CHECK(refusal("init_lora_weights", "pissa").find("init_lora_weights") != std::string::npos);
+  CHECK(refusal("bias", "some").find("bias = \"some\"") != std::string::npos);
+  CHECK(refusal("use_dora", "yes").find("use_dora") != std::string::npos);
+  CHECK(refusal("use_dora", true).find("lora_magnitude_vector is missing") != std::string::npos);
+  CHECK(refusal("modules_to_save", Json::array({"lm_head"})).find("base_model.model.lm_head.weight is missing") !=
+        std::string::npos);
+  CHECK(refusal("modules_to_save", Json::array({"lm_(head"})).find("modules_to_save") != std::string::npos);
+  CHECK(refusal("modules_to_save", "lm_head").find("modules_to_save") != std::string::npos);
+  CHECK(refusal("r", 3).find("shape [4, 64]") != std::string::npos);
   CHECK(refusal("r", 0).find("r = 0") != std::string::npos);
+  CHECK(refusal("r", 4.5).find("r = 4.5") != std::string::npos);
   CHECK(refusal("lora_alpha", "x").find("lora_alpha") != std::string::npos);
-  CHECK(refusal("rank_pattern", Json::object({{"layers.[01].mlp", 3}})).find("rank_pattern") != std::string::npos);
+  CHECK(refusal("rank_pattern", Json::object({{"layers.[01].mlp.*", 3}})).find("gate_proj.lora_A") != std::string::npos);
+  CHECK(refusal("rank_pattern", Json::object({{"q_proj", 1.5}})).find("rank 1.5") != std::string::npos);
+  CHECK(refusal("rank_pattern", Json::object({{"q_(proj", 2}})).find("rank_pattern") != std::string::npos);
+  CHECK(refusal("alpha_pattern", Json::object({{"q_proj", "a"}})).find("alpha_pattern.q_proj") != std::string::npos);
+  CHECK(refusal("target_modules", Json::array({"w_proj"})).find("w_proj") != std::string::npos);
+  CHECK(refusal("target_modules", Json::array({"q_proj"})).find("down_proj.lora_A.weight belongs to no module") !=
+        std::string::npos);
+  CHECK(refusal("target_modules", nullptr).find("target_modules") != std::string::npos);
+  CHECK(refusal("target_modules", Json::array({1})).find("target_modules has 1") != std::string::npos);
+  CHECK(refusal("target_modules", "([a-z_.0-9]|[a-z_.0-9][a-z_.0-9])+[A-Z]").find("simpler expression") != std::string::npos);
+  CHECK(refusal("target_modules", std::string(5000, 'a')).find("5000 characters") != std::string::npos);
+  CHECK(refusal("target_modules", std::string(200, '(')).find("target_modules") != std::string::npos);
+  CHECK(refusal("layers_to_transform", Json::array({-1})).find("layers_to_transform has -1") != std::string::npos);
   CHECK_FALSE(load_peft_folder(scratch.path("nothing"), config).ok());
 }
 
@@ -122,7 +156,7 @@ TEST_CASE("an adapter of another model is refused by the name of the tensor that
   CHECK(loaded.error().message.find("proj.lora_") != std::string::npos);
 
   auto model = tiny_llama();
-  const auto state = load_peft_folder(vector_path("lora/plain"), model.config()).value();
+  const auto state = load_peft_folder(vector_path("lora/plain"), model.config()).value().lora;
   const auto broken = [&](auto change) {
     auto copy = state;
     change(copy);
@@ -189,7 +223,7 @@ TEST_CASE("a summary says how little is trained and sent", "[model]") {
 }
 
 TEST_CASE("the update vector is B by B, or A then B of each module, and goes back where it came from", "[model]") {
-  const auto state = load_peft_folder(vector_path("lora/plain"), tiny_llama().config()).value();
+  const auto state = load_peft_folder(vector_path("lora/plain"), tiny_llama().config()).value().lora;
   const auto b = trained_vector(state, TrainedPart::kB), ab = trained_vector(state, TrainedPart::kAB);
   CHECK(b.size() == state.layout.b_size());
   CHECK(ab.size() == state.layout.a_size() + state.layout.b_size());

@@ -44,7 +44,7 @@ struct Case {
   data::SafetensorsFile file = read_safetensors("dp/expected.safetensors");
   Json expected = read_json("dp/expected.json");
   data::DataSet data = data_set(file, "");
-  AdapterState adapter = load_peft_folder(vector_path("dp/adapter"), tiny_llama().config()).value();
+  AdapterState adapter = load_peft_folder(vector_path("dp/adapter"), tiny_llama().config()).value().lora;
 };
 
 std::vector<std::vector<float>> unit_gradients(Trainer& trainer, const data::DataSet& data,

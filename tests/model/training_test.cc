@@ -26,7 +26,7 @@ TEST_CASE("AdamW on clipped sums ends where the reference ends after one and thr
   const auto data = data_set(file, "");
   auto model = tiny_llama();
   auto trainer =
-      Trainer::make(model, load_peft_folder(vector_path("dp/adapter"), model.config()).value(), TrainedPart::kAB).value();
+      Trainer::make(model, load_peft_folder(vector_path("dp/adapter"), model.config()).value().lora, TrainedPart::kAB).value();
   const auto& adamw = expected.at("adamw");
   OptimizerPlan plan;
   plan.beta1 = adamw.at("betas").at(std::size_t{0}).as_double();
@@ -65,7 +65,7 @@ TEST_CASE("five plain training steps give the reference's losses, norms and adap
   plan.min_lr_ratio = hyper.at("min_lr_ratio").as_double();
   auto model = tiny_llama();
   auto trainer =
-      Trainer::make(model, load_peft_folder(vector_path("train/adapter_start"), model.config()).value(), TrainedPart::kAB)
+      Trainer::make(model, load_peft_folder(vector_path("train/adapter_start"), model.config()).value().lora, TrainedPart::kAB)
           .value();
   Optimizer optimizer(plan, trainer.dimension());
   for (const auto& step : expected.at("steps").items()) {
@@ -82,7 +82,7 @@ TEST_CASE("five plain training steps give the reference's losses, norms and adap
           Approx(step.at("grad_norm_before_clip").as_double()).epsilon(1e-3));
     trainer.step(optimizer, mean, learning_rate(plan, k, 5));
   }
-  const auto end = load_peft_folder(vector_path("train/adapter_end"), model.config()).value();
+  const auto end = load_peft_folder(vector_path("train/adapter_end"), model.config()).value().lora;
   CHECK(largest_difference(trained_vector(trainer.adapter(), TrainedPart::kAB), trained_vector(end, TrainedPart::kAB)) <
         2e-4);
   const auto first = data_set(batches, "batch0.");
@@ -98,7 +98,7 @@ TEST_CASE("training without privacy sums the same gradients unclipped", "[model]
   const auto data = data_set(file, "");
   auto model = tiny_llama();
   auto trainer =
-      Trainer::make(model, load_peft_folder(vector_path("dp/adapter"), model.config()).value(), TrainedPart::kB).value();
+      Trainer::make(model, load_peft_folder(vector_path("dp/adapter"), model.config()).value().lora, TrainedPart::kB).value();
   CollectingSink sink(all_units(data), trainer.dimension());
   REQUIRE(trainer.add_gradients(data, sink, RecordLoss::kMean).ok());
   std::vector<float> mean(trainer.dimension());
@@ -110,7 +110,7 @@ TEST_CASE("training without privacy sums the same gradients unclipped", "[model]
 
 TEST_CASE("a trainer starts a round from the adapter it is given and refuses another layout", "[model]") {
   auto model = tiny_llama();
-  const auto start = load_peft_folder(vector_path("dp/adapter"), model.config()).value();
+  const auto start = load_peft_folder(vector_path("dp/adapter"), model.config()).value().lora;
   auto trainer = Trainer::make(model, start, TrainedPart::kB).value();
   OptimizerPlan plan;
   Optimizer optimizer(plan, trainer.dimension());

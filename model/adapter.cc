@@ -1,0 +1,73 @@
+#include "model/adapter.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "model/checkpoint.h"
+#include "model/lora.h"
+
+namespace sotto::model {
+namespace {
+
+Result<void> check_lora(const AdapterState& state, const ModelConfig& config) {
+  const auto all = linear_modules(config);
+  auto from = all.begin();  // modules stand in the model's order
+  if (state.layout.modules.empty() || state.factors.size() != state.layout.modules.size())
+    return invalid("the adapter has no modules, or not one pair of factors for each");
+  for (std::size_t m = 0; m < state.factors.size(); ++m) {
+    const auto& module = state.layout.modules[m];
+    const auto found = std::find_if(from, all.end(), [&](const LoraModule& known) { return known.path == module.path; });
+    if (found == all.end())
+      return invalid("the adapter's module " + module.path + " is no linear layer of this model, or stands out of order");
+    const std::size_t rank = module.rank;
+    if (module.in != found->in || module.out != found->out || rank == 0 ||
+        state.factors[m].a.size() != rank * module.in || state.factors[m].b.size() != rank * module.out)
+      return invalid("the adapter's module " + module.path + " (" + std::to_string(module.out) + " by " +
+                     std::to_string(module.in) + ", rank " + std::to_string(rank) + ") does not fit the model's " +
+                     std::to_string(found->out) + " by " + std::to_string(found->in));
+    from = std::next(found);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::uint64_t Adapter::bytes() const {
+  std::uint64_t numbers = lora.layout.trained_size(TrainedPart::kAB);
+  for (const auto& m : magnitudes) numbers += m.size();
+  for (const auto& [name, parameter] : replaced) numbers += parameter.values.size();
+  return numbers * sizeof(float);
+}
+
+std::optional<std::vector<std::uint64_t>> parameter_shape(const ModelConfig& config, const std::string& name) {
+  if (name == "lm_head.weight" && config.tied_embeddings)
+    return std::vector<std::uint64_t>{config.vocab_size, config.hidden_size};
+  const auto infos = weight_infos(config);
+  const auto found = std::ranges::find(infos, name, &WeightInfo::name);
+  if (found == infos.end()) return std::nullopt;
+  return found->shape;
+}
+
+Result<void> check_adapter(const Adapter& adapter, const ModelConfig& config) {
+  SOTTO_TRY_VOID(check_lora(adapter.lora, config));
+  const auto& modules = adapter.lora.layout.modules;
+  if (adapter.is_dora() && adapter.magnitudes.size() != modules.size())
+    return invalid("the adapter has magnitudes for " + std::to_string(adapter.magnitudes.size()) + " of " +
+                   std::to_string(modules.size()) + " modules");
+  for (std::size_t m = 0; m < adapter.magnitudes.size(); ++m)
+    if (adapter.magnitudes[m].size() != modules[m].out)
+      return invalid("the adapter's magnitude of " + modules[m].path + " has " + std::to_string(adapter.magnitudes[m].size()) +
+                     " values for " + std::to_string(modules[m].out) + " rows");
+  for (const auto& [name, parameter] : adapter.replaced) {
+    const auto shape = parameter_shape(config, name);
+    if (!shape) return invalid("the adapter replaces " + name + ", which is no parameter of this model");
+    const auto elements = std::accumulate(shape->begin(), shape->end(), std::uint64_t{1}, std::multiplies<>());
+    if (parameter.shape != *shape || parameter.values.size() != elements)
+      return invalid("the adapter replaces " + name + " by " + std::to_string(parameter.values.size()) +
+                     " values; the model has " + std::to_string(elements));
+  }
+  return {};
+}
+
+}  // namespace sotto::model

@@ -1,0 +1,46 @@
+// Everything that an adapter can be here: LoRA factors (base/adapter.h, all that a federated run trains and sends), and what
+// PEFT can put beside them. No tensor library.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/adapter.h"
+#include "model/model_config.h"
+
+namespace sotto::model {
+
+// A whole parameter of a model, row-major.
+struct Parameter {
+  std::vector<std::uint64_t> shape;
+  std::vector<float> values;
+  bool operator==(const Parameter&) const = default;
+};
+
+struct Adapter {
+  Adapter() = default;
+  Adapter(AdapterState state) : lora(std::move(state)) {}  // NOLINT: LoRA alone is an adapter
+
+  AdapterState lora;
+  // DoRA (Liu et al. 2024, arXiv 2402.09353): y = m / |W + s B A| * ((W + s B A) x), the norm over each row, m [out] a vector
+  // for each module. Empty: plain LoRA.
+  std::vector<std::vector<float>> magnitudes;
+  // Whole parameters in place of the base's, by Hugging Face's name: trained biases and modules saved whole
+  // ("lm_head.weight" unties a tied head).
+  std::map<std::string, Parameter> replaced;
+
+  bool is_dora() const { return !magnitudes.empty(); }
+  std::uint64_t bytes() const;  // of its numbers, fp32
+  bool operator==(const Adapter&) const = default;
+};
+
+// The shape of a parameter of the model, a tied head's among them; nullopt: it has none of that name.
+std::optional<std::vector<std::uint64_t>> parameter_shape(const ModelConfig& config, const std::string& name);
+
+// Refuses, by name: modules that are not linear layers of the model, in its order, with fitting sizes; magnitudes that are not
+// one for each row; replaced parameters that the model does not have, or of another shape.
+Result<void> check_adapter(const Adapter& adapter, const ModelConfig& config);
+
+}  // namespace sotto::model
