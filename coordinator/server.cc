@@ -63,7 +63,7 @@ Result<void> Server::take(const wire::Received& received) {
   }
   if (const auto* join = std::get_if<wire::Join>(&*message)) return take_join(received, *join);
   if (!received.peer) return {};  // nothing but a Join is taken from strangers
-  gone_since_.erase(*received.peer);
+  if (link_.connected(*received.peer)) gone_since_.erase(*received.peer);
   const Site* site = office_->registry().find(*received.peer);
   SOTTO_CHECK(site != nullptr);
   office_->conductor().count(received.bytes.size(), 0);

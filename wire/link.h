@@ -66,8 +66,11 @@ class RouterLink {
   // The next message, or nullopt after `timeout`. Handshakes go on only inside this call.
   std::optional<Received> receive(std::chrono::milliseconds timeout);
 
-  // Sites whose newest connection broke since the last call and which have not been heard on another one.
+  // Sites whose newest connection broke since the last call and which have not been heard on another one. A message that was
+  // under way when its connection broke may still be received; it does not bring its sender back.
   std::vector<SiteName> take_gone();
+  // `peer` has said something on a connection that is not known to be broken.
+  bool connected(const SiteName& peer) const;
 
   // Sends on the newest connection on which `peer` has said anything. Fails (kUnavailable) when there is none or its queue
   // is full, and (kInvalid) when the message is too large. Success means queued, not delivered.

@@ -2,8 +2,10 @@
 // same thread as the ROUTER and is served inside receive(): no lock, and nobody gets in while the owner is busy elsewhere.
 // The handler gives every connection a user id, its transport key in hexadecimal, which libzmq attaches to each message; the
 // names are looked up per message, so enrolment and revocation act on connections that are open already.
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 #include <utility>
 
 #include "wire/zmq_socket.h"
@@ -44,10 +46,14 @@ struct RouterLink::State {
   std::map<PublicKeyBytes, Connection> routes;                        // newest connection of each enrolled key
   std::optional<std::pair<PublicKeyBytes, Connection>> last_unknown;  // whom reply() may answer
   std::vector<SiteName> gone;
+  std::set<Bytes> closed;  // routes of broken connections, while messages of theirs may still wait to be taken
 
   bool admitted(const PublicKeyBytes& key) const { return admission.sites.contains(key) || admission.unknown_may_join; }
   void serve_zap();
   void note_disconnections();
+  void note_message(const SiteName& site, const PublicKeyBytes& key, const Connection& connection);
+  template <class Matches>
+  void forget(Matches matches);
   std::optional<Received> take_message();
   Result<void> send_to(const Bytes& route, const std::string& whom, ByteSpan bytes);
 };
@@ -110,6 +116,7 @@ void RouterLink::State::serve_zap() {
 std::optional<Received> RouterLink::State::take_message() {
   zmq::Frame route;
   if (route.receive(router, ZMQ_DONTWAIT) != 0) {
+    if (zmq_errno() == EAGAIN) closed.clear();  // all that broken connections had sent is taken
     if (zmq_errno() == EAGAIN || zmq_errno() == EINTR) return std::nullopt;
     zmq::fail("cannot receive");
   }
@@ -126,8 +133,7 @@ std::optional<Received> RouterLink::State::take_message() {
   const State::Connection connection{Bytes(route.bytes().begin(), route.bytes().end()), body.connection()};
   if (const auto site = admission.sites.find(*key); site != admission.sites.end()) {
     received.peer = site->second;
-    routes[*key] = connection;
-    std::erase(gone, site->second);
+    note_message(site->second, *key, connection);
   } else {
     if (body.bytes().size() > kMaxUnknownPeerBytes) return std::nullopt;
     last_unknown = {*key, connection};
@@ -136,12 +142,30 @@ std::optional<Received> RouterLink::State::take_message() {
   return received;
 }
 
+// The news that a connection broke overtakes what it had sent before: such a message does not bring its sender back.
+void RouterLink::State::note_message(const SiteName& site, const PublicKeyBytes& key, const Connection& connection) {
+  if (closed.contains(connection.route)) return;
+  routes[key] = connection;
+  std::erase(gone, site);
+}
+
+template <class Matches>
+void RouterLink::State::forget(Matches matches) {
+  for (auto it = routes.begin(); it != routes.end();) {
+    if (!matches(it->second)) {
+      ++it;
+      continue;
+    }
+    gone.push_back(admission.sites.at(it->first));
+    closed.insert(it->second.route);
+    it = routes.erase(it);
+  }
+}
+
 // Before any message is taken: a descriptor that is closed may be another connection's a moment later.
 void RouterLink::State::note_disconnections() {
   while (const auto change = zmq::next_change(monitor)) {
-    for (const auto& [key, connection] : routes)
-      if (connection.descriptor == change->value) gone.push_back(admission.sites.at(key));
-    std::erase_if(routes, [&](const auto& route) { return route.second.descriptor == change->value; });
+    forget([&](const Connection& connection) { return connection.descriptor == change->value; });
     if (last_unknown && last_unknown->second.descriptor == change->value) last_unknown.reset();
   }
 }
@@ -161,6 +185,7 @@ std::optional<Received> RouterLink::receive(std::chrono::milliseconds timeout) {
       zmq::fail("cannot wait for messages");
     }
     if (items[0].revents & ZMQ_POLLIN) state_->serve_zap();
+    if (!(items[1].revents & ZMQ_POLLIN)) state_->closed.clear();
     state_->note_disconnections();
     if (items[1].revents & ZMQ_POLLIN)
       if (auto received = state_->take_message()) return received;
@@ -174,7 +199,10 @@ Result<void> RouterLink::State::send_to(const Bytes& route, const std::string& w
                    std::to_string(kMaxMessageBytes) + " can be sent");
   zmq::Frame head(route);
   if (head.send(router, ZMQ_DONTWAIT | ZMQ_SNDMORE) != 0) {
-    if (zmq_errno() == EHOSTUNREACH) return unavailable(whom + " is not connected");
+    if (zmq_errno() == EHOSTUNREACH) {
+      forget([gone_route = Bytes(route)](const Connection& connection) { return connection.route == gone_route; });
+      return unavailable(whom + " is not connected");
+    }
     if (zmq_errno() == EAGAIN) return unavailable("the queue to " + whom + " is full");
     zmq::fail("cannot send to " + whom);
   }
@@ -189,6 +217,10 @@ Result<void> RouterLink::send(const SiteName& peer, ByteSpan bytes) {
     if (state_->admission.sites.at(key) == peer)
       return state_->send_to(connection.route, "site '" + peer.value() + "'", bytes);
   return unavailable("site '" + peer.value() + "' is not connected");
+}
+
+bool RouterLink::connected(const SiteName& peer) const {
+  return std::ranges::any_of(state_->routes, [&](const auto& r) { return state_->admission.sites.at(r.first) == peer; });
 }
 
 Result<void> RouterLink::reply(const PublicKeyBytes& transport, ByteSpan bytes) {

@@ -1,5 +1,7 @@
 #include "wire/link.h"
 
+#include <thread>
+
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
 
@@ -269,6 +271,31 @@ TEST_CASE("the coordinator learns that a site's connection broke, and that it is
   REQUIRE(coordinator.link.receive(kLong));
   CHECK(coordinator.link.send(SiteName("site-1"), text("x")).ok());
   CHECK(coordinator.link.take_gone().empty());
+}
+
+TEST_CASE("a message that was under way when its sender left does not bring the sender back", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  {
+    auto one = site(coordinator.link, 1);
+    connect(one, coordinator.link);
+    REQUIRE(one.send(text("hello"), kLong).ok());
+    REQUIRE(coordinator.link.receive(kLong));
+    CHECK(coordinator.link.connected(SiteName("site-1")));
+    REQUIRE(one.send(text("farewell"), kLong).ok());
+  }
+  std::vector<SiteName> gone;
+  for (auto waited = 0ms; gone.empty() && waited < kLong; waited += 10ms) {
+    std::this_thread::sleep_for(10ms);
+    gone = coordinator.link.take_gone();
+  }
+  CHECK(gone == std::vector{SiteName("site-1")});
+  const auto received = coordinator.link.receive(kLong);
+  REQUIRE(received);
+  CHECK(received->bytes == text("farewell"));
+  CHECK_FALSE(coordinator.link.connected(SiteName("site-1")));
+  CHECK(coordinator.link.take_gone().empty());
+  CHECK_FALSE(coordinator.link.send(SiteName("site-1"), text("x")).ok());
 }
 
 TEST_CASE("the last message leaves before a link closes", "[wire]") {
