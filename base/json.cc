@@ -1,8 +1,11 @@
 #include "base/json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <unordered_map>
 
 #include "base/files.h"
 
@@ -10,44 +13,105 @@ namespace sotto {
 namespace {
 
 using Nlohmann = nlohmann::ordered_json;
-constexpr int kMaxDepth = 100;
+constexpr std::size_t kMaxDepth = 100;
 
-Result<Json> convert(const Nlohmann& in, int depth, std::string_view origin) {
-  if (depth > kMaxDepth) return invalid(std::string(origin) + ": JSON nested deeper than " + std::to_string(kMaxDepth));
-  switch (in.type()) {
-    case Nlohmann::value_t::boolean: return Json(in.get<bool>());
-    case Nlohmann::value_t::number_integer: return Json(in.get<std::int64_t>());
-    case Nlohmann::value_t::number_unsigned: {
-      const auto v = in.get<std::uint64_t>();
-      if (v > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return Json(static_cast<double>(v));
-      return Json(static_cast<std::int64_t>(v));
-    }
-    case Nlohmann::value_t::number_float: return Json(in.get<double>());
-    case Nlohmann::value_t::string: return Json(in.get<std::string>());
-    case Nlohmann::value_t::array: {
-      Json::Array out;
-      out.reserve(in.size());
-      for (const auto& item : in) {
-        SOTTO_TRY(auto value, convert(item, depth + 1, origin));
-        out.push_back(std::move(value));
-      }
-      return Json(std::move(out));
-    }
-    case Nlohmann::value_t::object: {
-      Json::Object out;
-      out.reserve(in.size());
-      for (const auto& [name, item] : in.items()) {
-        SOTTO_TRY(auto value, convert(item, depth + 1, origin));
-        out.emplace_back(name, std::move(value));
-      }
-      return Json(std::move(out));
-    }
-    case Nlohmann::value_t::null:
-    case Nlohmann::value_t::binary:
-    case Nlohmann::value_t::discarded: return Json();
+// Builds a Json while nlohmann's parser reads. Its own objects look every member up before adding it, which is quadratic; here
+// an object is checked for members that occur twice once, when it is complete: the last value counts, in the first one's place.
+class Builder {
+ public:
+  explicit Builder(std::string_view origin, std::string_view text) : origin_(origin), text_(text) {}
+
+  bool null() { return add(Json()); }
+  bool boolean(bool v) { return add(Json(v)); }
+  bool number_integer(std::int64_t v) { return add(Json(v)); }
+  bool number_unsigned(std::uint64_t v) {
+    if (v > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return add(Json(static_cast<double>(v)));
+    return add(Json(static_cast<std::int64_t>(v)));
   }
-  SOTTO_CHECK(false);
-}
+  bool number_float(double v, const std::string&) { return add(Json(v)); }
+  bool string(std::string& v) { return add(Json(std::move(v))); }
+  bool binary(Nlohmann::binary_t&) { return add(Json()); }  // JSON text has none
+
+  bool start_object(std::size_t) { return open(true); }
+  bool start_array(std::size_t) { return open(false); }
+  bool key(std::string& name) {
+    open_.back().object.emplace_back(std::move(name), Json());
+    return true;
+  }
+  bool end_object() {
+    Json::Object members = std::move(open_.back().object);
+    open_.pop_back();
+    keep_last_of_each(members);
+    return add(Json(std::move(members)));
+  }
+  bool end_array() {
+    Json::Array items = std::move(open_.back().array);
+    open_.pop_back();
+    return add(Json(std::move(items)));
+  }
+
+  bool parse_error(std::size_t byte, const std::string&, const nlohmann::json::exception& e) {
+    if (dynamic_cast<const nlohmann::json::parse_error*>(&e) == nullptr) {
+      error_ = invalid(std::string(origin_) + ": not valid JSON: " + e.what());
+      return false;
+    }
+    const auto until = text_.substr(0, std::min(text_.size(), byte));
+    const auto line = 1 + std::count(until.begin(), until.end(), '\n');
+    error_ = invalid(std::string(origin_) + ":" + std::to_string(line) + ": not valid JSON (near byte " + std::to_string(byte) + ")");
+    return false;
+  }
+
+  Result<Json> take() {
+    if (error_) return *error_;
+    return std::move(root_);
+  }
+
+ private:
+  struct Container {
+    bool is_object;
+    Json::Object object;
+    Json::Array array;
+  };
+
+  bool open(bool is_object) {
+    if (open_.size() > kMaxDepth) {
+      error_ = invalid(std::string(origin_) + ": JSON nested deeper than " + std::to_string(kMaxDepth));
+      return false;
+    }
+    open_.push_back({is_object, {}, {}});
+    return true;
+  }
+
+  bool add(Json value) {
+    if (open_.empty())
+      root_ = std::move(value);
+    else if (open_.back().is_object)
+      open_.back().object.back().second = std::move(value);
+    else
+      open_.back().array.push_back(std::move(value));
+    return true;
+  }
+
+  static void keep_last_of_each(Json::Object& members) {
+    std::unordered_map<std::string_view, std::size_t> first;
+    first.reserve(members.size());
+    std::vector<std::size_t> repeated;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      const auto [it, fresh] = first.emplace(members[i].first, i);
+      if (fresh) continue;
+      members[it->second].second = std::move(members[i].second);
+      repeated.push_back(i);
+    }
+    for (auto it = repeated.rbegin(); it != repeated.rend(); ++it)
+      members.erase(members.begin() + static_cast<std::ptrdiff_t>(*it));
+  }
+
+  std::string_view origin_;
+  std::string_view text_;
+  std::vector<Container> open_;
+  Json root_;
+  std::optional<Error> error_;
+};
 
 Nlohmann to_nlohmann(const Json& in) {
   if (in.is_bool()) return in.as_bool();
@@ -79,15 +143,9 @@ Error wrong_type(std::string_view name, const char* wanted) {
 }  // namespace
 
 Result<Json> Json::parse(std::string_view text, std::string_view origin) {
-  try {
-    return convert(Nlohmann::parse(text), 0, origin);
-  } catch (const nlohmann::json::parse_error& e) {
-    const auto until = text.substr(0, std::min(text.size(), e.byte));
-    const auto line = 1 + std::count(until.begin(), until.end(), '\n');
-    return invalid(std::string(origin) + ":" + std::to_string(line) + ": not valid JSON (near byte " + std::to_string(e.byte) + ")");
-  } catch (const nlohmann::json::exception& e) {
-    return invalid(std::string(origin) + ": not valid JSON: " + e.what());
-  }
+  Builder builder(origin, text);
+  Nlohmann::sax_parse(text, &builder);
+  return builder.take();
 }
 
 Result<Json> Json::read_file(const std::string& path) {

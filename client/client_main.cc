@@ -109,10 +109,12 @@ void add_model_commands(Command& root, Options& o) {
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .flag("--decode", o.text.decode, "the other way: {\"ids\"} lines to text")
       .flag("--plain", o.text.plain, "spell out control tokens in the text, as in what users wrote, instead of taking their ids")
+      .flag("--bare", o.text.bare, "without the BOS and EOS that the model puts around a text")
       .flag("--json", o.text.json, "machine-readable")
       .on_run([&o] { return tokenize(o.text); });
   root.subcommand("chat-template", "{\"messages\"} lines to text, ids and labels, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
+      .option("--chat-template", o.text.chat_template, "instead of the model's own: chatml, qwen, llama2, llama3, mistral, gemma or zephyr")
       .flag("--add-generation-prompt", o.text.add_generation_prompt, "end with the assistant's opening")
       .flag("--json", o.text.json, "machine-readable (always so)")
       .on_run([&o] { return chat_template(o.text); });

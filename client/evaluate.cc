@@ -37,6 +37,7 @@ Result<Loaded> load(const EvalCommand& command) {
   SOTTO_TRY(auto text, TextModel::load(command.model));
   SOTTO_TRY(const auto chat, text.chat());
   auto data = data::encode(std::move(records), chat, {PrivacyUnit::kRecord, static_cast<std::size_t>(command.max_tokens)});
+  if (data.examples.empty() && data.refused > 0) return invalid("'" + command.data + "': no record can be used: " + data.refusal);
   if (data.examples.empty()) return invalid("'" + command.data + "' holds no record whose response fits into " + std::to_string(command.max_tokens) + " tokens");
   SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads)}));
   if (!command.adapter.empty()) {
@@ -70,7 +71,8 @@ Result<void> add_answers(const Loaded& in, const data::ChatTemplate& chat, evalu
     std::vector<std::vector<std::int32_t>> prompts;
     for (std::size_t k = 0; k < n; ++k) {
       const auto& messages = in.data.records[asked[i + k]].messages;
-      prompts.push_back(chat.ids(std::span(messages).first(messages.size() - 1), data::GenerationPrompt::kYes));
+      SOTTO_TRY(auto prompt, chat.ids(std::span(messages).first(messages.size() - 1), data::GenerationPrompt::kYes));
+      prompts.push_back(std::move(prompt));
     }
     model::GenerateOptions options{kMaxAnswerTokens, {}};
     if (stop) options.stop_ids.push_back(*stop);

@@ -96,8 +96,9 @@ Result<void> RunSession::load_data() {
   data::Split parts = data::split(std::move(records), hold_out);
   const auto unit = plan.unit;
   data_ = data::encode(std::move(parts.training), chat, {unit, plan.max_tokens});
+  if (data_.examples.empty() && data_.refused > 0) return invalid("no record can be used: " + data_.refusal);
   // Only what the operator sees on the site's own terminal: these counts go into no message, log or report.
-  log(Level::kDebug, "data_loaded", {{"records", data_.examples.size()}, {"units", data_.units.size()}, {"skipped", data_.skipped}});
+  log(Level::kDebug, "data_loaded", {{"records", data_.examples.size()}, {"units", data_.units.size()}, {"skipped", data_.skipped}, {"refused", data_.refused}});
   return {};
 }
 

@@ -90,7 +90,8 @@ Result<void> tokenize(const TextCommand& command) {
       return {};
     }
     SOTTO_TRY(const std::string plain, text_of(line, where, command.json));
-    const Ids ids = tokenizer.encode(plain, command.plain ? data::ControlTokens::kAsPlainText : data::ControlTokens::kRecognise);
+    const auto control = command.plain ? data::ControlTokens::kAsPlainText : data::ControlTokens::kRecognise;
+    const Ids ids = tokenizer.encode(plain, control, command.bare ? data::Ends::kNone : data::Ends::kAsModel);
     if (command.json) {
       std::cout << Json::object({{"ids", to_json(ids)}}).dump() << '\n';
     } else {
@@ -102,8 +103,8 @@ Result<void> tokenize(const TextCommand& command) {
 }
 
 Result<void> chat_template(const TextCommand& command) {
-  SOTTO_TRY(const TextModel text, TextModel::load(command.model));
-  SOTTO_TRY(const auto chat, text.chat());
+  SOTTO_TRY(const TextModel model, TextModel::load(command.model));
+  SOTTO_TRY(const auto chat, model.chat(command.chat_template));
   return for_each_line([&](const std::string& line, const std::string& where) -> Result<void> {
     SOTTO_TRY(const Json object, Json::parse(line, where));
     SOTTO_TRY(const auto messages, messages_of(object));
@@ -112,11 +113,9 @@ Result<void> chat_template(const TextCommand& command) {
       SOTTO_TRY(prompt, object.get_bool("add_generation_prompt"));
     }
     const auto mode = prompt ? data::GenerationPrompt::kYes : data::GenerationPrompt::kNo;
-    const auto example = chat.example(messages);
-    Ids labels = example.labels;
-    const Ids ids = chat.ids(messages, mode);
-    labels.resize(ids.size(), data::kNoLabel);  // the generation prompt's tokens have none
-    std::cout << Json::object({{"text", chat.render(messages, mode)}, {"ids", to_json(ids)}, {"labels", to_json(labels)}}).dump() << '\n';
+    SOTTO_TRY(const auto text, chat.render(messages, mode));
+    SOTTO_TRY(const auto example, chat.encode(messages, mode));
+    std::cout << Json::object({{"text", text}, {"ids", to_json(example.ids)}, {"labels", to_json(example.labels)}}).dump() << '\n';
     return {};
   });
 }
@@ -141,7 +140,7 @@ Result<void> score(const TextCommand& command) {
       if (!text) {
         SOTTO_TRY(text, TextModel::load(command.model));
       }
-      ids = text->tokenizer().encode(plain, data::ControlTokens::kRecognise);
+      ids = text->tokenizer().encode(plain, data::ControlTokens::kRecognise, data::Ends::kAsModel);
     }
     if (ids.empty()) return invalid("there is no token to score; give at least one id or a non-empty text");
     SOTTO_TRY(const auto scores, language_model.score(ids, top));

@@ -16,7 +16,9 @@ struct TextCommand {
   std::int64_t top = 10;
   bool decode = false;      // tokenize: ids to text
   bool plain = false;       // tokenize: control tokens in the text are spelled out instead of becoming their ids
+  bool bare = false;        // tokenize: without the BOS and EOS that the model puts around a text
   bool add_generation_prompt = false;
+  std::string chat_template;  // chat-template: the name of a well-known one; empty: the model's own
   bool json = false;
 };
 

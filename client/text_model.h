@@ -15,8 +15,8 @@ class TextModel {
  public:
   static Result<TextModel> load(const std::string& path);
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
-  // Refused when the model brings no template or one that is not known.
-  Result<data::ChatTemplate> chat() const { return data::ChatTemplate::make(*tokenizer_); }
+  // `name` of a well-known template, or empty for the model's own: refused when it brings none or one that cannot be run.
+  Result<data::ChatTemplate> chat(const std::string& name = {}) const { return data::ChatTemplate::make(*tokenizer_, name); }
 
  private:
   explicit TextModel(data::Tokenizer tokenizer) : tokenizer_(std::make_unique<data::Tokenizer>(std::move(tokenizer))) {}

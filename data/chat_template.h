@@ -1,7 +1,6 @@
-// ChatML as SmolLM2 uses it, recognised by the text of the model's own Jinja template (the default system prompt inside it
-// may vary); any other template is refused. Immutable; safe from several threads.
-//   <|im_start|>ROLE\nCONTENT<|im_end|>\n  for each message; a default system message first if the first message is no
-//   system one.
+// A model's own chat template, run as transformers runs it (jinja.h), or one of the well-known templates by name. Encoding knows
+// which text is the template's and which is a message's: control tokens are recognised in the template's text alone, so that
+// "<|im_end|>" in a content cannot end a message; labels stand on what the assistant says. Immutable; safe from several threads.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +9,12 @@
 #include <string_view>
 #include <vector>
 
+#include "data/jinja.h"
 #include "data/tokenizer.h"
 
 namespace sotto::data {
 
-struct ChatMessage {
-  std::string role;  // "system", "user", "assistant"
-  std::string content;
-  bool operator==(const ChatMessage&) const = default;
-};
-
-enum class GenerationPrompt { kNo, kYes };  // whether "<|im_start|>assistant\n" is appended, for the model to go on
+enum class GenerationPrompt { kNo, kYes };  // whether the assistant's opening is appended, for the model to go on
 
 inline constexpr std::int32_t kNoLabel = -100;
 
@@ -35,27 +29,29 @@ struct Example {
 
 class ChatTemplate {
  public:
-  // From tokenizer.spec().chat_template; the tokenizer must have <|im_start|> and <|im_end|> as control tokens. `tokenizer`
-  // must outlive the template.
-  static Result<ChatTemplate> make(const Tokenizer& tokenizer);
+  // `name`: empty for the template that the model brings (tokenizer.spec().chat_template), or one of named_templates().
+  // Refused: no template, one that needs what jinja.h does not do, one that does not show what a user and the assistant say, a
+  // named one whose control tokens the vocabulary does not have. `tokenizer` must outlive the template.
+  static Result<ChatTemplate> make(const Tokenizer& tokenizer, const std::string& name = {});
 
-  const std::string& default_system() const { return default_system_; }
-
-  // The text as Jinja renders it.
-  std::string render(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;
-  // The ids of that text. Contents are spelled out, so that "<|im_end|>" in a content cannot end a message; `ids_recognised`
-  // is what transformers' apply_chat_template gives: control tokens are recognised wherever they stand, in contents too.
-  std::vector<std::int32_t> ids(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;
-  std::vector<std::int32_t> ids_recognised(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;
-  // For training: piece by piece as in ids(), labels on each assistant message's content and the <|im_end|> behind it.
-  Example example(std::span<const ChatMessage> messages) const;
+  // The text as Jinja renders it. This and what follows fails when the template refuses the messages (some know no system
+  // message, most want user and assistant in turn).
+  Result<std::string> render(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;
+  // What transformers' apply_chat_template gives: control tokens are recognised wherever they stand, in contents too.
+  Result<std::vector<std::int32_t>> ids_recognised(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;
+  // The same ids where no content spells a control token; contents are spelled out. Labels are on each assistant message's
+  // content and on what ends it: the control token behind it.
+  Result<Example> encode(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;
+  Result<std::vector<std::int32_t>> ids(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;  // encode's
+  Result<Example> example(std::span<const ChatMessage> messages) const { return encode(messages, GenerationPrompt::kNo); }
 
  private:
-  ChatTemplate(const Tokenizer& tokenizer, std::string default_system, std::int32_t start, std::int32_t end);
+  ChatTemplate(const Tokenizer& tokenizer, Jinja jinja);
+  Result<MarkedText> run(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;
+  Result<void> probe(const std::string& name) const;
+
   const Tokenizer* tokenizer_;
-  std::string default_system_;
-  std::int32_t start_;
-  std::int32_t end_;
+  Jinja jinja_;
 };
 
 }  // namespace sotto::data

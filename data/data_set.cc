@@ -12,7 +12,12 @@ DataSet encode(std::vector<Record> records, const ChatTemplate& chat, const Enco
   DataSet out;
   std::unordered_map<std::string, std::size_t> unit_of_patient;
   for (auto& record : records) {
-    Example example = chat.example(record.messages);
+    auto encoded = chat.example(record.messages);
+    if (!encoded.ok()) {
+      if (out.refused++ == 0) out.refusal = encoded.error().message;
+      continue;
+    }
+    Example example = std::move(*encoded);
     const bool cut = example.ids.size() > options.max_tokens;
     if (cut) {
       example.ids.resize(options.max_tokens);

@@ -25,6 +25,8 @@ struct DataSet {
   std::vector<Unit> units;        // in order of first appearance
   std::size_t skipped = 0;        // records whose response does not begin within max_tokens
   std::size_t truncated = 0;      // records cut at max_tokens
+  std::size_t refused = 0;        // records whose messages the chat template does not take
+  std::string refusal;            // why, of the first of them
 };
 
 struct EncodeOptions {

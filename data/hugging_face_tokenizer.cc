@@ -1,73 +1,35 @@
-// tokenizer.json and its companions, as the `tokenizers` library (0.23) writes them. The file can describe many tokenizers;
-// each function below accepts the settings under which the result is plain byte-level BPE and refuses the others by name.
+// tokenizer.json and its companions, as the `tokenizers` library (0.23) writes them and transformers (5) reads them: vocabulary,
+// merges, added tokens, and what tokenizer_config.json adds. The steps of the pipeline are in hugging_face_pipeline.cc.
 #include <algorithm>
-#include <limits>
+#include <array>
 #include <set>
+#include <unordered_set>
 
 #include "base/files.h"
-#include "base/json.h"
 #include "data/byte_level.h"
+#include "data/hugging_face_json.h"
 #include "data/tokenizer_spec.h"
 
 namespace sotto::data {
 namespace {
 
-Error refuse(const std::string& origin, const std::string& setting, const Json* value) {
-  std::string text = value == nullptr ? "missing" : value->dump();
-  if (text.size() > 120) text = text.substr(0, 120) + "...";
-  return unsupported(origin + ": '" + setting + "' is " + text + ", which this version does not read");
-}
-
-bool absent(const Json* value) { return value == nullptr || value->is_null(); }
-bool is_text(const Json* value, std::string_view text) {
-  return value != nullptr && value->is_string() && value->as_string() == text;
-}
-bool is_false(const Json* value) { return absent(value) || (value->is_bool() && !value->as_bool()); }
-bool is_true(const Json* value) { return value != nullptr && value->is_bool() && value->as_bool(); }
-
-bool is_byte_level(const Json* step) { return step != nullptr && is_text(step->find("type"), "ByteLevel"); }
-
-bool is_gpt2_split(const Json* step) {
-  if (!is_byte_level(step)) return false;
-  const Json* regex = step->find("use_regex");  // absent in old files, where it means true
-  return is_false(step->find("add_prefix_space")) && (regex == nullptr || is_true(regex));
-}
-
-bool is_digit_split(const Json* step) {
-  return is_text(step->find("type"), "Digits") && is_true(step->find("individual_digits"));
-}
-
-Result<PreTokenizer> read_pre_tokenizer(const Json& json, const std::string& origin) {
-  const Json* step = json.find("pre_tokenizer");
-  if (is_gpt2_split(step)) return PreTokenizer::kGpt2;
-  if (step == nullptr || !is_text(step->find("type"), "Sequence")) return refuse(origin, "pre_tokenizer", step);
-  SOTTO_TRY(const auto* steps, step->get_array("pretokenizers"));
-  if (steps->size() == 1 && is_gpt2_split(&steps->front())) return PreTokenizer::kGpt2;
-  if (steps->size() == 2 && is_digit_split(&steps->front()) && is_gpt2_split(&steps->back()))
-    return PreTokenizer::kDigitsThenGpt2;
-  return refuse(origin, "pre_tokenizer", step);
-}
-
-Result<void> check_pipeline(const Json& json, const std::string& origin) {
-  for (const char* name : {"normalizer", "truncation", "padding"})
-    if (!absent(json.find(name))) return refuse(origin, name, json.find(name));
-  // A ByteLevel post-processor only trims offsets.
-  if (const Json* step = json.find("post_processor"); !absent(step) && !is_byte_level(step))
-    return refuse(origin, "post_processor", step);
-  if (!is_byte_level(json.find("decoder"))) return refuse(origin, "decoder", json.find("decoder"));
-  return {};
-}
+using namespace hugging_face;
 
 Result<void> check_bpe(const Json& model, const std::string& origin) {
   if (!is_text(model.find("type"), "BPE")) return refuse(origin, "model.type", model.find("type"));
   const Json* dropout = model.find("dropout");
   if (!absent(dropout) && !(dropout->is_number() && dropout->as_double() == 0))
     return refuse(origin, "model.dropout", dropout);
-  for (const char* name : {"byte_fallback", "ignore_merges"})
-    if (!is_false(model.find(name))) return refuse(origin, std::string("model.") + name, model.find(name));
+  for (const char* name : {"byte_fallback", "ignore_merges", "fuse_unk"})
+    if (!absent(model.find(name)) && !model.find(name)->is_bool())
+      return refuse(origin, std::string("model.") + name, model.find(name));
   for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!absent(model.find(name)) && !is_text(model.find(name), ""))
       return refuse(origin, std::string("model.") + name, model.find(name));
+  const std::set<std::string_view> known = {"type",          "dropout",       "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
+                                            "byte_fallback", "ignore_merges", "fuse_unk",  "vocab",                     "merges"};
+  for (const auto& [name, value] : model.members())
+    if (!known.contains(name)) return refuse(origin, "model." + name, &value);
   return {};
 }
 
@@ -84,27 +46,43 @@ Result<void> put_token(TokenizerSpec& spec, const std::string& text, const Json&
   return {};
 }
 
+Result<AddedToken> added_token(const Json& json, const std::string& text, const std::string& origin) {
+  AddedToken out;
+  const auto flag = [&](const char* name, bool& value) -> Result<void> {
+    const Json* given = json.find(name);
+    if (absent(given)) return {};
+    if (!given->is_bool()) return refuse(origin, "added token '" + text.substr(0, 60) + "'." + name, given);
+    value = given->as_bool();
+    return {};
+  };
+  SOTTO_TRY_VOID(flag("special", out.special));
+  out.normalized = !out.special;
+  SOTTO_TRY_VOID(flag("single_word", out.single_word));
+  SOTTO_TRY_VOID(flag("lstrip", out.lstrip));
+  SOTTO_TRY_VOID(flag("rstrip", out.rstrip));
+  SOTTO_TRY_VOID(flag("normalized", out.normalized));
+  return out;
+}
+
 Result<void> read_vocabulary(TokenizerSpec& spec, const Json& json, const Json& model, const std::string& origin) {
   SOTTO_TRY(const auto* vocabulary, model.get_object("vocab"));
   for (const auto& [text, id] : *vocabulary) SOTTO_TRY_VOID(put_token(spec, text, id, origin));
-  if (!absent(json.find("added_tokens"))) {
-    SOTTO_TRY(const auto* added, json.get_array("added_tokens"));
-    for (const Json& token : *added) {
-      SOTTO_TRY(const auto text, token.get_string("content"));
-      const std::string what = "added token '" + text.substr(0, 60) + "'.";
-      for (const char* name : {"single_word", "lstrip", "rstrip"})
-        if (!is_false(token.find(name))) return refuse(origin, what + name, token.find(name));
-      if (!is_true(token.find("special"))) return refuse(origin, what + "special", token.find("special"));
-      const Json* id = token.find("id");
-      SOTTO_TRY_VOID(put_token(spec, text, id == nullptr ? Json() : *id, origin));
-      spec.control_ids.push_back(static_cast<std::int32_t>(id->as_int()));
-    }
+  if (absent(json.find("added_tokens"))) return {};
+  SOTTO_TRY(const auto* added, json.get_array("added_tokens"));
+  for (const Json& token : *added) {
+    SOTTO_TRY(const auto text, token.get_string("content"));
+    SOTTO_TRY(auto read, added_token(token, text, origin));
+    const Json* id = token.find("id");
+    const Json value = id == nullptr ? Json() : *id;
+    const auto at = value.is_int() && value.as_int() >= 0 ? static_cast<std::size_t>(value.as_int()) : spec.tokens.size();
+    read.in_model = at < spec.tokens.size() && spec.tokens[at] == text;
+    SOTTO_TRY_VOID(put_token(spec, text, value, origin));
+    read.id = static_cast<std::int32_t>(value.as_int());
+    spec.added.push_back(read);
   }
-  std::ranges::sort(spec.control_ids);
-  const auto hole = std::ranges::find(spec.tokens, "");
-  if (hole != spec.tokens.end())
-    return invalid(origin + ": no token has the id " + std::to_string(hole - spec.tokens.begin()) +
-                   ", but higher ids are taken");
+  std::ranges::sort(spec.added, {}, &AddedToken::id);
+  const auto twice = std::ranges::adjacent_find(spec.added, {}, &AddedToken::id);
+  if (twice != spec.added.end()) return invalid(origin + ": the added token of id " + std::to_string(twice->id) + " occurs twice");
   return {};
 }
 
@@ -125,13 +103,18 @@ Result<void> read_merges(TokenizerSpec& spec, const Json& model, const std::stri
   return {};
 }
 
-// An unknown-token setting matters only for a byte without a token: those vanish here, there they become that token.
-Result<void> check_unknown(const TokenizerSpec& spec, const Json& model, const std::string& origin) {
+// An unknown-token setting counts when a byte or a character has no token.
+Result<void> read_unknown(TokenizerSpec& spec, const Json& model, const std::string& origin) {
   const Json* unknown = model.find("unk_token");
   if (absent(unknown)) return {};
-  const std::set<std::string_view> known(spec.tokens.begin(), spec.tokens.end());
-  for (const auto& character : byte_level_characters())
-    if (!known.contains(character)) return refuse(origin, "model.unk_token", unknown);
+  const auto known = unknown->is_string() ? std::ranges::find(spec.tokens, unknown->as_string()) : spec.tokens.end();
+  if (known != spec.tokens.end()) {
+    spec.unknown = static_cast<std::int32_t>(known - spec.tokens.begin());
+    return {};
+  }
+  const std::unordered_set<std::string_view> all(spec.tokens.begin(), spec.tokens.end());
+  const bool complete = spec.byte_level() && std::ranges::all_of(byte_level_characters(), [&](const auto& c) { return all.contains(c); });
+  if (!complete) return refuse(origin, "model.unk_token", unknown);
   return {};
 }
 
@@ -165,14 +148,38 @@ Result<std::string> read_chat_template(const Json& config, const std::string& or
   return refuse(origin, "chat_template", value);
 }
 
+// BOS and EOS are control tokens, whether tokenizer.json says so or not.
+void add_control_token(TokenizerSpec& spec, std::optional<std::int32_t> id) {
+  if (!id || std::ranges::any_of(spec.added, [&](const AddedToken& t) { return t.id == *id; })) return;
+  AddedToken token;
+  token.id = *id;
+  spec.added.push_back(token);
+  std::ranges::sort(spec.added, {}, &AddedToken::id);
+}
+
+// Where the configuration speaks of BOS or EOS, it overrules tokenizer.json's post-processor.
+Result<void> read_ends(TokenizerSpec& spec, const Json& config, const std::string& origin) {
+  const Json* bos = config.find("add_bos_token");
+  const Json* eos = config.find("add_eos_token");
+  if (absent(bos) && absent(eos)) return {};
+  spec.before.clear();
+  spec.after.clear();
+  if (is_true(bos) && !spec.bos) return refuse(origin, "add_bos_token", bos);
+  if (is_true(eos) && !spec.eos) return refuse(origin, "add_eos_token", eos);
+  if (is_true(bos)) spec.before.push_back(*spec.bos);
+  if (is_true(eos)) spec.after.push_back(*spec.eos);
+  return {};
+}
+
 Result<void> read_config(TokenizerSpec& spec, const std::string& folder) {
   const std::string path = folder + "/tokenizer_config.json";
   if (file_exists(path)) {
     SOTTO_TRY(const Json config, Json::read_file(path));
     SOTTO_TRY(spec.bos, token_id(spec, config, "bos_token", path));
     SOTTO_TRY(spec.eos, token_id(spec, config, "eos_token", path));
-    spec.add_bos = is_true(config.find("add_bos_token"));
-    spec.add_eos = is_true(config.find("add_eos_token"));
+    add_control_token(spec, spec.bos);
+    add_control_token(spec, spec.eos);
+    SOTTO_TRY_VOID(read_ends(spec, config, path));
     SOTTO_TRY(spec.chat_template, read_chat_template(config, path));
   }
   if (const std::string jinja = folder + "/chat_template.jinja"; file_exists(jinja)) {
@@ -186,15 +193,22 @@ Result<void> read_config(TokenizerSpec& spec, const std::string& folder) {
 Result<TokenizerSpec> tokenizer_spec_from_folder(const std::string& folder) {
   const std::string path = folder + "/tokenizer.json";
   SOTTO_TRY(const Json json, Json::read_file(path));
-  SOTTO_TRY_VOID(check_pipeline(json, path));
+  for (const char* name : {"truncation", "padding"})
+    if (!absent(json.find(name))) return refuse(path, name, json.find(name));
   TokenizerSpec out;
-  SOTTO_TRY(out.pre_tokenizer, read_pre_tokenizer(json, path));
+  SOTTO_TRY_VOID(read_normalizer(out, json, path));
+  SOTTO_TRY_VOID(read_pre_tokenizer(out, json, path));
+  SOTTO_TRY_VOID(read_decoder(out, json, path));
+  SOTTO_TRY_VOID(read_post_processor(out, json, path));
   const Json* model = json.find("model");
   if (model == nullptr || !model->is_object()) return refuse(path, "model", model);
   SOTTO_TRY_VOID(check_bpe(*model, path));
+  out.byte_fallback = is_true(model->find("byte_fallback"));
+  out.ignore_merges = is_true(model->find("ignore_merges"));
+  out.fuse_unknown = is_true(model->find("fuse_unk"));
   SOTTO_TRY_VOID(read_vocabulary(out, json, *model, path));
   SOTTO_TRY_VOID(read_merges(out, *model, path));
-  SOTTO_TRY_VOID(check_unknown(out, *model, path));
+  SOTTO_TRY_VOID(read_unknown(out, *model, path));
   SOTTO_TRY_VOID(read_config(out, folder));
   return out;
 }

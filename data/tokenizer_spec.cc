@@ -1,16 +1,42 @@
 #include "data/tokenizer_spec.h"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "data/gguf_file.h"
 
 namespace sotto::data {
 namespace {
 
-// llama.h, enum llama_token_type: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte.
-constexpr std::uint64_t kNormalToken = 1;
-constexpr std::uint64_t kControlToken = 3;
-constexpr std::uint64_t kUnusedToken = 5;
+constexpr std::string_view kMetaspace = "\xe2\x96\x81";
+
+// llama.h, enum llama_token_type.
+enum TokenType : std::uint64_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
+
+// tokenizer.ggml.pre, as llama.cpp names them (llama-vocab.cpp).
+struct Family {
+  const char* name;
+  const char* split;  // a regular expression of its own, or nullptr: GPT-2's
+  bool digits;        // every number character alone, first
+  bool ignore_merges;
+  bool bos;           // adds BOS unless the file says otherwise
+  bool nfc;           // the model's own tokenizer normalizes; llama.cpp leaves that out
+};
+constexpr const char* kGpt2Split = nullptr;
+
+const Family* find_family(std::string_view name) {
+  static const Family kFamilies[] = {
+      {"gpt-2", kGpt2Split, false, false, false, false},         {"smollm", kGpt2Split, true, false, false, false},
+      {"starcoder", kGpt2Split, true, false, false, false},      {"refact", kGpt2Split, true, false, false, false},
+      {"command-r", kGpt2Split, true, false, false, false},      {"llama-bpe", pattern::kLlama3, false, true, true, false},
+      {"llama3", pattern::kLlama3, false, true, true, false},    {"llama-v3", pattern::kLlama3, false, true, true, false},
+      {"qwen2", pattern::kQwen2, false, false, false, true},     {"tekken", pattern::kTekken, false, true, true, false},
+  };
+  const auto* it = std::ranges::find(kFamilies, name, [](const Family& f) { return std::string_view(f.name); });
+  return it == std::end(kFamilies) ? nullptr : it;
+}
 
 Result<std::optional<std::int32_t>> read_id(const GgufFile& file, std::string_view key, std::size_t vocabulary) {
   if (file.find(key) == nullptr) return std::optional<std::int32_t>();
@@ -21,8 +47,8 @@ Result<std::optional<std::int32_t>> read_id(const GgufFile& file, std::string_vi
   return std::optional(static_cast<std::int32_t>(id));
 }
 
-Result<bool> read_flag(const GgufFile& file, std::string_view key) {
-  if (file.find(key) == nullptr) return false;
+Result<bool> read_flag(const GgufFile& file, std::string_view key, bool otherwise) {
+  if (file.find(key) == nullptr) return otherwise;
   return file.get_bool(key);
 }
 
@@ -49,45 +75,100 @@ Result<std::pair<std::string, std::string>> split_merge(const std::string& text,
   return std::pair(text.substr(0, space), text.substr(space + 1));
 }
 
-}  // namespace
+// BOS and EOS, as the file says or else as the model's family does.
+Result<void> read_ends(TokenizerSpec& out, const GgufFile& file, bool family_adds_bos) {
+  SOTTO_TRY(const bool bos, read_flag(file, "tokenizer.ggml.add_bos_token", family_adds_bos));
+  SOTTO_TRY(const bool eos, read_flag(file, "tokenizer.ggml.add_eos_token", false));
+  if ((bos && !out.bos) || (eos && !out.eos))
+    return invalid(file.origin() + ": it adds BOS or EOS to every text, but names no such token");
+  if (bos) out.before.push_back(*out.bos);
+  if (eos) out.after.push_back(*out.eos);
+  return {};
+}
 
-Result<TokenizerSpec> tokenizer_spec(const GgufFile& file) {
-  SOTTO_TRY(const auto model, file.get_string("tokenizer.ggml.model"));
-  if (model != "gpt2")
-    return unsupported(file.origin() + ": tokenizer.ggml.model is '" + model +
-                       "'; this version reads byte-level BPE, 'gpt2'");
-  TokenizerSpec out;
+Result<void> read_byte_level(TokenizerSpec& out, const GgufFile& file) {
   SOTTO_TRY(const auto pre, file.get_string("tokenizer.ggml.pre"));
-  if (pre == "smollm")
-    out.pre_tokenizer = PreTokenizer::kDigitsThenGpt2;
-  else if (pre == "gpt-2")
-    out.pre_tokenizer = PreTokenizer::kGpt2;
-  else
-    return unsupported(file.origin() + ": tokenizer.ggml.pre is '" + pre + "'; this version reads 'smollm' and 'gpt-2'");
-  SOTTO_TRY(const bool space_prefix, read_flag(file, "tokenizer.ggml.add_space_prefix"));
-  if (space_prefix)
-    return unsupported(file.origin() + ": tokenizer.ggml.add_space_prefix is true, which this version does not do");
-  SOTTO_TRY(out.add_bos, read_flag(file, "tokenizer.ggml.add_bos_token"));
-  SOTTO_TRY(out.add_eos, read_flag(file, "tokenizer.ggml.add_eos_token"));
-
-  SOTTO_TRY(const auto* tokens, file.get_strings("tokenizer.ggml.tokens"));
-  out.tokens = *tokens;
-  SOTTO_TRY(const auto types, read_token_types(file, tokens->size()));
-  for (std::size_t id = 0; id < types.size(); ++id) {
-    if (types[id] == kControlToken)
-      out.control_ids.push_back(static_cast<std::int32_t>(id));
-    else if (types[id] != kNormalToken && types[id] != kUnusedToken)
-      return unsupported(file.origin() + ": token " + std::to_string(id) + " '" + (*tokens)[id].substr(0, 60) +
-                         "' is of type " + std::to_string(types[id]) +
-                         "; this version reads normal, control and unused tokens");
-  }
+  const Family* family = find_family(pre);
+  if (family == nullptr)
+    return unsupported(file.origin() + ": tokenizer.ggml.pre is '" + pre +
+                       "'; this version reads gpt-2, smollm, starcoder, refact, command-r, llama-bpe, qwen2 and tekken");
+  SOTTO_TRY(const bool space_prefix, read_flag(file, "tokenizer.ggml.add_space_prefix", false));
+  if (family->digits) out.pre_tokenizers.emplace_back(Digits{true});
+  if (family->split != nullptr)
+    out.pre_tokenizers.emplace_back(SplitBy{{family->split, true}, SplitBehaviour::kIsolated, false});
+  if (space_prefix) return unsupported(file.origin() + ": tokenizer.ggml.add_space_prefix is true, which this version does not do");
+  out.pre_tokenizers.emplace_back(ByteLevel{false, family->split == nullptr});
+  if (family->nfc) out.normalizers.emplace_back(UnicodeForm::kNfc);
+  out.ignore_merges = family->ignore_merges;
+  out.decoders.emplace_back(ByteLevel{});
   SOTTO_TRY(const auto* merges, file.get_strings("tokenizer.ggml.merges"));
   for (std::size_t rank = 0; rank < merges->size(); ++rank) {
     SOTTO_TRY(auto pair, split_merge((*merges)[rank], file.origin(), rank));
     out.merges.push_back(std::move(pair));
   }
+  return read_ends(out, file, family->bos);
+}
+
+// SentencePiece's BPE: spaces as U+2581, one before the text, merging by score, bytes where a character has no token.
+Result<void> read_sentence_piece(TokenizerSpec& out, const GgufFile& file, const std::vector<std::uint64_t>& types) {
+  for (const char* key : {"tokenizer.ggml.precompiled_charsmap", "tokenizer.ggml.remove_extra_whitespaces"}) {
+    const GgufValue* value = file.find(key);
+    const auto* flag = value == nullptr ? nullptr : std::get_if<bool>(value);
+    if (value != nullptr && (flag == nullptr || *flag))
+      return unsupported(file.origin() + ": '" + key + "' is set, which this version does not do");
+  }
+  SOTTO_TRY(const bool prefix, read_flag(file, "tokenizer.ggml.add_space_prefix", true));
+  if (prefix) out.normalizers.emplace_back(Prepend{std::string(kMetaspace)});
+  out.normalizers.emplace_back(Replace{{" ", false}, std::string(kMetaspace)});
+  out.decoders = {Replace{{std::string(kMetaspace), false}, " "}, ByteFallback{}, Fuse{}};
+  if (prefix) out.decoders.emplace_back(Strip{" ", 1, 0});
+  out.byte_fallback = true;
+  out.fuse_unknown = true;
+  const GgufValue* scores = file.find("tokenizer.ggml.scores");
+  const auto* list = scores == nullptr ? nullptr : std::get_if<std::vector<double>>(scores);
+  if (list == nullptr || list->size() != out.tokens.size())
+    return invalid(file.origin() + ": metadata 'tokenizer.ggml.scores' is no list of " + std::to_string(out.tokens.size()) +
+                   " numbers, one a token");
+  for (std::size_t id = 0; id < list->size(); ++id) {
+    if (std::isnan((*list)[id])) return invalid(file.origin() + ": the score of token " + std::to_string(id) + " is no number");
+    const bool merged = types[id] == kNormal || types[id] == kUnused;
+    out.scores.push_back(merged ? static_cast<float>((*list)[id]) : std::numeric_limits<float>::quiet_NaN());
+  }
+  SOTTO_TRY(out.unknown, read_id(file, "tokenizer.ggml.unknown_token_id", out.tokens.size()));
+  return read_ends(out, file, true);
+}
+
+// Control and unknown tokens are special; what users defined is cut out of every text.
+void add_tokens(TokenizerSpec& out, const std::vector<std::uint64_t>& types) {
+  for (std::size_t id = 0; id < types.size(); ++id) {
+    if (types[id] != kControl && types[id] != kUnknown && types[id] != kUserDefined) continue;
+    AddedToken token;
+    token.id = static_cast<std::int32_t>(id);
+    token.special = types[id] != kUserDefined;
+    token.in_model = out.byte_level();
+    out.added.push_back(token);
+  }
+}
+
+}  // namespace
+
+Result<TokenizerSpec> tokenizer_spec(const GgufFile& file) {
+  SOTTO_TRY(const auto model, file.get_string("tokenizer.ggml.model"));
+  if (model != "gpt2" && model != "llama")
+    return unsupported(file.origin() + ": tokenizer.ggml.model is '" + model +
+                       "'; this version reads byte-level BPE, 'gpt2', and SentencePiece's, 'llama'");
+  TokenizerSpec out;
+  SOTTO_TRY(const auto* tokens, file.get_strings("tokenizer.ggml.tokens"));
+  out.tokens = *tokens;
+  SOTTO_TRY(const auto types, read_token_types(file, tokens->size()));
+  for (std::size_t id = 0; id < types.size(); ++id)
+    if (types[id] < kNormal || types[id] > kByte || (types[id] == kByte && model == "gpt2"))
+      return unsupported(file.origin() + ": token " + std::to_string(id) + " '" + (*tokens)[id].substr(0, 60) +
+                         "' is of type " + std::to_string(types[id]) + ", which this version does not read");
   SOTTO_TRY(out.bos, read_id(file, "tokenizer.ggml.bos_token_id", tokens->size()));
   SOTTO_TRY(out.eos, read_id(file, "tokenizer.ggml.eos_token_id", tokens->size()));
+  SOTTO_TRY_VOID(model == "gpt2" ? read_byte_level(out, file) : read_sentence_piece(out, file, types));
+  add_tokens(out, types);
   if (file.find("tokenizer.chat_template") != nullptr) {
     SOTTO_TRY(out.chat_template, file.get_string("tokenizer.chat_template"));
   }

@@ -1,5 +1,6 @@
 #include "data/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace sotto::data {
@@ -39,6 +40,33 @@ std::string utf8_lossy(std::string_view bytes) {
       out.append("\xef\xbf\xbd");
     at += piece.size;
   }
+  return out;
+}
+
+bool is_ascii(std::string_view bytes) {
+  return std::ranges::all_of(bytes, [](char c) { return static_cast<std::uint8_t>(c) < 0x80; });
+}
+
+bool is_utf8(std::string_view bytes) {
+  for (std::size_t at = 0; at < bytes.size();) {
+    const Piece piece = piece_at(bytes, at);
+    if (!piece.valid) return false;
+    at += piece.size;
+  }
+  return true;
+}
+
+std::size_t character_size(char lead) {
+  const auto byte = static_cast<std::uint8_t>(lead);
+  return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+}
+
+char32_t next_code_point(std::string_view text, std::size_t& at) {
+  const std::size_t size = character_size(text[at]);
+  const auto lead = static_cast<std::uint8_t>(text[at]);
+  char32_t out = size == 1 ? lead : lead & (0xffU >> (size + 1));
+  for (std::size_t i = 1; i < size; ++i) out = out << 6 | (static_cast<std::uint8_t>(text[at + i]) & 0x3fU);
+  at += size;
   return out;
 }
 

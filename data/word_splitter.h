@@ -1,28 +1,51 @@
-// Cuts text into the words that BPE then works on, by GPT-2's regular expression (openai/gpt-2, encoder.py), with or without
-// every number character split off first. PCRE2 does the matching. Immutable after making; safe from several threads.
+// Cuts text into the words that byte-pair merging then works on: the pre-tokenizers of a specification, one after another.
+// GPT-2's regular expression is that of openai/gpt-2, encoder.py. Immutable after making; safe from several threads.
 #pragma once
 
-#include <memory>
+#include <deque>
+#include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
+#include "data/pattern.h"
+#include "data/reading.h"
 #include "data/tokenizer_spec.h"
 
 namespace sotto::data {
 
+// Words in order. They view the text, or `made` where a step changed it; keep both. May be used again.
+struct Words {
+  std::vector<std::string_view> words;
+  std::deque<std::string> made;
+
+  void clear();
+  std::vector<std::string_view> pieces;  // scratch
+  std::vector<Regex::Span> matches;
+};
+
 class WordSplitter {
  public:
-  explicit WordSplitter(PreTokenizer kind);
-  WordSplitter(WordSplitter&&) noexcept;
-  WordSplitter& operator=(WordSplitter&&) noexcept;
-  ~WordSplitter();
+  // Refused: a regular expression that cannot be read, a step behind ByteLevel.
+  static Result<WordSplitter> make(const std::vector<PreTokenizer>& steps);
 
-  // The words of `text` in order; together they are the text. `text` is well-formed UTF-8.
-  std::vector<std::string_view> split(std::string_view text) const;
+  // Fills `out` with the words of `text`, well-formed UTF-8.
+  void split(std::string_view text, Position position, Words& out) const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  struct Cut {
+    Matcher matcher;
+    SplitBehaviour behaviour;
+    bool invert;
+  };
+  struct Spaced {  // a space before every piece that has none, then the cut, if there is one
+    std::vector<Cut> cut;
+  };
+  using Step = std::variant<Cut, Spaced, Metaspace>;
+
+  void apply(const Cut& step, std::string_view piece, Words& out) const;
+  void apply(const Metaspace& step, std::string_view piece, Position position, Words& out) const;
+  std::vector<Step> steps_;
 };
 
 }  // namespace sotto::data

@@ -35,3 +35,26 @@ TEST_CASE("non-finite numbers are written as text and read back", "[base]") {
 TEST_CASE("bytes that are not UTF-8 never break a dump", "[base]") {
   CHECK_FALSE(Json(std::string("a\xff")).dump().empty());
 }
+
+TEST_CASE("of a member that occurs twice the last value counts, in the first one's place", "[base]") {
+  CHECK(Json::parse(R"({"a":1,"b":2,"a":3,"c":4,"b":5})", "x")->dump() == R"({"a":3,"b":5,"c":4})");
+}
+
+TEST_CASE("nesting is limited to a hundred levels, wide objects are not", "[base]") {
+  const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  CHECK(Json::parse(nested(101), "deep").ok());
+  const auto too_deep = Json::parse(nested(102), "deep");
+  REQUIRE_FALSE(too_deep.ok());
+  CHECK(too_deep.error().message == "deep: JSON nested deeper than 100");
+  std::string wide = "{";
+  for (int i = 0; i < 200'000; ++i) wide += (i ? ",\"k" : "\"k") + std::to_string(i) + "\":" + std::to_string(i);
+  const auto object = Json::parse(wide + "}", "wide").value();
+  REQUIRE(object.members().size() == 200'000);
+  CHECK(object.members().back().second.as_int() == 199'999);
+}
+
+TEST_CASE("a number too large for a double is refused", "[base]") {
+  const auto result = Json::parse("[1e999]", "file");
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.error().message.starts_with("file: not valid JSON"));
+}

@@ -29,7 +29,7 @@ TEST_CASE("records are grouped by patient, in order of first appearance", "[data
   CHECK(set.units[0].examples == std::vector<std::uint32_t>{0, 2});
   CHECK(set.units[1].examples == std::vector<std::uint32_t>{1});
   CHECK(set.examples.size() == 3);
-  CHECK(set.examples[2] == model.chat.example(record("b", "q", "z").messages));
+  CHECK(set.examples[2] == model.chat.example(record("b", "q", "z").messages).value());
 }
 
 TEST_CASE("as unit of privacy a record stands alone", "[data_set]") {
@@ -42,7 +42,7 @@ TEST_CASE("as unit of privacy a record stands alone", "[data_set]") {
 
 TEST_CASE("a long example is cut at the end and skipped when no answer is left", "[data_set]") {
   const Loaded model;
-  const Example whole = model.chat.example(record("a", "question", "answer").messages);
+  const Example whole = model.chat.example(record("a", "question", "answer").messages).value();
   const std::size_t prompt = whole.ids.size() - 1 - whole.response_tokens();  // one line break stands behind the answer
   const auto at = [&](std::size_t max_tokens) {
     return encode({record("a", "question", "answer")}, model.chat, {.max_tokens = max_tokens});

@@ -19,14 +19,22 @@ const Tokenizer& smollm2() {
   return tokenizer;
 }
 
+void add_control(TokenizerSpec& spec, const std::string& text) {
+  AddedToken token;
+  token.id = static_cast<std::int32_t>(spec.tokens.size());
+  spec.added.push_back(token);
+  spec.tokens.push_back(text);
+}
+
 // Every byte a token, then what is given; "<s>" is a control token.
 TokenizerSpec small_spec(const std::vector<std::pair<std::string, std::string>>& merges) {
   TokenizerSpec spec;
   for (const auto& character : byte_level_characters()) spec.tokens.push_back(character);
   for (const auto& [left, right] : merges) spec.tokens.push_back(left + right);
-  spec.control_ids = {static_cast<std::int32_t>(spec.tokens.size())};
-  spec.tokens.push_back("<s>");
+  add_control(spec, "<s>");
   spec.merges = merges;
+  spec.pre_tokenizers = {ByteLevel{}};
+  spec.decoders = {ByteLevel{}};
   return spec;
 }
 
@@ -71,7 +79,7 @@ TEST_CASE("the vocabulary's control tokens are the model's", "[tokenizer]") {
   CHECK_FALSE(smollm2().is_control(-1));
   CHECK_FALSE(smollm2().control_id("<|no_such_token|>"));
   CHECK(smollm2().spec().eos == 2);
-  CHECK_FALSE(smollm2().spec().add_bos);
+  CHECK(smollm2().spec().before.empty());
 }
 
 TEST_CASE("a Hugging Face folder's tokenizer gives the reference's ids", "[tokenizer]") {
@@ -128,8 +136,7 @@ TEST_CASE("the lowest rank is merged first, the leftmost on a tie, in words of a
 
 TEST_CASE("of overlapping control tokens the leftmost, then the longest counts", "[tokenizer]") {
   auto spec = small_spec({});
-  spec.control_ids.push_back(static_cast<std::int32_t>(spec.tokens.size()));
-  spec.tokens.push_back("<s><t>");
+  add_control(spec, "<s><t>");
   const auto tokenizer = Tokenizer::make(std::move(spec)).value();
   const auto s = tokenizer.control_id("<s>").value();
   const auto st = tokenizer.control_id("<s><t>").value();
@@ -158,17 +165,21 @@ TEST_CASE("a specification that contradicts itself is refused", "[tokenizer]") {
   auto unknown = small_spec({{"a", "b"}});
   unknown.merges.push_back({"xy", "z"});
   CHECK(refused(unknown, "merge 1"));
+  auto spelling = small_spec({{"<", "s"}, {"<s", ">"}});
+  spelling.tokens.erase(spelling.tokens.end() - 2);  // merging leads to the control token
+  spelling.added[0].id = static_cast<std::int32_t>(spelling.tokens.size()) - 1;
+  CHECK(refused(spelling, "or a control token"));
   auto repeated = small_spec({{"a", "b"}});
   repeated.merges.push_back({"a", "b"});
   CHECK(refused(repeated, "twice"));
   auto control = small_spec({});
-  control.control_ids = {1000};
+  control.added[0].id = 1000;
   CHECK(refused(control, "1000"));
   auto eos = small_spec({});
   eos.eos = 5000;
   CHECK(refused(eos, "5000"));
   auto bos = small_spec({});
-  bos.add_bos = true;
+  bos.before = {-1};
   CHECK(refused(bos, "BOS"));
   CHECK(refused(TokenizerSpec{}, "0 tokens"));
 }
