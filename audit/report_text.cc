@@ -45,6 +45,13 @@ std::string neighbouring_sentence(const RunPlan& plan) {
          "); the number is the larger of both directions.";
 }
 
+std::string adversary_sentence(const RunPlan& plan) {
+  if (!plan.privacy) return "No adversary is excluded: the run has no differential privacy.";
+  return "The numbers hold against everybody who sees everything that left the site: all rounds, every update before it was summed, "
+         "every released adapter, with any other knowledge and any computing power. They do not rest on secure aggregation, which "
+         "protects besides.";
+}
+
 std::vector<Trust> trust_statements(const RunPlan& plan) {
   const std::string n = std::to_string(plan.sites.size());
   const std::string c = std::to_string(plan.colluders);
@@ -87,7 +94,9 @@ std::vector<std::string> not_covered(const RunPlan& plan) {
       "this report when it stands in the site's log, and trials elsewhere are not known to it.",
       "Availability, and sites that send harmful updates.",
       "A site that lies about its own sampling, noise or data.",
-      "A measured attack: an empirical lower bound on epsilon is not in this version.",
+      "Stronger attacks than the one that was measured, if one was: a measured epsilon is a lower bound from one attack.",
+      "Which build of the programs ran at a party: the logs do not name it.",
+      "Hyperparameters chosen by earlier experiments on the same patients that stand in no log.",
   };
   if (plan.privacy) {
     out.push_back(

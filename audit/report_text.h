@@ -20,6 +20,8 @@ std::vector<std::string> not_covered(const RunPlan& plan);
 // One sentence each: what the unit is, and what two neighbouring data sets are.
 std::string unit_sentence(const RunPlan& plan);
 std::string neighbouring_sentence(const RunPlan& plan);
+// Against whom the numbers hold.
+std::string adversary_sentence(const RunPlan& plan);
 // The first paragraphs of the page, in plain words.
 std::vector<std::string> plain_words(const RunPlan& plan, double largest_epsilon);
 

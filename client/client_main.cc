@@ -6,6 +6,7 @@
 
 #include "base/cli.h"
 #include "base/log.h"
+#include "client/budget.h"
 #include "client/enrol.h"
 #include "client/evaluate.h"
 #include "client/operator_commands.h"
@@ -26,6 +27,7 @@ struct Options {
   DecisionRequest decision;
   TextCommand text;
   EvalCommand eval;
+  BudgetQuery budget;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -67,8 +69,10 @@ void add_site_commands(Command& root, Options& o) {
       .on_run([&o] { return status(o.folder, o.json); });
   root.subcommand("budget", "what was spent, is reserved, and is left of the privacy budget")
       .option("--dir", o.folder, "the site's folder")
+      .option("--plan", o.budget.plan, "a RUN.toml: how many of its rounds are affordable")
+      .option("--run", o.budget.run, "the same for a run that was offered")
       .flag("--json", o.json, "machine-readable")
-      .on_run([&o] { return budget(o.folder, o.json); });
+      .on_run([&o] { o.budget.folder = o.folder; o.budget.json = o.json; return show_budget(o.budget); });
   root.subcommand("doctor", "check model, data and device; prints the model's fingerprint")
       .option("--dir", o.folder, "the site's folder")
       .option("--config", o.doctor_config, "a site.toml instead of a site's folder")
