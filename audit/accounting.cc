@@ -23,8 +23,8 @@ Json rounded_down(double value) {
 std::vector<CurvePoint> curve_of(const Spent& spent, double plan_delta) {
   std::vector<CurvePoint> out;
   if (spent.without_privacy) return out;
-  std::vector<double> deltas = {0.3,  0.1,  3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6,
-                                1e-6, 3e-7, 1e-7, 3e-8, 1e-8, 3e-9, 1e-9, 3e-10, 1e-10, 1e-11, 1e-12};
+  std::vector<double> deltas = {0.5,  0.4,  0.3,  0.25, 0.2,  0.15, 0.1,  0.05,  3e-2,  1e-2,  3e-3,  1e-3, 3e-4, 1e-4, 3e-5,
+                                1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8, 1e-8, 3e-9, 1e-9, 3e-10, 1e-10, 1e-11, 1e-12};
   if (std::find(deltas.begin(), deltas.end(), plan_delta) == deltas.end()) deltas.push_back(plan_delta);
   std::sort(deltas.begin(), deltas.end(), std::greater<>());
   for (const double delta : deltas) {

@@ -34,6 +34,9 @@ std::vector<TradeOffPoint> trade_off_of(const std::vector<CurvePoint>& curve);
 // The largest true-positive rate minus false-positive rate of any such test: the least over the curve of
 // (e^epsilon - 1 + 2 delta) / (e^epsilon + 1). 1 without a curve.
 double advantage_of(const std::vector<CurvePoint>& curve);
+// The largest share of right answers that anybody can reach who guesses, from everything that was released, whether a unit
+// took part, when both cases are equally likely.
+inline double best_guess_accuracy(const std::vector<CurvePoint>& curve) { return (1 + advantage_of(curve)) / 2; }
 
 // The largest probability that a unit took part, for somebody who thought it `prior` before and saw everything released;
 // by Bayes at odds e^epsilon, but for the probability delta that the promise leaves open.

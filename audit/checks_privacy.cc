@@ -138,9 +138,9 @@ Finding check_canaries(const RunFolder& folder, const PartyLog& site) {
   for (const Event& event : site.events) {
     if (!spending.apply(event).ok()) break;
   }
-  const double proven = composed_epsilon(spending.of_run(folder.run), plan.delta);
+  const double proven = composed_epsilon(spending.of_run(folder.run), result->delta);
   const std::string shown = "the attack shows epsilon " + Json(result->epsilon_lower).dump() + " at least, " + Json(proven).dump() +
-                            " is proven at most, at delta " + Json(plan.delta).dump();
+                            " is proven at most, at delta " + Json(result->delta).dump();
   if (result->epsilon_lower > proven) {
     return at_entry(site, measured[0].entry, shown + ": the noise, the sampling or the proof is not what the log says");
   }

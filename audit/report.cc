@@ -81,7 +81,9 @@ Result<void> check_folder(const RunFolder& folder) {
 // What the run was, and what its numbers are about.
 void add_promise(Json& out, const RunFacts& facts, const RunHistory& history, double largest) {
   const RunPlan& plan = facts.plan;
-  out.set("plain_words", strings(plain_words(plan, largest)));
+  double accuracy = 0;
+  for (const auto& site : history.sites) accuracy = std::max(accuracy, best_guess_accuracy(curve_of(site.run, plan.delta)));
+  out.set("plain_words", strings(plain_words(plan, largest, accuracy)));
   out.set("unit", unit_sentence(plan));
   out.set("neighbouring", neighbouring_sentence(plan));
   out.set("adversary", adversary_sentence(plan));
@@ -91,7 +93,7 @@ void add_promise(Json& out, const RunFacts& facts, const RunHistory& history, do
   out.set("max_sites_per_patient", plan.max_sites_per_patient);
   out.set("largest_epsilon", rounded_up(largest));
   out.set("delta", plan.delta);
-  out.set("best_guess_accuracy", percent(best_guess_accuracy(largest, plan.delta)));
+  out.set("best_guess_accuracy", percent(accuracy));
   out.set("risk", risk_json(history, plan.delta));
   out.set("person_at_several_sites", several_sites_json(history, plan.delta));
 }

@@ -38,18 +38,18 @@ std::string first_page(const Json& r) {
 std::string promise(const Json& r) {
   std::string out = "<div class=\"page\"></div>" + heading("What is promised, exactly", "promise");
   out += paragraph(r.at("unit")) + paragraph(r.at("neighbouring")) + paragraph(r.at("adversary"));
-  Table relations({"Two data sets differ by", "#Epsilon at most"});
+  Table relations({"Two data sets differ by", "#Epsilon at most"}, Table::Width::kContent);
   relations.row({"one unit more or less", number_of(r.at("relations").at("add_or_remove"))});
   relations.row({"one unit replaced by another", number_of(r.at("relations").at("replace_one"))});
   relations.row({"one unit's content blanked", number_of(r.at("relations").at("zero_out"))});
   out += relations.done();
-  Table several({"A person who is a patient at", "#Epsilon at most", "Sites (those with the largest epsilon)"});
+  Table several({"A person who is a patient at", "#Epsilon at most", "Sites (those with the largest epsilon)"}, Table::Width::kContent);
   for (const auto& p : r.at("person_at_several_sites").items()) {
     several.row({text_of(p.at("sites")) + " of the sites", text_of(p.at("epsilon")), joined(p.at("names"))});
   }
   out += several.done();
   out += "<p>The plan's claim is for persons at " + text_of(r.at("max_sites_per_patient")) + " of the sites.</p>\n";
-  Table size({"Site", "#Declared size", "#Delta", "#Delta times declared size"});
+  Table size({"Site", "#Declared size", "#Delta", "#Delta times declared size"}, Table::Width::kContent);
   for (const auto& s : r.at("sites").items()) {
     size.row({text_of(s.at("name")), text_of(s.at("sampling").at("assumed").at("declared_size")), text_of(s.at("delta")),
               number_of(s.at("delta_times_declared_size"))});
@@ -63,19 +63,20 @@ std::string figure(const Plot& plot, const std::string& caption) {
 }
 
 std::string plots(const Json& r) {
-  Plot curve{"Epsilon for each failure probability delta", "delta", "epsilon, at most", true, {}};
-  Plot rounds{"Epsilon after each round", "round", "epsilon, at most", false, {}};
-  Plot errors{"What an attacker cannot do", "false alarms: share of absent patients called present", "misses, at least", false, {}};
+  Plot curve{"Epsilon for each failure probability delta", "delta", "epsilon, at most", true, {}, false};
+  Plot rounds{"Epsilon after each round", "round, counted from 0 as in the logs", "epsilon, at most", false, {}, false};
+  Plot errors{"What an attacker cannot do", "false alarms: share of absent patients called present", "misses, at least", false, {}, true};
   errors.series.push_back({"no information at all", {{0, 1}, {1, 0}}});
   for (const auto& s : r.at("sites").items()) {
     const std::string& name = s.at("name").as_string();
     PlotSeries by_delta{name, {}};
     for (const auto& p : s.at("curve").items()) {
+      if (p.at("delta").as_double() > 0.1) continue;  // where epsilon is next to nothing
       if (p.at("epsilon").is_number()) by_delta.points.emplace_back(-std::log10(p.at("delta").as_double()), p.at("epsilon").as_double());
     }
     PlotSeries by_round{name, {}};
     for (const auto& p : s.at("by_round").items()) {
-      if (p.at("epsilon").is_number()) by_round.points.emplace_back(p.at("round").as_double() + 1, p.at("epsilon").as_double());
+      if (p.at("epsilon").is_number()) by_round.points.emplace_back(p.at("round").as_double(), p.at("epsilon").as_double());
     }
     PlotSeries by_error{name, {}};
     for (const auto& p : s.at("trade_off").items()) {
@@ -96,21 +97,22 @@ std::string risk(const Json& r) {
   const Json& risk = r.at("risk");
   out += "<p>For any test of whether one given unit took part, true alarms less false alarms are at most " +
          number_of(risk.at("advantage_at_most")) + " (the membership advantage), at the worst site.</p>\n";
-  Table table({"Somebody who held a unit's presence likely with", "#may hold it likely afterwards with at most"});
+  Table table({"Somebody who held a unit's presence likely with", "#may hold it likely afterwards with at most"}, Table::Width::kContent);
   for (const auto& p : risk.at("posteriors").items()) table.row({text_of(p.at("prior")), text_of(p.at("posterior_at_most"))});
   return out + table.done() + "<p>But for a probability of delta, in which the promise may fail.</p>\n";
 }
 
 std::string measured(const Json& r) {
   std::string out = heading("What an attack measured", "measured");
-  Table table({"Site", "#Canaries", "#Guesses", "#Right", "#Epsilon measured, at least", "#Confidence", "#Epsilon proven, at most", "#AUC", "#TPR at 1 % FPR", "#at 0.1 %"});
+  Table table({"Site", "#Canaries", "#Guesses", "#Right", "#Epsilon measured, at least", "#proven, at most", "#both at delta", "#Confidence", "#AUC", "#TPR at 1 % FPR", "#at 0.1 %"});
   bool any = false;
   for (const auto& s : r.at("sites").items()) {
     const Json& e = s.at("empirical");
     if (!e.find("epsilon_lower")) continue;
     any = true;
     table.row({text_of(s.at("name")), text_of(e.at("canaries")), text_of(e.at("guesses")), text_of(e.at("correct")),
-               number_of(e.at("epsilon_lower")), text_of(e.at("confidence")), text_of(s.at("epsilon")), number_of(e.at("auc")),
+               number_of(e.at("epsilon_lower")), number_of(e.at("epsilon_proven_at_this_delta")), number_of(e.at("delta")),
+               text_of(e.at("confidence")), number_of(e.at("auc")),
                number_of(e.at("tpr_at_1_percent_fpr")), number_of(e.at("tpr_at_01_percent_fpr"))});
   }
   if (!any) return out + "<p>Nothing was measured in this run: the plan planted no canaries, or no site has scored them yet. The proven bounds do not depend on it.</p>\n";

@@ -25,7 +25,8 @@ table { border-collapse: collapse; width: 100%; margin: .8rem 0 1.2rem; font-siz
 th { text-align: left; font-size: .74rem; font-weight: 600; color: var(--soft); border-bottom: 1.5px solid var(--ink); padding: .3rem .6rem .3rem 0; vertical-align: bottom; }
 td { border-bottom: 1px solid var(--rule); padding: .38rem .6rem .38rem 0; vertical-align: top; overflow-wrap: anywhere; }
 th:last-child, td:last-child { padding-right: 0; }
-th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+table.short { width: auto; min-width: 26rem; }
+th.n, td.n { text-align: right; padding-right: 1.1rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td:first-child { min-width: 5.5rem; } table.fields td:first-child { width: 30%; color: var(--soft); }
 code { font: .82em/1.4 ui-monospace, Menlo, Consolas, "Liberation Mono", monospace; overflow-wrap: anywhere; }
 .off, .fails { border: 3px solid var(--warn); color: var(--warn); padding: 1rem 1.2rem; margin: 1.2rem 0; font: 700 1.25rem/1.35 "Helvetica Neue", Arial, "Liberation Sans", sans-serif; }
@@ -76,8 +77,8 @@ std::string joined(const Json& names) {
   return out.empty() ? "–" : out;
 }
 
-Table::Table(const std::vector<std::string>& head) {
-  out_ = "<table>\n<thead><tr>";
+Table::Table(const std::vector<std::string>& head, Width width) {
+  out_ = std::string(width == Width::kPage ? "<table>" : "<table class=\"short\">") + "\n<thead><tr>";
   for (const auto& h : head) {
     const bool number = !h.empty() && h[0] == '#';
     numbers_.push_back(number);

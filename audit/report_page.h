@@ -21,7 +21,8 @@ std::string joined(const Json& names);        // "a, b"; a dash when empty
 class Table {
  public:
   // A heading that starts with '#' is of a column of numbers.
-  explicit Table(const std::vector<std::string>& head);
+  enum class Width { kPage, kContent };  // as wide as the page, or as what is in it
+  explicit Table(const std::vector<std::string>& head, Width width = Width::kPage);
   Table& row(const std::vector<std::string>& cells);
   std::string done() const;
 

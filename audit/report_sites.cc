@@ -100,7 +100,8 @@ Json empirical_json(const SiteHistory& site, const RunPlan& plan) {
   return Json::object({{"epsilon_lower", rounded_down(result->epsilon_lower)},
                        {"mu_lower", rounded_down(result->mu_lower)},
                        {"confidence", 1 - result->failure},
-                       {"delta", plan.delta},
+                       {"delta", result->delta},
+                       {"epsilon_proven_at_this_delta", rounded_up(composed_epsilon(site.run, result->delta))},
                        {"canaries", m.canaries},
                        {"guesses", m.guesses},
                        {"correct", m.correct},
@@ -167,7 +168,7 @@ Json several_sites_json(const RunHistory& history, double delta) {
   return out;
 }
 
-// What the largest epsilon of the run means for somebody who guesses.
+// What the promise of the worst site means for somebody who guesses.
 Json risk_json(const RunHistory& history, double delta) {
   double epsilon = 0;
   double advantage = 0;
@@ -180,7 +181,7 @@ Json risk_json(const RunHistory& history, double delta) {
     posteriors.push(Json::object({{"prior", percent(prior)}, {"posterior_at_most", percent(posterior_of(prior, epsilon))}}));
   }
   return Json::object({{"advantage_at_most", rounded_up(advantage)},
-                       {"best_guess_accuracy", percent(best_guess_accuracy(epsilon, delta))},
+                       {"best_guess_accuracy", percent((1 + advantage) / 2)},
                        {"posteriors", std::move(posteriors)}});
 }
 

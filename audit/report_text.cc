@@ -17,12 +17,6 @@ std::string plain_number(double v) {
 
 }  // namespace
 
-double best_guess_accuracy(double epsilon, double delta) {
-  if (!std::isfinite(epsilon)) return 1;
-  const double e = std::exp(-epsilon);
-  return std::min(1.0, (1 + delta * e) / (1 + e));
-}
-
 std::string percent(double share) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f %%", std::min(100.0, std::ceil(share * 10000 - 1e-6) / 100));
@@ -114,7 +108,7 @@ std::vector<std::string> not_covered(const RunPlan& plan) {
   return out;
 }
 
-std::vector<std::string> plain_words(const RunPlan& plan, double largest_epsilon) {
+std::vector<std::string> plain_words(const RunPlan& plan, double largest_epsilon, double accuracy) {
   const std::string n = std::to_string(plan.sites.size());
   std::vector<std::string> out;
   out.push_back(
@@ -137,7 +131,7 @@ std::vector<std::string> plain_words(const RunPlan& plan, double largest_epsilon
     out.push_back(
         "In the words of a bet: somebody who knows everything about the training but whether one given " +
         to_string(plan.unit) + " took part, and thinks that both are equally likely, will guess right in at most " +
-        percent(best_guess_accuracy(largest_epsilon, plan.delta)) +
+        percent(accuracy) +
         " of such cases, whatever is done with the released models. This is a proven limit for the worst case, at the "
         "site with the largest epsilon; it is not a measured attack.");
   } else {

@@ -6,6 +6,7 @@
 
 #include "base/cli.h"
 #include "base/log.h"
+#include "client/attack.h"
 #include "client/budget.h"
 #include "client/enrol.h"
 #include "client/evaluate.h"
@@ -28,6 +29,7 @@ struct Options {
   TextCommand text;
   EvalCommand eval;
   BudgetQuery budget;
+  AttackCommand attack;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -73,6 +75,12 @@ void add_site_commands(Command& root, Options& o) {
       .option("--run", o.budget.run, "the same for a run that was offered")
       .flag("--json", o.json, "machine-readable")
       .on_run([&o] { o.budget.folder = o.folder; o.budget.json = o.json; return show_budget(o.budget); });
+  root.subcommand("attack", "membership inference on this site's own patients, against the adapter of a run; stays here")
+      .option("run", o.attack.run, "the run's name", true)
+      .option("--dir", o.folder, "the site's folder")
+      .option("--limit", o.attack.limit, "patients of each kind")
+      .flag("--json", o.json, "machine-readable")
+      .on_run([&o] { o.attack.folder = o.folder; o.attack.json = o.json; return attack(o.attack); });
   root.subcommand("doctor", "check model, data and device; prints the model's fingerprint")
       .option("--dir", o.folder, "the site's folder")
       .option("--config", o.doctor_config, "a site.toml instead of a site's folder")

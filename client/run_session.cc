@@ -13,10 +13,9 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "client/canaries.h"
+#include "client/site_data.h"
 #include "client/text_model.h"
 #include "crypto/hash.h"
-#include "crypto/kdf.h"
-#include "data/hold_out.h"
 #include "model/lora.h"
 #include "model/peft_folder.h"
 #include "model/self_check.h"
@@ -95,16 +94,9 @@ Result<void> RunSession::load_data() {
   const SiteConfig& config = *context_.config;
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat());
-  std::vector<data::Record> records;
-  for (const auto& file : config.data) {
-    SOTTO_TRY(auto more, data::read_records(file, {plan.system_prompt}));
-    std::ranges::move(more, std::back_inserter(records));
-  }
-  const data::HoldOut hold_out(
-      data::HoldOutKey(crypto::hkdf_sha256<32>({}, context_.folder->run_key().reveal(), as_bytes("sotto/hold-out-key/v1"))),
-      config.holdout_fraction);
+  SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
   SOTTO_TRY_VOID(claim_patients(records));
-  data::Split parts = data::split(std::move(records), hold_out);
+  data::Split parts = data::split(std::move(records), hold_out_of(*context_.folder, config));
   std::ranges::move(planted_of(make_canaries(plan, context_.folder->run_key())), std::back_inserter(parts.training));
   const auto unit = plan.unit;
   data_ = data::encode(std::move(parts.training), chat, {unit, plan.max_tokens});
@@ -322,7 +314,7 @@ Result<void> RunSession::measure_canaries() {
   SOTTO_TRY(const auto found, measure(make_canaries(plan, context_.folder->run_key()), *adapter_, *model_, chat, plan));
   SOTTO_TRY(const auto result, audit::result_of(found, plan));
   log(Level::kInfo, "canaries_measured",
-      {{"run", plan.run.value()}, {"guesses", found.guesses}, {"correct", found.correct}, {"epsilon_lower", result.epsilon_lower}});
+      {{"run", plan.run.value()}, {"guesses", found.guesses}, {"correct", found.correct}, {"epsilon_lower", result.epsilon_lower}, {"delta", result.delta}});
   return append(found);
 }
 

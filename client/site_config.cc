@@ -57,6 +57,8 @@ Result<SiteConfig> read_site_config(const std::string& path) {
   config.threads = static_cast<int>(threads);
   // Beside the configuration and named after it, so that every folder that joins with it shares the book.
   config.budget_folder = beside_config(in.text("budget_folder", std::filesystem::path(path).stem().string() + ".budget"));
+  config.log_key = in.text("log_key", "");
+  if (config.log_key.rfind("file:", 0) == 0) config.log_key = "file:" + beside_config(config.log_key.substr(5));
   config.holdout_fraction = in.number("holdout_fraction", 0.0);
   if (!(config.holdout_fraction >= 0 && config.holdout_fraction < 1)) in.reject("holdout_fraction", "must be at least 0 and below 1");
   config.policy = read_policy(in);

@@ -31,6 +31,7 @@ struct SiteConfig {
   std::string device = "cpu";
   int threads = 0;                 // of one matrix product; 0: the library's choice
   std::string budget_folder;       // the book of patients and spending, shared by all site folders of this configuration
+  std::string log_key;             // where the key of sealed log entries comes from (audit/sealed_event.h); empty: none
   double holdout_fraction = 0;     // of patients, by keyed hash: never trained on, for the site's own evaluation
   Policy policy;
 };

@@ -210,7 +210,7 @@ RunPlan plan_of(const Scenario& scenario) {
   plan.colluders = scenario.dropped < 3 ? 0 : 1;
   const std::vector<std::pair<std::string, std::uint64_t>> sites = {{"north", 1400}, {"south", 1000}, {"west", 1300}};
   for (const auto& [name, size] : sites) {
-    plan.sites.push_back({name, size, 24.0 / static_cast<double>(size), scenario.privacy ? 0.6 : 0.0, 1.0});
+    plan.sites.push_back({name, size, 24.0 / static_cast<double>(size), scenario.privacy ? scenario.noise_multiplier : 0.0, 1.0});
   }
   return plan;
 }

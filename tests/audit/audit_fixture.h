@@ -36,6 +36,7 @@ struct Scenario {
   std::string run = "demo";
   std::uint32_t rounds = 2;
   bool privacy = true;
+  double noise_multiplier = 0.6;
   // Applied before the site's Committed and Reserved are written.
   std::function<void(std::vector<privacy::DpEvent>&)> change_taken;
   // Index of a site that joins the last round and never reports; none when >= 3.

@@ -199,7 +199,7 @@ TEST_CASE("canaries that show more than is proven fail the run and its report", 
   CHECK(report.at("measured_epsilon_at_least").as_double() < report.at("largest_epsilon").as_double());
 
   scenario.noise_was_off = true;
-  scenario.rounds = 1;
+  scenario.noise_multiplier = 3;
   const Published broken(scenario);
   const std::string text = to_text(broken.verdict(), RunId("demo"));
   INFO(text);

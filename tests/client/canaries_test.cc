@@ -68,7 +68,7 @@ double proven(const RunPlan& plan) {
   events[0].count *= plan.rounds;
   audit::Spent spent;
   spent.add(audit::RoundCost(events));
-  return audit::composed_epsilon(spent, plan.delta);
+  return audit::composed_epsilon(spent, audit::audit_delta(plan));
 }
 
 }  // namespace
