@@ -21,16 +21,16 @@ constexpr std::uint32_t kCanaries = 96;
 RunPlan plan_with_canaries() {
   RunPlan plan;
   plan.run = RunId("canaries");
-  plan.lora.rank = 4;
+  plan.lora.rank = 8;
   plan.lora.targets = {"q_proj", "v_proj", "o_proj", "up_proj", "down_proj"};
-  plan.rounds = 30;
-  plan.local_steps = 1;
+  plan.rounds = 1;
+  plan.local_steps = 80;
   plan.clip_norm = 0.5;
   plan.expected_batch = 30;
   plan.max_tokens = 96;
-  plan.optimizer.learning_rate = 0.02;
+  plan.optimizer.learning_rate = 0.08;
   plan.canaries = kCanaries;
-  plan.sites = {{"north", 60, 0.5, 40.0, 1.0}};  // so much noise that little is promised away: epsilon 0.6 or so
+  plan.sites = {{"north", 60, 0.5, 60.0, 1.0}};  // so much noise that little can be learnt: epsilon 0.4 or so
   return plan;
 }
 
@@ -47,7 +47,7 @@ audit::AuditMeasured audit_of(const RunPlan& plan, const RunPlan& ran, std::uint
   const auto chat = text.chat().value();
   auto records = planted_of(canaries);
   auto own = data::read_records(std::string(kModel) + "/records.jsonl").value();
-  own.resize(40);
+  own.resize(4);
   records.insert(records.end(), own.begin(), own.end());
   const auto data = data::encode(std::move(records), chat, {plan.unit, plan.max_tokens});
   auto model = model::LanguageModel::load(kModel, {"cpu", Precision::kFp32, 1}).value();
