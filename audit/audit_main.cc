@@ -1,11 +1,12 @@
 // sotto-audit: what a compliance team runs, offline, on any laptop. It reads files and trusts none; it has no key and signs
 // nothing.
 #include <cstdio>
-#include <filesystem>
 
 #include "audit/epsilon_commands.h"
+#include "audit/ledger_commands.h"
 #include "audit/report.h"
 #include "audit/verify.h"
+#include "audit/views.h"
 #include "base/cli.h"
 
 namespace sotto::audit {
@@ -17,6 +18,7 @@ std::string number(const Json& json) { return json.dump(); }
 
 struct Options {
   std::string path;
+  std::vector<std::string> paths;  // of verify
   std::string expect;
   std::string delta;  // of compose: optional
   bool json = false;
@@ -24,17 +26,26 @@ struct Options {
   CalibrateQuery calibrate;
 };
 
+Result<void> finish_verify(const Verdict& verdict, const std::optional<RunId>& run, bool json) {
+  print(json ? to_json(verdict, run).dump(2) + "\n" : to_text(verdict, run));
+  const Check* failed = verdict.first_failed();
+  if (failed) return refused("NOT VERIFIED: " + failed->name + ": " + failed->detail);
+  return {};
+}
+
+// One run folder; or what several parties' own folders say of each other.
 Result<void> run_verify(const Options& options) {
-  SOTTO_TRY(const RunFolder folder, read_run_folder(options.path));
+  if (options.paths.size() > 1) {
+    if (!options.expect.empty()) return invalid("--expect goes with one run folder");
+    SOTTO_TRY(const Verdict views, compare_views(options.paths));
+    return finish_verify(views, std::nullopt, options.json);
+  }
+  SOTTO_TRY(const RunFolder folder, read_run_folder(options.paths.at(0)));
   std::optional<Expectation> expected;
   if (!options.expect.empty()) {
     SOTTO_TRY(expected, read_expectation(options.expect));
   }
-  const Verdict verdict = verify(folder, expected);
-  print(options.json ? to_json(verdict, folder.run).dump(2) + "\n" : to_text(verdict, folder.run));
-  const Check* failed = verdict.first_failed();
-  if (failed) return refused("NOT VERIFIED: " + failed->name + ": " + failed->detail);
-  return {};
+  return finish_verify(verify(folder, expected), folder.run, options.json);
 }
 
 Result<void> run_report(const Options& options) {
@@ -43,40 +54,6 @@ Result<void> run_report(const Options& options) {
   const std::string json = folder.path + "/" + kReportJsonFile;
   const std::string html = folder.path + "/" + kReportHtmlFile;
   print(options.json ? Json::object({{"json", json}, {"html", html}}).dump() + "\n" : json + "\n" + html + "\n");
-  return {};
-}
-
-Result<void> show_log(const std::string& path, bool json) {
-  SOTTO_TRY(const Bytes file, read_binary_file(path));
-  const ParsedLog log = parse_log(file);
-  for (const Record& record : log.image.records) {
-    SOTTO_TRY(const Json view, to_json(record));
-    if (json) {
-      print(view.dump() + "\n");
-      continue;
-    }
-    std::string event = view.at("event").dump();
-    constexpr std::size_t kShown = 160;
-    if (event.size() > kShown) event = event.substr(0, kShown) + "...";
-    print(std::to_string(record.index) + "  " + view.at("time").as_string() + "  " + view.at("type").as_string() + "  " +
-          event + "\n");
-  }
-  if (log.damage) return invalid(path + ", entry " + std::to_string(log.damage->entry) + ": " + log.damage->why);
-  return {};
-}
-
-// A log, a site's own folder, or a run folder with everybody's logs.
-Result<void> run_ledger_show(const Options& options) {
-  namespace fs = std::filesystem;
-  if (!fs::is_directory(options.path)) return show_log(options.path, options.json);
-  if (fs::exists(options.path + "/log")) return show_log(options.path + "/log", options.json);
-  SOTTO_TRY(const RunFolder folder, read_run_folder(options.path));
-  std::vector<const PartyLog*> parties = {&folder.coordinator};
-  for (const auto& site : folder.sites) parties.push_back(&site);
-  for (const PartyLog* party : parties) {
-    if (!options.json) print("== " + party->file() + "\n");
-    SOTTO_TRY_VOID(show_log(options.path + "/" + party->file(), options.json));
-  }
   return {};
 }
 
@@ -119,8 +96,8 @@ Result<void> run_compose(const Options& options) {
 }
 
 void add_folder_commands(Command& root, Options& o) {
-  root.subcommand("verify", "check a run folder: chains, signatures, heads, every epsilon, the report")
-      .option("path", o.path, "the run folder, with run.json in it", true)
+  root.subcommand("verify", "check a run folder: chains, signatures, heads, every epsilon, the report; or compare parties' logs")
+      .option("path", o.paths, "the run folder, with run.json in it; or two and more parties' own folders or logs", true)
       .option("--expect", o.expect, "file of fingerprints that you got from the parties by another way")
       .flag("--json", o.json, "print JSON")
       .on_run([&o] { return run_verify(o); });
@@ -128,11 +105,35 @@ void add_folder_commands(Command& root, Options& o) {
       .option("path", o.path, "the run folder, with run.json in it", true)
       .flag("--json", o.json, "print JSON")
       .on_run([&o] { return run_report(o); });
-  root.subcommand("ledger", "look into event logs")
-      .subcommand("show", "print the entries of a log")
-      .option("path", o.path, "a log, a site's folder or a run folder", true)
-      .flag("--json", o.json, "print one JSON object a line")
-      .on_run([&o] { return run_ledger_show(o); });
+}
+
+void add_ledger_commands(Command& root, LedgerQuery& q) {
+  Command& ledger = root.subcommand("ledger", "look into event logs, and prove things about them");
+  ledger.subcommand("show", "print the entries of a log")
+      .option("path", q.path, "a log, a site's folder or a run folder", true)
+      .option("--key", q.key, "opens sealed entries: file:PATH, env:NAME or credential:NAME")
+      .flag("--json", q.json, "print one JSON object a line")
+      .on_run([&q] { return ledger_show(q); });
+  ledger.subcommand("verify", "check every entry of a log of any length, and print its root")
+      .option("path", q.path, "a log or a site's folder", true)
+      .option("--head", q.head, "a signed head (heads/NAME.json) that must cover exactly this log")
+      .flag("--json", q.json, "print JSON")
+      .on_run([&q] { return ledger_verify(q); });
+  ledger.subcommand("prove", "prove that an entry is in a log, for somebody who has only a signed head")
+      .option("path", q.path, "a log or a site's folder", true)
+      .option("--entry", q.entry, "number of the entry", true)
+      .option("--to", q.to, "entries of the log under the head; default: all")
+      .on_run([&q] { return ledger_prove(q); });
+  ledger.subcommand("consistency", "prove that an older state of a log is a prefix of a newer one")
+      .option("path", q.path, "a log or a site's folder", true)
+      .option("--from", q.from, "entries of the older state", true)
+      .option("--to", q.to, "entries of the newer one; default: all")
+      .on_run([&q] { return ledger_consistency(q); });
+  ledger.subcommand("check", "check a proof: of inclusion, of consistency, or that a party signed two histories")
+      .option("path", q.path, "the proof's JSON file", true)
+      .option("--head", q.head, "the signed head (heads/NAME.json) that it must be about")
+      .flag("--json", q.json, "print JSON")
+      .on_run([&q] { return ledger_check(q); });
 }
 
 void add_accountant_commands(Command& root, Options& o) {
@@ -167,7 +168,9 @@ int main(int argc, char** argv) {
   sotto::Cli cli("sotto-audit", SOTTO_VERSION,
                  "Check a run's report and logs, trusting neither side; recompute every epsilon.");
   sotto::audit::Options options;
+  sotto::audit::LedgerQuery ledger;
   sotto::audit::add_folder_commands(cli.root(), options);
+  sotto::audit::add_ledger_commands(cli.root(), ledger);
   sotto::audit::add_accountant_commands(cli.root(), options);
   return cli.run(argc, argv);
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "audit/proof.h"
 #include "audit/run_folder.h"
 
 namespace sotto::audit {
@@ -50,6 +51,7 @@ Error at_entry(const PartyLog& log, std::uint64_t entry, const std::string& why)
 // checks_logs.cc: one log by itself, and heads
 Finding check_chain(const PartyLog& log);  // whole, decodes, only events that belong there, a creation first
 Finding check_head(const RunFolder& folder, const PartyLog& log);        // the party's signed head covers the whole log
+std::vector<SeenHead> heads_seen_of(const RunFolder& folder, const std::string& party);  // by others, in their logs
 Finding check_heads_seen(const RunFolder& folder, const PartyLog& log);  // what others saw of this log is a prefix of it
 
 // checks_run.cc: what the parties say of the run
@@ -64,6 +66,7 @@ Finding check_one_opened(const RunFolder& folder);  // one UNMASK a round and si
 Finding check_ledger(const RunFolder& folder, const PartyLog& site);     // reserved, committed, reported in order
 Finding check_mechanism(const RunFolder& folder, const PartyLog& site);  // sampling and noise that ran are those planned
 Finding check_epsilon(const RunFolder& folder, const PartyLog& site);    // the report's number against the events
+Finding check_canaries(const RunFolder& folder, const PartyLog& site);   // the audit that the plan fixed, against the proven bound
 Finding check_report_file(const RunFolder& folder, const std::string& file, const std::string& recomputed);
 
 }  // namespace sotto::audit

@@ -46,6 +46,12 @@ std::string suspects(const RunFolder& folder, const PartyLog& log, std::uint64_t
 
 }  // namespace
 
+std::vector<SeenHead> heads_seen_of(const RunFolder& folder, const std::string& party) {
+  std::vector<SeenHead> out;
+  for (const auto& w : witnesses_of(folder, party)) out.push_back({w.head, w.where});
+  return out;
+}
+
 Error at_entry(const PartyLog& log, std::uint64_t entry, const std::string& why) {
   return invalid(log.entry(entry) + ": " + why);
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "audit/checks.h"
+#include "audit/empirical_result.h"
 #include "audit/ledger.h"
 #include "audit/report.h"
 
@@ -89,7 +90,8 @@ Finding check_epsilon(const RunFolder& folder, const PartyLog& site) {
   }
   const double delta = folder.facts->plan.delta;
   const double epsilon = composed_epsilon(spending.of_run(folder.run), delta);
-  const auto report = Json::read_file(folder.path + "/" + kReportJsonFile);
+  SOTTO_TRY(const std::string text, read_report_file(folder, kReportJsonFile));
+  const auto report = Json::parse(text, kReportJsonFile);
   if (!report.ok()) return report.error();
   const Json* sites = report->find("sites");
   if (!sites || !sites->is_array()) return invalid(std::string(kReportJsonFile) + ": no list 'sites'");
@@ -114,8 +116,39 @@ Finding check_epsilon(const RunFolder& folder, const PartyLog& site) {
   return invalid(std::string(kReportJsonFile) + " does not name site '" + site.party + "'");
 }
 
+Finding check_canaries(const RunFolder& folder, const PartyLog& site) {
+  const RunPlan& plan = folder.facts->plan;
+  const auto measured = all_of<AuditMeasured>(site, folder.run);
+  if (measured.size() > 1) return at_entry(site, measured[1].entry, "a second audit of one run");
+  if (plan.canaries == 0) {
+    if (!measured.empty()) return at_entry(site, measured[0].entry, "the plan has no canaries");
+    return std::string("the plan plants none");
+  }
+  const auto finished = all_of<RunFinished>(site, folder.run);
+  if (measured.empty()) {
+    if (finished.empty() || all_of<ResultAccepted>(site, folder.run).empty()) return std::string("the run has not finished at this site");
+    return at_entry(site, finished[0].entry, "the plan has " + std::to_string(plan.canaries) + " canaries, and their outcome was not logged");
+  }
+  const auto result = result_of(*measured[0].event, plan);
+  if (!result.ok()) return at_entry(site, measured[0].entry, result.error().message);
+  if (!finished.empty() && measured[0].event->adapter != finished[0].event->adapter) {
+    return at_entry(site, measured[0].entry, "another adapter was scored than the run's last");
+  }
+  Spending spending;
+  for (const Event& event : site.events) {
+    if (!spending.apply(event).ok()) break;
+  }
+  const double proven = composed_epsilon(spending.of_run(folder.run), result->delta);
+  const std::string shown = "the attack shows epsilon " + Json(result->epsilon_lower).dump() + " at least, " + Json(proven).dump() +
+                            " is proven at most, at delta " + Json(result->delta).dump();
+  if (result->epsilon_lower > proven) {
+    return at_entry(site, measured[0].entry, shown + ": the noise, the sampling or the proof is not what the log says");
+  }
+  return std::to_string(result->measured.correct) + " of " + std::to_string(result->measured.guesses) + " guesses right; " + shown;
+}
+
 Finding check_report_file(const RunFolder& folder, const std::string& file, const std::string& recomputed) {
-  SOTTO_TRY(const std::string found, read_text_file(folder.path + "/" + file));
+  SOTTO_TRY(const std::string found, read_report_file(folder, file));
   if (found == recomputed) return std::string("equals the recomputed report, byte for byte");
   const auto [a, b] = std::mismatch(found.begin(), found.end(), recomputed.begin(), recomputed.end());
   const auto line = 1 + std::count(found.begin(), a, '\n');

@@ -22,6 +22,11 @@ enum class EventType : std::uint16_t {
   kConfirmSigned = 11,
   kUnmaskAnswered = 12,
   kResultAccepted = 13,
+  kSealed = 14,
+  kBudgetBound = 15,
+  kSpentElsewhere = 16,
+  kAuditMeasured = 17,
+  kAttackMeasured = 18,
   // either log
   kAttemptClosed = 32,
   kRunFinished = 33,

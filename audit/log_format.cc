@@ -12,6 +12,7 @@ namespace {
 // --- bytes ----------------------------------------------------------------------------------------------------------------
 
 void put(ByteWriter& out, std::uint64_t v) { out.u64(v); }
+void put(ByteWriter& out, double v) { out.f64(v); }
 void put(ByteWriter& out, const std::string& v) { out.text(v); }
 void put(ByteWriter& out, const Bytes& v) { out.bytes(v); }
 void put(ByteWriter& out, const RunId& v) { out.text(v.value()); }
@@ -34,6 +35,7 @@ template <class T>
 struct As {};  // chooses an overload of get by the wanted type
 
 std::uint64_t get(ByteReader& in, As<std::uint64_t>) { return in.u64(); }
+double get(ByteReader& in, As<double>) { return in.f64(); }
 std::string get(ByteReader& in, As<std::string>) { return in.text(); }
 Bytes get(ByteReader& in, As<Bytes>) { return in.bytes(); }
 RunId get(ByteReader& in, As<RunId>) { return RunId(in.text()); }
@@ -115,6 +117,7 @@ Result<Event> decode_as(ByteSpan payload) {
 // --- JSON -----------------------------------------------------------------------------------------------------------------
 
 Json view(std::uint64_t v) { return v; }
+Json view(double v) { return v; }
 Json view(const std::string& v) { return v; }
 Json view(const RunId& v) { return v.value(); }
 Json view(RoundId v) { return v.value(); }
@@ -187,7 +190,9 @@ const char* name_of(EventType type) {
   return name;
 }
 
-bool may_stand_in_site_log(EventType type) { return name_of(type) && type < kFirstCoordinator; }
+bool may_stand_in_site_log(EventType type) {
+  return name_of(type) && type < kFirstCoordinator && type != EventType::kAttackMeasured;  // that one only sealed
+}
 bool may_stand_in_coordinator_log(EventType type) { return name_of(type) && type >= kFirstShared; }
 
 Bytes encode(const Event& event) {

@@ -13,8 +13,9 @@
 namespace sotto::audit {
 
 using Event = std::variant<SiteCreated, RunApproved, RunRefused, Reserved, RoundJoined, Committed, Refunded, KeysSent,
-                           SharesSent, ReportSent, ConfirmSigned, UnmaskAnswered, ResultAccepted, AttemptClosed, RunFinished,
-                           HeadSeen, CoordinatorCreated, SiteEnrolled, RunSubmitted, AttemptOpened, RoundOpened, SiteKeys,
+                           SharesSent, ReportSent, ConfirmSigned, UnmaskAnswered, ResultAccepted, Sealed, BudgetBound,
+                           SpentElsewhere, AuditMeasured, AttackMeasured, AttemptClosed, RunFinished, HeadSeen,
+                           CoordinatorCreated, SiteEnrolled, RunSubmitted, AttemptOpened, RoundOpened, SiteKeys,
                            SiteShares, ReportReceived, Survivors, ConfirmReceived, RoundResult, RoundVoid>;
 
 EventType type_of(const Event& event);

@@ -35,6 +35,18 @@ class MerkleTree {
   std::vector<std::vector<Digest>> levels_;  // levels_[k][i]: the complete subtree over leaves [i 2^k, (i + 1) 2^k)
 };
 
+// The root of a growing tree and nothing else: O(log n) hashes, however many leaves. For logs that are read once.
+class MerkleRoot {
+ public:
+  void append(const Digest& leaf);
+  std::uint64_t size() const { return size_; }
+  Digest root() const;
+
+ private:
+  std::vector<Digest> peaks_;  // roots of the complete subtrees, largest first: one for each bit that is set in size_
+  std::uint64_t size_ = 0;
+};
+
 struct TreeHead {
   std::uint64_t size = 0;
   Digest root{};

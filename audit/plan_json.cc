@@ -91,6 +91,8 @@ Json to_json(const RunPlan& p) {
                        {"allow_two_sites", p.allow_two_sites},
                        {"phase_deadline_s", p.phase_deadline_s},
                        {"max_attempts", p.max_attempts},
+                       {"canaries", p.canaries},
+                       {"audit_failure", p.audit_failure},
                        {"seed", to_hex(p.seed)},
                        {"sites", sites_json(p.sites)}});
 }

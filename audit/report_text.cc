@@ -17,12 +17,6 @@ std::string plain_number(double v) {
 
 }  // namespace
 
-double best_guess_accuracy(double epsilon, double delta) {
-  if (!std::isfinite(epsilon)) return 1;
-  const double e = std::exp(-epsilon);
-  return std::min(1.0, (1 + delta * e) / (1 + e));
-}
-
 std::string percent(double share) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f %%", std::min(100.0, std::ceil(share * 10000 - 1e-6) / 100));
@@ -43,6 +37,13 @@ std::string neighbouring_sentence(const RunPlan& plan) {
   const std::string unit = to_string(plan.unit);
   return "Two data sets are neighbours when one holds one " + unit + " more than the other (add or remove one " + unit +
          "); the number is the larger of both directions.";
+}
+
+std::string adversary_sentence(const RunPlan& plan) {
+  if (!plan.privacy) return "No adversary is excluded: the run has no differential privacy.";
+  return "The numbers hold against everybody who sees everything that left the site: all rounds, every update before it was summed, "
+         "every released adapter, with any other knowledge and any computing power. They do not rest on secure aggregation, which "
+         "protects besides.";
 }
 
 std::vector<Trust> trust_statements(const RunPlan& plan) {
@@ -87,7 +88,9 @@ std::vector<std::string> not_covered(const RunPlan& plan) {
       "this report when it stands in the site's log, and trials elsewhere are not known to it.",
       "Availability, and sites that send harmful updates.",
       "A site that lies about its own sampling, noise or data.",
-      "A measured attack: an empirical lower bound on epsilon is not in this version.",
+      "Stronger attacks than the one that was measured, if one was: a measured epsilon is a lower bound from one attack.",
+      "Which build of the programs ran at a party: the logs do not name it.",
+      "Hyperparameters chosen by earlier experiments on the same patients that stand in no log.",
   };
   if (plan.privacy) {
     out.push_back(
@@ -105,7 +108,7 @@ std::vector<std::string> not_covered(const RunPlan& plan) {
   return out;
 }
 
-std::vector<std::string> plain_words(const RunPlan& plan, double largest_epsilon) {
+std::vector<std::string> plain_words(const RunPlan& plan, double largest_epsilon, double accuracy) {
   const std::string n = std::to_string(plan.sites.size());
   std::vector<std::string> out;
   out.push_back(
@@ -128,7 +131,7 @@ std::vector<std::string> plain_words(const RunPlan& plan, double largest_epsilon
     out.push_back(
         "In the words of a bet: somebody who knows everything about the training but whether one given " +
         to_string(plan.unit) + " took part, and thinks that both are equally likely, will guess right in at most " +
-        percent(best_guess_accuracy(largest_epsilon, plan.delta)) +
+        percent(accuracy) +
         " of such cases, whatever is done with the released models. This is a proven limit for the worst case, at the "
         "site with the largest epsilon; it is not a measured attack.");
   } else {

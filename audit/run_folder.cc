@@ -8,10 +8,31 @@
 namespace sotto::audit {
 namespace {
 
+constexpr std::uintmax_t kLargestLog = std::uintmax_t{4} << 30;
+constexpr std::uintmax_t kLargestText = 16U << 20;
+constexpr std::uintmax_t kLargestHead = 1U << 20;
+
+// A folder from a hostile party may hold a device, a pipe, or a file without end.
+Result<void> check_file(const std::string& path, std::uintmax_t most) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) return not_found("cannot open '" + path + "': no such file");
+  if (!std::filesystem::is_regular_file(status)) return invalid("'" + path + "' is not a plain file");
+  const auto size = std::filesystem::file_size(path, error);
+  if (error || size > most)
+    return invalid("'" + path + "' is larger than the " + std::to_string(most >> 20) + " MiB that such a file may have");
+  return {};
+}
+
+Result<Bytes> read_limited(const std::string& path, std::uintmax_t most) {
+  SOTTO_TRY_VOID(check_file(path, most));
+  return read_binary_file(path);
+}
+
 PartyLog read_party(const std::string& folder, const std::string& party) {
   PartyLog out;
   out.party = party;
-  const auto file = read_binary_file(folder + "/" + log_file(party));
+  const auto file = read_limited(folder + "/" + log_file(party), kLargestLog);
   if (!file.ok()) {
     out.missing = file.error().code == ErrorCode::kNotFound;
     out.damage = LogDamage{0, file.error().message, false};
@@ -29,8 +50,12 @@ PartyLog read_party(const std::string& folder, const std::string& party) {
     }
     out.events.push_back(std::move(event).value());
   }
-  const auto json = Json::read_file(folder + "/" + head_file(party));
-  auto head = json.ok() ? head_from_json(*json) : Result<SignedHead>(json.error());
+  const auto read_head = [&]() -> Result<SignedHead> {
+    SOTTO_TRY_VOID(check_file(folder + "/" + head_file(party), kLargestHead));
+    SOTTO_TRY(const Json json, Json::read_file(folder + "/" + head_file(party)));
+    return head_from_json(json);
+  };
+  auto head = read_head();
   if (head.ok()) {
     out.head = std::move(head).value();
   } else {
@@ -89,12 +114,13 @@ Result<RunFolder> read_run_folder(const std::string& path) {
   out.path = path;
   if (!file_exists(path))
     return not_found("no folder '" + path + "': give the folder of a run, the one with run.json in it");
+  SOTTO_TRY_VOID(check_file(path + "/run.json", kLargestText));
   SOTTO_TRY(out.run_json, read_text_file(path + "/run.json"));
   SOTTO_TRY(const Json json, Json::parse(out.run_json, path + "/run.json"));
   const auto run = json.get_string("run");
   if (!run.ok() || !is_valid_name(*run)) return invalid("'" + path + "/run.json' does not name a run in its field 'run'");
   out.run = RunId(*run);
-  const auto roster = read_binary_file(path + "/roster");
+  const auto roster = read_limited(path + "/roster", kLargestText);
   if (roster.ok()) out.roster_bytes = *roster;
   out.coordinator = read_party(path, kCoordinatorParty);
   for (const auto& name : site_names(path, out.roster_bytes)) out.sites.push_back(read_party(path, name));
@@ -113,6 +139,11 @@ Result<void> write_run_files(const std::string& path, const RunPlan& plan, const
   SOTTO_TRY_VOID(make_folder(path));
   SOTTO_TRY_VOID(write_file_atomically(path + "/run.json", run_json_text(plan, roster)));
   return write_file_atomically(path + "/roster", encode(roster));
+}
+
+Result<std::string> read_report_file(const RunFolder& folder, const std::string& file) {
+  SOTTO_TRY_VOID(check_file(folder.path + "/" + file, std::uintmax_t{64} << 20));
+  return read_text_file(folder.path + "/" + file);
 }
 
 Result<void> write_head(const std::string& path, const SignedHead& head) {

@@ -66,6 +66,8 @@ Result<RunFolder> read_run_folder(const std::string& path);
 std::string run_json_text(const RunPlan& plan, const Roster& roster);
 // Writes run.json and roster. Logs are copied into place, byte for byte, by whoever collects them.
 Result<void> write_run_files(const std::string& path, const RunPlan& plan, const Roster& roster);
+// The report's file as it lies there, limited in size and kind like every other file of the folder.
+Result<std::string> read_report_file(const RunFolder& folder, const std::string& file);
 // Writes heads/PARTY.json.
 Result<void> write_head(const std::string& path, const SignedHead& head);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "audit/statements.h"
+
 namespace sotto::audit {
 namespace {
 
@@ -30,6 +32,7 @@ void add_coordinator_event(RunHistory& history, const Event& event, const RunFac
     RoundHistory& round = history.rounds[r->round];
     round.has_result = true;
     round.survivors = names_of(r->survivors, facts.roster);
+    round.participants = u3_hash(r->survivors);
     round.adapter = r->adapter;
     history.last_adapter = r->adapter;
   } else if (const auto* v = std::get_if<RoundVoid>(&event); v && of_run(*v)) {
@@ -61,18 +64,23 @@ SiteHistory site_history(const PartyLog& log, const RunId& run) {
     // A log that contradicts itself fails verification; the report shows what could be accounted up to there.
     if (!spending.apply(event).ok()) break;
     if (const auto* refusal = std::get_if<RunRefused>(&event)) site.refused_runs += refusal->run == run ? 1 : 0;
+    if (const auto* measured = std::get_if<AuditMeasured>(&event); measured && measured->run == run) site.measured = *measured;
+    site.sealed += std::holds_alternative<Sealed>(event) ? 1 : 0;
   }
   std::set<std::string> others;
+  site.budget = spending.budget_of(run);
+  if (const BudgetBound* bound = spending.binding_of(run)) site.binding = *bound;
   for (const auto& [key, spend] : spending.rounds()) {
     if (key.first == run) {
       site.rounds[key.second] = spend;
-    } else {
+    } else if (spending.budget_of(key.first) == site.budget) {
       others.insert(key.first.value());
     }
   }
   site.other_runs.assign(others.begin(), others.end());
   site.run = spending.of_run(run);
-  site.all = spending.total();
+  site.elsewhere = spending.elsewhere(site.budget);
+  site.all = spending.total(site.budget);
   return site;
 }
 

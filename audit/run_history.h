@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,16 +20,22 @@ struct RoundHistory {
   bool has_result = false;
   bool is_void = false;
   std::string void_reason;
-  Digest adapter{};  // after the round
+  Digest participants{};  // H(U3): who is in the sum
+  Digest adapter{};       // after the round
 };
 
 struct SiteHistory {
   std::string name;
   bool delivered = false;                // its log is in the folder; without it nothing is known, so `run` has no guarantee
   std::map<RoundId, RoundSpend> rounds;  // of this run
-  std::vector<std::string> other_runs;   // other runs that this site's patients were in
+  std::string budget;                    // that the run spent from
+  std::vector<std::string> other_runs;   // other runs in this site's log that spent from the same budget
   Spent run;                             // this run alone
-  Spent all;                             // everything in the site's log
+  Spent elsewhere;                       // from the same budget, towards other coordinators
+  Spent all;                             // everything spent from the budget
+  std::optional<BudgetBound> binding;    // with the limit of that time; none in logs that say nothing of it
+  std::optional<AuditMeasured> measured; // of the planted canaries
+  std::size_t sealed = 0;                // entries that only the site can read
   std::size_t refused_runs = 0;
 };
 

@@ -58,11 +58,13 @@ struct RunRefused {
 struct Reserved {
   RunId run;
   RoundId round;
-  std::vector<privacy::DpEvent> planned;
+  std::vector<privacy::DpEvent> planned;    // in `joint`: against at most c colluders
+  std::vector<privacy::DpEvent> own_share = {};  // in `joint`: by this site's own share alone; otherwise empty: the same events
   static constexpr auto kType = EventType::kReserved;
   static constexpr const char* kName = "reserved";
   static constexpr auto fields() {
-    return std::tuple{Field{"run", &Reserved::run}, Field{"round", &Reserved::round}, Field{"planned", &Reserved::planned}};
+    return std::tuple{Field{"run", &Reserved::run}, Field{"round", &Reserved::round}, Field{"planned", &Reserved::planned},
+                      Field{"own_share", &Reserved::own_share}};
   }
 };
 
@@ -86,10 +88,12 @@ struct Committed {
   RunId run;
   RoundId round;
   std::vector<privacy::DpEvent> taken;
+  std::vector<privacy::DpEvent> own_share = {};  // as in Reserved
   static constexpr auto kType = EventType::kCommitted;
   static constexpr const char* kName = "committed";
   static constexpr auto fields() {
-    return std::tuple{Field{"run", &Committed::run}, Field{"round", &Committed::round}, Field{"taken", &Committed::taken}};
+    return std::tuple{Field{"run", &Committed::run}, Field{"round", &Committed::round}, Field{"taken", &Committed::taken},
+                      Field{"own_share", &Committed::own_share}};
   }
 };
 
@@ -197,6 +201,93 @@ struct ResultAccepted {
     return std::tuple{Field{"run", &ResultAccepted::run}, Field{"round", &ResultAccepted::round},
                       Field{"attempt", &ResultAccepted::attempt}, Field{"sum", &ResultAccepted::sum},
                       Field{"adapter", &ResultAccepted::adapter}};
+  }
+};
+
+// An event that only the site can read (sealed_event.h). `box` = nonce | ciphertext | tag.
+struct Sealed {
+  Digest key_id{};
+  Bytes box;
+  static constexpr auto kType = EventType::kSealed;
+  static constexpr const char* kName = "sealed";
+  static constexpr auto fields() { return std::tuple{Field{"key_id", &Sealed::key_id}, Field{"box", &Sealed::box}}; }
+};
+
+// The run spends from this budget: a name that the site's operator gave to a set of patients, the same whatever file they
+// come in and whichever coordinator asks. A budget is kept in one unit. Limit and delta are the operator's at that time.
+struct BudgetBound {
+  RunId run;
+  std::string budget;
+  std::string unit;  // "patient", "record"
+  double limit = 0;  // epsilon, over all runs of the budget
+  double delta = 0;
+  static constexpr auto kType = EventType::kBudgetBound;
+  static constexpr const char* kName = "budget_bound";
+  static constexpr auto fields() {
+    return std::tuple{Field{"run", &BudgetBound::run}, Field{"budget", &BudgetBound::budget}, Field{"unit", &BudgetBound::unit},
+                      Field{"limit", &BudgetBound::limit}, Field{"delta", &BudgetBound::delta}};
+  }
+};
+
+// What this site's patients have spent from a budget outside this log, towards other coordinators. The newest entry of a
+// budget holds; it stands before the reservation that it was counted for.
+struct SpentElsewhere {
+  std::string budget;
+  std::uint64_t without_privacy = 0;  // 1: a run without privacy was among it, so nothing is left
+  std::vector<privacy::DpEvent> events;
+  std::vector<privacy::DpEvent> own_share = {};  // as in Reserved
+  static constexpr auto kType = EventType::kSpentElsewhere;
+  static constexpr const char* kName = "spent_elsewhere";
+  static constexpr auto fields() {
+    return std::tuple{Field{"budget", &SpentElsewhere::budget}, Field{"without_privacy", &SpentElsewhere::without_privacy},
+                      Field{"events", &SpentElsewhere::events}, Field{"own_share", &SpentElsewhere::own_share}};
+  }
+};
+
+// The outcome of the one-run audit that the plan fixed (privacy/empirical.h): canaries planted at this site, guessed after the
+// run from the adapter's own scores of them. A function of the released adapter and of coins that no patient's data enters.
+struct AuditMeasured {
+  RunId run;
+  Digest adapter{};  // that was scored: the run's last
+  std::uint64_t canaries = 0;
+  std::uint64_t guesses = 0;
+  std::uint64_t correct = 0;
+  double auc = 0;
+  double tpr_at_1_percent = 0;   // of false positives
+  double tpr_at_01_percent = 0;  // 0.1 %
+  static constexpr auto kType = EventType::kAuditMeasured;
+  static constexpr const char* kName = "audit_measured";
+  static constexpr auto fields() {
+    return std::tuple{Field{"run", &AuditMeasured::run},
+                      Field{"adapter", &AuditMeasured::adapter},
+                      Field{"canaries", &AuditMeasured::canaries},
+                      Field{"guesses", &AuditMeasured::guesses},
+                      Field{"correct", &AuditMeasured::correct},
+                      Field{"auc", &AuditMeasured::auc},
+                      Field{"tpr_at_1_percent", &AuditMeasured::tpr_at_1_percent},
+                      Field{"tpr_at_01_percent", &AuditMeasured::tpr_at_01_percent}};
+  }
+};
+
+// Membership inference by loss on the site's own patients. A function of their data: it stands in a log sealed, or not at all.
+struct AttackMeasured {
+  RunId run;
+  Digest adapter{};
+  std::uint64_t members = 0;
+  std::uint64_t non_members = 0;
+  double auc = 0;
+  double tpr_at_1_percent = 0;
+  double tpr_at_01_percent = 0;
+  static constexpr auto kType = EventType::kAttackMeasured;
+  static constexpr const char* kName = "attack_measured";
+  static constexpr auto fields() {
+    return std::tuple{Field{"run", &AttackMeasured::run},
+                      Field{"adapter", &AttackMeasured::adapter},
+                      Field{"members", &AttackMeasured::members},
+                      Field{"non_members", &AttackMeasured::non_members},
+                      Field{"auc", &AttackMeasured::auc},
+                      Field{"tpr_at_1_percent", &AttackMeasured::tpr_at_1_percent},
+                      Field{"tpr_at_01_percent", &AttackMeasured::tpr_at_01_percent}};
   }
 };
 

@@ -85,10 +85,10 @@ std::string frame(const Plot& plot, const Axes& axes) {
     out += line(kLeft, axes.y(v), kWidth - kRight, axes.y(v), i == 0 ? "stroke=\"#333\"" : "stroke=\"#ddd\"");
     out += text_at(kLeft - 6, axes.y(v) + 4, "end", fixed(v, y_step < 0.1 ? 3 : y_step < 1 ? 1 : 0));
   }
-  const double x_step = std::max(1.0, tick_step(axes.x_max - axes.x_min, 8));
+  const double x_step = plot.x_is_share ? 0.2 : std::max(1.0, tick_step(axes.x_max - axes.x_min, 8));
   for (double v = std::ceil(axes.x_min / x_step) * x_step; v <= axes.x_max + 1e-9; v += x_step) {
     out += line(axes.x(v), kHeight - kBottom, axes.x(v), kHeight - kBottom + 5, "stroke=\"#333\"");
-    out += text_at(axes.x(v), kHeight - kBottom + 18, "middle", plot.x_is_exponent ? "1e-" + fixed(v, 0) : fixed(v, 0));
+    out += text_at(axes.x(v), kHeight - kBottom + 18, "middle", plot.x_is_exponent ? "1e-" + fixed(v, 0) : fixed(v, plot.x_is_share ? 1 : 0));
   }
   out += text_at((kLeft + kWidth - kRight) / 2, kHeight - kBottom + 35, "middle", escape_html(plot.x_label));
   out += "<text transform=\"translate(14," + fixed((kTop + kHeight - kBottom) / 2) +

@@ -19,6 +19,7 @@ struct Plot {
   std::string y_label;
   bool x_is_exponent = false;  // x = k stands for 10^-k, and ticks say so
   std::vector<PlotSeries> series;
+  bool x_is_share = false;  // x runs from 0 to 1, with ticks between
 };
 
 // Text for HTML: & < > " ' escaped.

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "audit/checks.h"
+#include "audit/proof.h"
 #include "audit/report.h"
 #include "crypto/signature.h"
 
@@ -17,7 +18,7 @@ class Run {
   explicit Run(const RunFolder& folder) : folder_(folder) {}
 
   void check(const std::string& name, const Finding& finding) {
-    verdict_.checks.push_back({name, finding.ok(), finding.ok() ? *finding : finding.error().message});
+    verdict_.add(name, finding);
   }
   void each_party(const std::string& name, const std::function<Finding(const PartyLog&)>& check_party) {
     check(name + " " + folder_.coordinator.party, check_party(folder_.coordinator));
@@ -55,6 +56,7 @@ class Run {
 
 void check_report(Run& run, const RunFolder& folder) {
   run.each_delivered("epsilon", [&](const PartyLog& site) { return check_epsilon(folder, site); });
+  run.each_delivered("canaries", [&](const PartyLog& site) { return check_canaries(folder, site); });
   const auto report = make_report(folder);
   if (!report.ok()) {
     run.check(kReportJsonFile, report.error());
@@ -62,6 +64,20 @@ void check_report(Run& run, const RunFolder& folder) {
   }
   run.check(kReportJsonFile, check_report_file(folder, kReportJsonFile, report_json_text(*report)));
   run.check(kReportHtmlFile, check_report_file(folder, kReportHtmlFile, report_html_text(*report)));
+}
+
+// What a failed "heads seen" has as evidence.
+void collect_splits(const RunFolder& folder, Verdict& verdict) {
+  std::vector<const PartyLog*> parties = {&folder.coordinator};
+  for (const auto& site : folder.sites) parties.push_back(&site);
+  for (const PartyLog* log : parties) {
+    std::vector<SeenHead> heads = heads_seen_of(folder, log->party);
+    if (log->head) heads.push_back({*log->head, head_file(log->party)});
+    if (heads.empty()) continue;
+    if (auto split = find_split(heads, log->missing ? nullptr : &log->image)) {
+      verdict.proofs.push_back(to_json(Proof(std::move(*split))));
+    }
+  }
 }
 
 Finding check_expected_key(const std::string& party, const SignedHead& head, const Expectation& expected) {
@@ -137,6 +153,10 @@ Result<void> read_expected_line(Expectation& out, const std::vector<std::string>
 
 }  // namespace
 
+void Verdict::add(const std::string& name, const Result<std::string>& finding) {
+  checks.push_back({name, finding.ok(), finding.ok() ? *finding : finding.error().message});
+}
+
 bool Verdict::all_pinned() const {
   return !identities.empty() && std::all_of(identities.begin(), identities.end(), [](const auto& i) { return i.pinned; });
 }
@@ -174,6 +194,7 @@ Verdict verify(const RunFolder& folder, const std::optional<Expectation>& expect
     // Sites first: a site's log that was swapped also bears false witness about the coordinator's.
     run.each_delivered("heads seen of", [&](const PartyLog& log) { return check_heads_seen(folder, log); });
     run.check("heads seen of coordinator", check_heads_seen(folder, folder.coordinator));
+    collect_splits(folder, run.verdict());
     run.check("run files", check_run_files(folder));
   }
   if (sound()) {
@@ -194,27 +215,35 @@ Verdict verify(const RunFolder& folder, const std::optional<Expectation>& expect
   return run.finish();
 }
 
-Json to_json(const Verdict& verdict, const RunId& run) {
+Json to_json(const Verdict& verdict, const std::optional<RunId>& run) {
+  Json out = Json::object({{"ok", verdict.ok}});
+  if (run) {
+    Json fingerprints = Json::array();
+    for (const auto& i : verdict.identities) {
+      fingerprints.push(Json::object({{"party", i.party}, {"fingerprint", i.fingerprint}, {"pinned", i.pinned}}));
+    }
+    out.set("run", run->value());
+    out.set("identities", verdict.all_pinned() ? "pinned" : "self-asserted");
+    out.set("fingerprints", std::move(fingerprints));
+  }
   Json checks = Json::array();
   for (const auto& c : verdict.checks) checks.push(Json::object({{"name", c.name}, {"ok", c.ok}, {"detail", c.detail}}));
-  Json fingerprints = Json::array();
-  for (const auto& i : verdict.identities) {
-    fingerprints.push(Json::object({{"party", i.party}, {"fingerprint", i.fingerprint}, {"pinned", i.pinned}}));
-  }
-  return Json::object({{"ok", verdict.ok},
-                       {"run", run.value()},
-                       {"identities", verdict.all_pinned() ? "pinned" : "self-asserted"},
-                       {"fingerprints", std::move(fingerprints)},
-                       {"checks", std::move(checks)}});
+  out.set("checks", std::move(checks));
+  if (!verdict.proofs.empty()) out.set("proofs", Json(verdict.proofs));
+  return out;
 }
 
-std::string to_text(const Verdict& verdict, const RunId& run) {
-  std::string out = "run " + run.value() + "\n";
+std::string to_text(const Verdict& verdict, const std::optional<RunId>& run) {
+  std::string out = run ? "run " + run->value() + "\n" : "";
   for (const auto& c : verdict.checks) {
     out += std::string(c.ok ? "  ok    " : "  FAIL  ") + c.name + ": " + c.detail + "\n";
   }
-  out +=
-      std::string("identities: ") + (verdict.all_pinned() ? "pinned" : "self-asserted; compare each with its owner") + "\n";
+  for (const auto& proof : verdict.proofs) {
+    out += "proof, for 'sotto-audit ledger check' and for whoever has neither log:\n" + proof.dump(2) + "\n";
+  }
+  if (run) {
+    out += std::string("identities: ") + (verdict.all_pinned() ? "pinned" : "self-asserted; compare each with its owner") + "\n";
+  }
   for (const auto& i : verdict.identities)
     out += "  " + i.fingerprint + "  " + i.party + (i.pinned ? "  (pinned)" : "") + "\n";
   return out + (verdict.ok ? "verified\n" : "NOT VERIFIED\n");

@@ -29,6 +29,8 @@ struct Verdict {
   bool ok = false;
   std::vector<Check> checks;  // in order of dependence: the first that failed names the first bad entry
   std::vector<PartyIdentity> identities;
+  std::vector<Json> proofs;  // that a party signed two histories (proof.h), for whoever has neither log
+  void add(const std::string& name, const Result<std::string>& finding);
   bool all_pinned() const;            // otherwise: identities: self-asserted
   const Check* first_failed() const;  // nullptr when ok
 };
@@ -50,8 +52,9 @@ Result<Expectation> read_expectation(const std::string& path);
 
 Verdict verify(const RunFolder& folder, const std::optional<Expectation>& expected);
 
-// {"ok", "run", "identities", "fingerprints", "checks": [{"name", "ok", "detail"}]}
-Json to_json(const Verdict& verdict, const RunId& run);
-std::string to_text(const Verdict& verdict, const RunId& run);
+// {"ok", "run", "identities", "fingerprints", "checks": [{"name", "ok", "detail"}]}, and "proofs" when there are any. Without
+// a run (views.h): without "run", "identities" and "fingerprints".
+Json to_json(const Verdict& verdict, const std::optional<RunId>& run);
+std::string to_text(const Verdict& verdict, const std::optional<RunId>& run);
 
 }  // namespace sotto::audit

@@ -102,6 +102,14 @@ Result<void> check_privacy(const RunPlan& p) {
   return {};
 }
 
+Result<void> check_audit(const RunPlan& p) {
+  if (p.canaries == 0) return {};
+  if (!p.privacy) return invalid("plan: canaries measure a run against its proven epsilon, and this run has none; set canaries = 0");
+  if (p.canaries < 8 || p.canaries > 100000) return bad("canaries", std::to_string(p.canaries), "0 (none) or from 8 to 100000");
+  if (!(p.audit_failure > 0 && p.audit_failure <= 0.05)) return bad("audit_failure", number(p.audit_failure), "above 0 and at most 0.05");
+  return {};
+}
+
 Result<void> check_round(const RunPlan& p) {
   const auto n = static_cast<std::uint32_t>(p.sites.size());
   if (n < 2 || n > kMaxSites) return bad("number of sites", std::to_string(n), "from 2 to " + std::to_string(kMaxSites));
@@ -141,6 +149,7 @@ Bytes encode(const RunPlan& p) {
   out.u32(p.rounds).u32(p.local_steps).f64(p.clip_norm).f64(p.expected_batch).f64(p.target_epsilon).f64(p.delta);
   out.u32(p.max_records).u32(p.max_tokens).text(p.system_prompt).u32(p.colluders).u32(p.min_sites);
   out.u32(p.max_sites_per_patient).u8(p.allow_two_sites).u32(p.phase_deadline_s).u32(p.max_attempts).raw(p.seed);
+  out.u32(p.canaries).f64(p.audit_failure);
   out.u32(static_cast<std::uint32_t>(p.sites.size()));
   for (const auto& s : p.sites)
     out.text(s.name).u64(s.declared_size).f64(s.sampling_rate).f64(s.noise_multiplier).f64(s.weight);
@@ -179,6 +188,8 @@ Result<RunPlan> decode_plan(ByteSpan bytes) {
   p.phase_deadline_s = in.u32();
   p.max_attempts = in.u32();
   p.seed = in.digest();
+  p.canaries = in.u32();
+  p.audit_failure = in.f64();
   const auto n = in.count(4 + 8 + 3 * 8);
   for (std::uint32_t i = 0; i < n && in.ok(); ++i)
     p.sites.push_back({in.text(), in.u64(), in.f64(), in.f64(), in.f64()});
@@ -224,6 +235,7 @@ Result<Roster> decode_roster(ByteSpan bytes) {
 Result<void> validate(const RunPlan& plan) {
   SOTTO_TRY_VOID(check_round(plan));
   SOTTO_TRY_VOID(check_privacy(plan));
+  SOTTO_TRY_VOID(check_audit(plan));
   return check_training(plan);
 }
 

@@ -84,6 +84,8 @@ struct RunPlan {
   bool allow_two_sites = false;
   std::uint32_t phase_deadline_s = 120;
   std::uint32_t max_attempts = 3;
+  std::uint32_t canaries = 0;     // that each site plants, by fair coins, as extra units, to measure the run by; 0: none
+  double audit_failure = 1e-4;    // probability with which the measured lower bound may be wrong
   Digest seed{};  // public: the first adapter's A; nothing private is drawn from it
   std::vector<SitePlan> sites;  // in roster order
 };

@@ -7,6 +7,8 @@
 #include "base/cli.h"
 #include "base/log.h"
 #include "client/adapter_commands.h"
+#include "client/attack.h"
+#include "client/budget.h"
 #include "client/enrol.h"
 #include "client/evaluate.h"
 #include "client/operator_commands.h"
@@ -29,6 +31,8 @@ struct Options {
   EvalCommand eval;
   MergeCommand merge;
   ExportCommand exported;
+  BudgetQuery budget;
+  AttackCommand attack;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -70,8 +74,16 @@ void add_site_commands(Command& root, Options& o) {
       .on_run([&o] { return status(o.folder, o.json); });
   root.subcommand("budget", "what was spent, is reserved, and is left of the privacy budget")
       .option("--dir", o.folder, "the site's folder")
+      .option("--plan", o.budget.plan, "a RUN.toml: how many of its rounds are affordable")
+      .option("--run", o.budget.run, "the same for a run that was offered")
       .flag("--json", o.json, "machine-readable")
-      .on_run([&o] { return budget(o.folder, o.json); });
+      .on_run([&o] { o.budget.folder = o.folder; o.budget.json = o.json; return show_budget(o.budget); });
+  root.subcommand("attack", "membership inference on this site's own patients, against the adapter of a run; stays here")
+      .option("run", o.attack.run, "the run's name", true)
+      .option("--dir", o.folder, "the site's folder")
+      .option("--limit", o.attack.limit, "patients of each kind")
+      .flag("--json", o.json, "machine-readable")
+      .on_run([&o] { o.attack.folder = o.folder; o.attack.json = o.json; return attack(o.attack); });
   root.subcommand("doctor", "check model, data and device; prints the model's fingerprint")
       .option("--dir", o.folder, "the site's folder")
       .option("--config", o.doctor_config, "a site.toml instead of a site's folder")

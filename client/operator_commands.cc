@@ -3,10 +3,11 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <iostream>
 
+#include "audit/plan_json.h"
+#include "client/budget.h"
 #include "client/policy.h"
 #include "client/site.h"
 #include "client/text_model.h"
@@ -21,8 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 
 std::string fingerprint(const PublicKeyBytes& key) { return crypto::fingerprint(crypto::VerifyKey(key)); }
-
-Json number_or_none(double v) { return std::isfinite(v) ? Json(v) : Json("none"); }
 
 // The offer that `run` saved, or, when no `run` works in this folder, a fresh one from the coordinator.
 Result<Offer> find_offer(const SiteFolder& folder, const RunId& run) {
@@ -92,20 +91,6 @@ Result<Opened> open(const std::string& path) {
   return Opened{std::move(folder), std::move(config)};
 }
 
-// Read-only: `run` may be writing the log.
-Result<audit::Spending> spending_of(const SiteFolder& folder) {
-  SOTTO_TRY(const Bytes file, read_binary_file(folder.log_path()));
-  const auto parsed = audit::parse_log(file);
-  if (parsed.damage && !parsed.damage->torn)
-    return invalid("'" + folder.log_path() + "' is damaged at entry " + std::to_string(parsed.damage->entry) + ": " + parsed.damage->why);
-  audit::Spending spending;
-  for (const auto& record : parsed.image.records) {
-    SOTTO_TRY(const auto event, audit::decode_event(record.type, record.payload));
-    SOTTO_TRY_VOID(spending.apply(event));
-  }
-  return spending;
-}
-
 }  // namespace
 
 Result<void> approve(const DecisionRequest& request) {
@@ -114,8 +99,10 @@ Result<void> approve(const DecisionRequest& request) {
   SOTTO_TRY(const Opened site, open(request.folder));
   SOTTO_TRY(const Offer offer, find_offer(site.folder, run));
   SOTTO_TRY(const SiteFacts facts, site_facts(site.folder, site.config, offer.plan.lora, offer.plan.trained));
-  SOTTO_TRY(const auto spent, spending_of(site.folder));
-  SOTTO_TRY(const Consent consent, check_run(site.config.policy, facts, offer.plan, offer.roster, spent.total()));
+  SOTTO_TRY(const auto spent, spending_of(site.folder, site.config));
+  const std::string& budget = site.config.policy.budget;
+  SOTTO_TRY_VOID(spent.check(audit::BudgetBound{run, budget, audit::to_string(offer.plan.unit), site.config.policy.epsilon_limit, site.config.policy.delta}));
+  SOTTO_TRY(const Consent consent, check_run(site.config.policy, facts, offer.plan, offer.roster, spent.total(budget)));
   show(offer, facts, consent, site.config.policy.delta);
   if (!request.roster.empty()) {
     if (request.roster != to_hex(offer.roster_hash))
@@ -160,25 +147,6 @@ Result<void> status(const std::string& path, bool json) {
   for (const auto& r : runs)
     std::printf("  run %-24s %s%s\n", r.at("run").as_string().c_str(), r.at("decision").as_string().c_str(),
                 r.at("finished").as_bool() ? (", finished: " + r.at("adapter").as_string()).c_str() : "");
-  return {};
-}
-
-Result<void> budget(const std::string& path, bool json) {
-  SOTTO_TRY(const Opened site, open(path));
-  SOTTO_TRY(const auto spending, spending_of(site.folder));
-  const Policy& policy = site.config.policy;
-  audit::Spent reserved;
-  for (const auto& [key, round] : spending.rounds())
-    if (round.state == audit::RoundSpend::State::kReserved) round.add_to(reserved);
-  const double spent = audit::composed_epsilon(spending.total(), policy.delta);
-  const double open_reservations = audit::composed_epsilon(reserved, policy.delta);
-  const double left = std::max(0.0, policy.epsilon_limit - spent);
-  if (json) {
-    std::cout << Json::object({{"limit", policy.epsilon_limit}, {"delta", policy.delta}, {"spent", number_or_none(spent)}, {"reserved", number_or_none(open_reservations)}, {"left", left}}).dump() << '\n';
-    return {};
-  }
-  std::printf("privacy budget of this site's patients, all runs, at delta %g (add or remove one patient)\n", policy.delta);
-  std::printf("  limit     %.4f\n  spent     %.4f (open reservations included)\n  reserved  %.4f\n  left      %.4f\n", policy.epsilon_limit, spent, open_reservations, left);
   return {};
 }
 

@@ -1,4 +1,4 @@
-// What a site's operator asks and decides: approve, refuse, status, budget, doctor. They read the site's folder; only `run`
+// What a site's operator asks and decides: approve, refuse, status, doctor. They read the site's folder; only `run`
 // writes the log. Printed on stdout, as JSON with `json`.
 #pragma once
 
@@ -20,7 +20,6 @@ struct DecisionRequest {
 Result<void> approve(const DecisionRequest& request);
 Result<void> refuse(const DecisionRequest& request);
 Result<void> status(const std::string& folder, bool json);
-Result<void> budget(const std::string& folder, bool json);
 // The fingerprint of a model's files, which a plan names, without loading the model.
 Result<void> show_fingerprint(const std::string& model, bool json);
 // Is everything in place: model, data, device, coordinator? `folder` may be empty: then only what `config` names is looked at.

@@ -63,10 +63,11 @@ Result<Consent> check_run(const Policy& policy, const SiteFacts& facts, const Ru
   Consent consent{site, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   if (!plan.privacy) return consent;
   audit::Spent run;
-  SOTTO_TRY(run.events, audit::planned_round(plan, plan.sites.at(site.value()), facts.dimension));
-  for (auto& event : run.events) event.count *= plan.rounds;
+  SOTTO_TRY(auto events, audit::planned_round(plan, plan.sites.at(site.value()), facts.dimension));
+  for (auto& event : events) event.count *= plan.rounds;
+  run.add(audit::RoundCost(events));
   audit::Spent together = spent_before;
-  together.events.insert(together.events.end(), run.events.begin(), run.events.end());
+  together.add(run);
   consent.epsilon_of_run = audit::composed_epsilon(run, policy.delta);
   consent.epsilon_after = audit::composed_epsilon(together, policy.delta);
   if (!(consent.epsilon_after <= policy.epsilon_limit))

@@ -8,13 +8,14 @@
 #include "aggregation/fedsvd.h"
 #include "aggregation/ring.h"
 #include "aggregation/server_step.h"
+#include "audit/empirical_result.h"
 #include "audit/signed_head.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "client/canaries.h"
+#include "client/site_data.h"
 #include "client/text_model.h"
 #include "crypto/hash.h"
-#include "crypto/kdf.h"
-#include "data/hold_out.h"
 #include "model/lora.h"
 #include "model/peft_folder.h"
 #include "model/self_check.h"
@@ -80,20 +81,23 @@ Result<void> RunSession::prepare() {
   return drive(OwnHead{own_head()});
 }
 
+// Before a record is used: these patients' budget is the one that the run spends from.
+Result<void> RunSession::claim_patients(const std::vector<data::Record>& records) const {
+  std::set<std::string> patients;
+  for (const auto& record : records) patients.insert(record.patient_id);
+  SOTTO_TRY(const FileLock lock, context_.book->lock());
+  return context_.book->claim(context_.ledger->spending().budget_of(offer_.plan.run), patients);
+}
+
 Result<void> RunSession::load_data() {
   const RunPlan& plan = offer_.plan;
   const SiteConfig& config = *context_.config;
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat());
-  std::vector<data::Record> records;
-  for (const auto& file : config.data) {
-    SOTTO_TRY(auto more, data::read_records(file, {plan.system_prompt}));
-    std::ranges::move(more, std::back_inserter(records));
-  }
-  const data::HoldOut hold_out(
-      data::HoldOutKey(crypto::hkdf_sha256<32>({}, context_.folder->run_key().reveal(), as_bytes("sotto/hold-out-key/v1"))),
-      config.holdout_fraction);
-  data::Split parts = data::split(std::move(records), hold_out);
+  SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
+  SOTTO_TRY_VOID(claim_patients(records));
+  data::Split parts = data::split(std::move(records), hold_out_of(*context_.folder, config));
+  std::ranges::move(planted_of(make_canaries(plan, context_.folder->run_key())), std::back_inserter(parts.training));
   const auto unit = plan.unit;
   data_ = data::encode(std::move(parts.training), chat, {unit, plan.max_tokens});
   if (data_.examples.empty() && data_.refused > 0) return invalid("no record can be used: " + data_.refusal);
@@ -217,9 +221,19 @@ Result<void> RunSession::reserve(RoundId round) {
   }
   const Policy& policy = context_.config->policy;
   std::optional<audit::BudgetLimit> limit;
-  if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta};
-  SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension()));
-  return context_.ledger->reserve(plan.run, round, std::move(planned), limit, now());
+  if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta, policy.own_share_limit};
+  SOTTO_TRY(const auto planned, audit::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension()));
+  const std::string budget = context_.ledger->spending().budget_of(plan.run);
+  const Digest log_id = context_.log->image().id();
+  // From here to the reservation no other folder of this site may spend.
+  SOTTO_TRY(const FileLock lock, context_.book->lock());
+  SOTTO_TRY(const audit::Spent elsewhere, context_.book->elsewhere(budget, log_id));
+  SOTTO_TRY_VOID(context_.ledger->note_elsewhere(budget, elsewhere, now()));
+  if (limit) SOTTO_TRY_VOID(context_.ledger->can_afford(planned, *limit, budget));
+  audit::Spent here = context_.ledger->spending().here(budget);
+  here.add(audit::RoundCost(planned));
+  SOTTO_TRY_VOID(context_.book->publish(budget, log_id, here));
+  return context_.ledger->reserve(plan.run, round, planned, limit, now());
 }
 
 Event RunSession::train(const Train& action) {
@@ -287,6 +301,24 @@ Result<void> RunSession::keep_proof(const Proof& proof) const {
   return write_file_atomically(folder + "/" + proof.code + "-" + to_hex(crypto::sha256(as_bytes(text))).substr(0, 8) + ".json", text, FileMode::kPrivate);
 }
 
+// Once a run, and before the log leaves: whatever comes out is logged.
+Result<void> RunSession::measure_canaries() {
+  const RunPlan& plan = offer_.plan;
+  if (plan.canaries == 0 || !adapter_) return {};
+  for (std::uint64_t i = 0; i < context_.log->size(); ++i) {
+    const auto event = context_.log->event(i);
+    const auto* known = std::get_if<audit::AuditMeasured>(&event);
+    if (known && known->run == plan.run) return {};
+  }
+  SOTTO_TRY(const TextModel text, TextModel::load(context_.config->model));
+  SOTTO_TRY(const auto chat, text.chat());
+  SOTTO_TRY(const auto found, measure(make_canaries(plan, context_.folder->run_key()), *adapter_, *model_, chat, plan));
+  SOTTO_TRY(const auto result, audit::result_of(found, plan));
+  log(Level::kInfo, "canaries_measured",
+      {{"run", plan.run.value()}, {"guesses", found.guesses}, {"correct", found.correct}, {"epsilon_lower", result.epsilon_lower}, {"delta", result.delta}});
+  return append(found);
+}
+
 Result<void> RunSession::finish(const wire::RunFinished& message) {
   const RunId& run = offer_.plan.run;
   if (!finished_ && adapter_) {
@@ -299,8 +331,9 @@ Result<void> RunSession::finish(const wire::RunFinished& message) {
     SOTTO_TRY_VOID(model::save_peft_folder(folder, *adapter_, config, model_->config()));
     log(Level::kInfo, "run_finished", {{"run", run.value()}, {"adapter", folder}});
   }
+  SOTTO_TRY_VOID(measure_canaries());
   SOTTO_TRY_VOID(append(audit::RunFinished{run, message.adapter}));
-  SOTTO_TRY(Bytes bytes, read_binary_file(context_.log->path()));
+  SOTTO_TRY(Bytes bytes, audit::read_log_bytes(context_.log->path()));
   SOTTO_TRY_VOID(context_.send(wire::SiteRecord{run, std::move(bytes), own_head()}));
   finished_ = true;
   return {};

@@ -9,6 +9,7 @@
 
 #include "audit/ledger.h"
 #include "client/participant.h"
+#include "client/patient_book.h"
 #include "client/policy.h"
 #include "client/site_folder.h"
 #include "client/update.h"
@@ -30,6 +31,7 @@ struct SiteContext {
   const SiteConfig* config;
   audit::EventLog* log;
   audit::Ledger* ledger;
+  const PatientBook* book;
   RandomSource* random;
   const SiteHooks* hooks;
   std::function<Result<void>(const wire::ToCoordinator&)> send;
@@ -49,6 +51,7 @@ class RunSession {
   RunSession(const SiteContext& context, Offer offer, SiteIndex site);
   Result<void> prepare();
   Result<void> load_data();
+  Result<void> claim_patients(const std::vector<data::Record>& records) const;
   Result<void> check_engine();
   Result<void> drive(Event event);
   Result<void> carry_out(Action action);
@@ -56,6 +59,7 @@ class RunSession {
   Result<void> finish(const wire::RunFinished& message);
   Event train(const Train& action);
   Result<void> reserve(RoundId round);
+  Result<void> measure_canaries();
   AdapterChecked check_initial(const CheckInitial& action) const;
   AdapterChecked check_step(const CheckStep& action) const;
   Result<void> keep_proof(const Proof& proof) const;

@@ -2,8 +2,10 @@
 
 #include <chrono>
 
+#include "audit/plan_json.h"
 #include "audit/signed_head.h"
 #include "base/log.h"
+#include "client/patient_book.h"
 #include "client/text_model.h"
 #include "crypto/hash.h"
 #include "crypto/statement.h"
@@ -38,11 +40,16 @@ std::optional<RunId> run_of(const wire::ToSite& message) {
       message);
 }
 
+struct Books {
+  audit::EventLog* log;
+  audit::Ledger* ledger;
+  const PatientBook* patients;
+};
+
 class Site {
  public:
-  Site(const SiteFolder& folder, const SiteConfig& config, const SiteHooks& hooks, audit::EventLog& log, audit::Ledger& ledger,
-       wire::DealerLink& link)
-      : folder_(&folder), config_(&config), hooks_(&hooks), log_(&log), ledger_(&ledger), link_(&link) {}
+  Site(const SiteFolder& folder, const SiteConfig& config, const SiteHooks& hooks, Books books, wire::DealerLink& link)
+      : folder_(&folder), config_(&config), hooks_(&hooks), log_(books.log), ledger_(books.ledger), book_(books.patients), link_(&link) {}
 
   Result<void> loop(const RunOptions& options) {
     auto decisions_read = std::chrono::steady_clock::time_point{};
@@ -155,8 +162,14 @@ class Site {
     SOTTO_TRY(const SiteFacts facts, site_facts(*folder_, *config_, plan.lora, plan.trained));
     if (!logged_approval(offer)) {
       // The decision was made on what the ledger said then; what counts is what it says now.
-      const auto consent = check_run(config_->policy, facts, plan, offer.roster, ledger_->spending().total());
+      SOTTO_TRY_VOID(note_elsewhere());
+      const auto consent = check_run(config_->policy, facts, plan, offer.roster, ledger_->spending().total(config_->policy.budget));
       if (!consent.ok()) return refuse(offer, consent.error().message);
+      const auto bound = ledger_->bind({plan.run, config_->policy.budget, audit::to_string(plan.unit), config_->policy.epsilon_limit,
+                                         config_->policy.delta},
+                                        now());
+      if (!bound.ok() && bound.error().code != ErrorCode::kRefused) return bound.error();
+      if (!bound.ok()) return refuse(offer, bound.error().message);
       SOTTO_TRY([[maybe_unused]] const auto index,
                 log_->append(audit::RunApproved{plan.run, offer.plan_hash, offer.roster_hash, encode(plan), encode(offer.roster)}, now()));
     }
@@ -169,6 +182,13 @@ class Site {
     log(Level::kInfo, "run_approved", {{"run", plan.run.value()}});
     SOTTO_TRY([[maybe_unused]] RunSession * session, session_of(plan.run));  // load now what the first round needs
     return send(message);
+  }
+
+  // What the same patients have spent by other folders of this site: into the log, before anything is judged by it.
+  Result<void> note_elsewhere() {
+    SOTTO_TRY(const FileLock lock, book_->lock());
+    SOTTO_TRY(const auto spent, book_->elsewhere(config_->policy.budget, log_->image().id()));
+    return ledger_->note_elsewhere(config_->policy.budget, spent, now());
   }
 
   Result<void> refuse(const Offer& offer, const std::string& reason) {
@@ -185,7 +205,7 @@ class Site {
     SOTTO_TRY(const SiteFacts facts, site_facts(*folder_, *config_, offer->plan.lora, offer->plan.trained));
     SOTTO_TRY(const SiteIndex site, find_site(offer->roster, facts));
     sessions_.clear();  // one run at a time: a model is large
-    const SiteContext context{folder_, config_, log_, ledger_, &random_, hooks_, [this](const auto& m) { return send(m); }};
+    const SiteContext context{folder_, config_, log_, ledger_, book_, &random_, hooks_, [this](const auto& m) { return send(m); }};
     SOTTO_TRY(auto session, RunSession::open(context, *offer, site));
     return (sessions_[run] = std::move(session)).get();
   }
@@ -204,6 +224,7 @@ class Site {
   const SiteHooks* hooks_;
   audit::EventLog* log_;
   audit::Ledger* ledger_;
+  const PatientBook* book_;
   wire::DealerLink* link_;
   crypto::SystemRandom random_;
   std::map<RunId, std::unique_ptr<RunSession>> sessions_;
@@ -227,9 +248,10 @@ Result<void> run_site(const SiteFolder& folder, const SiteConfig& config, const 
   SOTTO_TRY(auto event_log, audit::EventLog::open(folder.log_path()));
   if (!event_log.recovered().empty()) log(Level::kWarning, "log_recovered", {{"what", event_log.recovered()}});
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
+  SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
   const auto& invite = folder.site().invite;
   SOTTO_TRY(auto link, wire::DealerLink::connect(invite.endpoint, invite.transport, folder.transport_key()));
-  Site site(folder, config, hooks, event_log, ledger, link);
+  Site site(folder, config, hooks, {&event_log, &ledger, &book}, link);
   return site.loop(options);
 }
 

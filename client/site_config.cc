@@ -31,6 +31,12 @@ Policy read_policy(ConfigReader& in) {
     if (const auto digest = digest_from_hex(text); digest.ok()) p.models.push_back(*digest);
     else in.reject("policy.models", "has '" + text + "', which is no SHA-256 fingerprint of 64 hexadecimal digits");
   }
+  p.budget = in.text("policy.budget", "patients");
+  if (!is_valid_name(p.budget)) in.reject("policy.budget", "is '" + p.budget + "'; a budget's name is 1 to 64 of a-z, 0-9 and '-'");
+  if (in.has("policy.own_share_limit")) {
+    p.own_share_limit = in.number("policy.own_share_limit");
+    if (!(std::isfinite(*p.own_share_limit) && *p.own_share_limit >= 0)) in.reject("policy.own_share_limit", "must be 0 or a positive number");
+  }
   p.allow_without_privacy = in.boolean("policy.allow_without_privacy", false);
   return p;
 }
@@ -49,6 +55,10 @@ Result<SiteConfig> read_site_config(const std::string& path) {
   const auto threads = in.integer("threads", 0);
   if (threads < 0 || threads > 1024) in.reject("threads", "must be from 0 (the library's choice) to 1024");
   config.threads = static_cast<int>(threads);
+  // Beside the configuration and named after it, so that every folder that joins with it shares the book.
+  config.budget_folder = beside_config(in.text("budget_folder", std::filesystem::path(path).stem().string() + ".budget"));
+  config.log_key = in.text("log_key", "");
+  if (config.log_key.rfind("file:", 0) == 0) config.log_key = "file:" + beside_config(config.log_key.substr(5));
   config.holdout_fraction = in.number("holdout_fraction", 0.0);
   if (!(config.holdout_fraction >= 0 && config.holdout_fraction < 1)) in.reject("holdout_fraction", "must be at least 0 and below 1");
   config.policy = read_policy(in);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct Policy {
   std::uint32_t min_colluders = 1;      // c must be at least this
   std::uint32_t max_rounds = 1000;      // of one run
   std::vector<Digest> models;           // accepted fingerprints; empty: the configured model's own, and no other
+  std::string budget = "patients";      // what runs spend from: a name for the set of patients in `data`
+  std::optional<double> own_share_limit;  // in mode `joint`: the limit by this site's own share of the noise alone
   bool allow_without_privacy = false;   // whether a run without clipping and noise may use this site's data at all
 };
 
@@ -27,6 +30,8 @@ struct SiteConfig {
   std::vector<std::string> data;   // JSON-lines files
   std::string device = "cpu";
   int threads = 0;                 // of one matrix product; 0: the library's choice
+  std::string budget_folder;       // the book of patients and spending, shared by all site folders of this configuration
+  std::string log_key;             // where the key of sealed log entries comes from (audit/sealed_event.h); empty: none
   double holdout_fraction = 0;     // of patients, by keyed hash: never trained on, for the site's own evaluation
   Policy policy;
 };

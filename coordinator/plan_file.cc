@@ -101,6 +101,8 @@ void read_privacy(Reader& in, PlanFile& file) {
   plan.expected_batch = in.positive("privacy.expected_batch");
   plan.max_records = in.integer("privacy.max_records", 1, 64, 4);
   plan.max_sites_per_patient = in.integer("privacy.max_sites_per_patient", 1, 3, 1);
+  plan.canaries = in.integer("audit.canaries", 0, 100000, 0);
+  plan.audit_failure = in.number_in("audit.failure", 0, 0.05, 1e-4, true);
 }
 
 void read_lora(Reader& in, RunPlan& plan) {

@@ -140,7 +140,7 @@ Result<void> RunFiles::publish(const RunPlan& plan, const Roster& roster, const 
   SOTTO_TRY_VOID(audit::write_run_files(path_, plan, roster));
   const std::string copy = path_ + "/" + audit::log_file(audit::kCoordinatorParty);
   SOTTO_TRY_VOID(make_folder(std::filesystem::path(copy).parent_path().string(), FileMode::kPrivate));
-  SOTTO_TRY(const Bytes bytes, read_binary_file(log.path()));
+  SOTTO_TRY(const Bytes bytes, audit::read_log_bytes(log.path()));
   SOTTO_TRY_VOID(write_private(copy, bytes));
   return audit::write_head(path_, audit::sign_head(log.image(), audit::kCoordinatorParty, key));
 }

@@ -26,7 +26,9 @@ struct Sha256::State {
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
   state_->context.reset(require(EVP_MD_CTX_new(), "EVP_MD_CTX_new"));
-  require(EVP_DigestInit_ex2(state_->context.get(), EVP_sha256(), nullptr) == 1, "EVP_DigestInit_ex2");
+  // Fetched once: OpenSSL 3 looks EVP_sha256() up again for every hash, which costs more than hashing a short entry.
+  static const EVP_MD* const algorithm = require(EVP_MD_fetch(nullptr, "SHA256", nullptr), "EVP_MD_fetch");
+  require(EVP_DigestInit_ex2(state_->context.get(), algorithm, nullptr) == 1, "EVP_DigestInit_ex2");
 }
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cmath>
 #include <memory>
 
+#include "audit/empirical_result.h"
 #include "crypto/hash.h"
 #include "privacy/noise.h"
 #include "tests/support/catch.h"
@@ -49,6 +51,7 @@ class Play {
     create();
     for (std::uint32_t r = 0; r < plan_.rounds; ++r) round(RoundId(r));
     coordinator_.write(RunFinished{plan_.run, adapter_});
+    for (std::size_t i = 0; i < sites_.size() && plan_.canaries > 0; ++i) sites_[i]->write(measured_at(scenario_, i, adapter_));
     for (auto& site : sites_) site->write(RunFinished{plan_.run, adapter_});
     for (std::size_t i = 0; i < sites_.size(); ++i) coordinator_.write(HeadSeen{encode(head_of(i))});
     for (std::size_t i = 0; i < sites_.size(); ++i) REQUIRE(write_head(path_, head_of(i)).ok());
@@ -68,6 +71,7 @@ class Play {
     }
     coordinator_.write(RunSubmitted{plan_.run, plan_hash(plan_), roster_hash(roster_), encode(plan_), encode(roster_)});
     for (auto& site : sites_) {
+      site->write(BudgetBound{plan_.run, kDefaultBudget, "patient", 10, plan_.delta});
       site->write(RunApproved{plan_.run, plan_hash(plan_), roster_hash(roster_), encode(plan_), encode(roster_)});
     }
   }
@@ -198,6 +202,7 @@ RunPlan plan_of(const Scenario& scenario) {
   plan.expected_batch = 24;
   plan.target_epsilon = scenario.privacy ? 8 : 0;
   plan.min_sites = 3;
+  plan.canaries = scenario.canaries;
   if (scenario.dropped < 3) {
     plan.min_sites = 2;
     plan.allow_two_sites = true;
@@ -205,7 +210,7 @@ RunPlan plan_of(const Scenario& scenario) {
   plan.colluders = scenario.dropped < 3 ? 0 : 1;
   const std::vector<std::pair<std::string, std::uint64_t>> sites = {{"north", 1400}, {"south", 1000}, {"west", 1300}};
   for (const auto& [name, size] : sites) {
-    plan.sites.push_back({name, size, 24.0 / static_cast<double>(size), scenario.privacy ? 0.6 : 0.0, 1.0});
+    plan.sites.push_back({name, size, 24.0 / static_cast<double>(size), scenario.privacy ? scenario.noise_multiplier : 0.0, 1.0});
   }
   return plan;
 }
@@ -225,6 +230,22 @@ Roster roster_of(const Scenario& scenario) {
                             digest_of("transport " + site.name), site.declared_size});
   }
   return roster;
+}
+
+AuditMeasured measured_at(const Scenario& scenario, std::uint64_t site, const Digest& adapter) {
+  FixedRandom random(100 + site);
+  const auto uniform = [&] { return (static_cast<double>(random.below(1ULL << 53)) + 0.5) / 9007199254740992.0; };
+  std::vector<double> scores;
+  std::vector<bool> planted;
+  for (std::uint32_t i = 0; i < scenario.canaries; ++i) {
+    planted.push_back(random.below(2) == 1);
+    const double noise = scenario.noise_was_off ? 0 : std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform());
+    scores.push_back((planted.back() ? 1.0 : 0.0) + noise);
+  }
+  const auto guessed = privacy::guess_by_rank(scores, planted, planned_guesses(scenario.canaries));
+  const auto separation = privacy::separation_of(scores, planted);
+  return {RunId(scenario.run), adapter,        guessed.canaries,          guessed.guesses,
+          guessed.correct,     separation.auc, separation.tpr_at_1_percent, separation.tpr_at_01_percent};
 }
 
 void write_logs(const std::string& path, const Scenario& scenario) { Play(path, scenario).whole_run(); }

@@ -36,15 +36,23 @@ struct Scenario {
   std::string run = "demo";
   std::uint32_t rounds = 2;
   bool privacy = true;
+  double noise_multiplier = 0.6;
   // Applied before the site's Committed and Reserved are written.
   std::function<void(std::vector<privacy::DpEvent>&)> change_taken;
   // Index of a site that joins the last round and never reports; none when >= 3.
   std::uint32_t dropped = 99;
+  // Planted at each site; what the sites measure is drawn from a Gaussian mechanism with mu = 1.
+  std::uint32_t canaries = 0;
+  // Of the guesses of canaries that a site logs, all are right: as in a build without noise.
+  bool noise_was_off = false;
 };
 
 RunPlan plan_of(const Scenario& scenario);
 Roster roster_of(const Scenario& scenario);
 crypto::SigningKey key_of(const Scenario& scenario, const std::string& party);
+
+// What an audit of a mu = 1 Gaussian mechanism with the scenario's canaries gives; another for each site.
+AuditMeasured measured_at(const Scenario& scenario, std::uint64_t site, const Digest& adapter);
 
 // Writes the whole folder but for the report.
 void write_logs(const std::string& path, const Scenario& scenario);

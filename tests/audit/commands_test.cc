@@ -89,9 +89,10 @@ TEST_CASE("the program states its version, and links no tensor library", "[comma
   const Ran version = run_audit("--version");
   CHECK(version.code == 0);
   CHECK(has(version.out, "sotto-audit "));
+  // Nothing at all where OpenSSL's archive was there to link: the file runs on any machine of its architecture.
   const std::string libraries = run_command("ldd " + std::string(SOTTO_BIN) + "/sotto-audit").out;
-  CHECK(has(libraries, "libcrypto"));
-  for (const auto* other : {"libtorch", "libc10", "libprotobuf", "libzmq", "libsqlite"}) CHECK_FALSE(has(libraries, other));
+  CHECK((has(libraries, "statically linked") || has(libraries, "libcrypto")));
+  for (const auto* other : {"libtorch", "libc10", "libprotobuf", "libzmq", "libsqlite", "libstdc++"}) CHECK_FALSE(has(libraries, other));
 }
 
 TEST_CASE("verify, report and ledger show work on a folder, in text and in JSON", "[commands]") {

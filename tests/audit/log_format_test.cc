@@ -29,6 +29,11 @@ std::vector<Event> one_of_each() {
           ConfirmSigned{run, r, a, d, d, d, sites},
           UnmaskAnswered{run, r, a, d},
           ResultAccepted{run, r, a, d, d},
+          Sealed{d, {1, 2, 3}},
+          BudgetBound{run, "patients", "patient", 8, 1e-5},
+          SpentElsewhere{"patients", 1, {some_event()}, {some_event(0.5)}},
+          AuditMeasured{run, d, 100, 50, 40, 0.75, 0.1, 0.01},
+          AttackMeasured{run, d, 100, 50, 0.75, 0.1, 0.01},
           AttemptClosed{run, r, a, "deadline"},
           RunFinished{run, d},
           HeadSeen{encode(SignedHead{"north", d, d, 4, d, sig})},
@@ -59,8 +64,8 @@ TEST_CASE("every event survives encoding, has a name and a JSON view", "[events]
     CHECK(back->index() == i);
     CHECK(encode(*back) == bytes);
     CHECK(to_json(*back).dump() == to_json(events[i]).dump());
-    CHECK(may_stand_in_site_log(type) == (i <= 15));
-    CHECK(may_stand_in_coordinator_log(type) == (i >= 13));
+    CHECK(may_stand_in_site_log(type) == (i <= 20 && type != EventType::kAttackMeasured));
+    CHECK(may_stand_in_coordinator_log(type) == (i >= 18));
   }
 }
 
@@ -75,7 +80,7 @@ TEST_CASE("an event that is cut, longer or of an unknown type is refused", "[eve
   }
   CHECK(decode_event(static_cast<EventType>(999), {}).error().code == ErrorCode::kUnsupported);
   CHECK(name_of(static_cast<EventType>(999)) == nullptr);
-  CHECK_FALSE(may_stand_in_site_log(static_cast<EventType>(20)));
+  CHECK_FALSE(may_stand_in_site_log(static_cast<EventType>(25)));
 }
 
 TEST_CASE("a count that cannot fit is refused before memory is taken", "[events]") {

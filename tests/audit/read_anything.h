@@ -3,6 +3,7 @@
 #pragma once
 
 #include "audit/event_log.h"
+#include "audit/proof.h"
 #include "audit/signed_head.h"
 #include "base/check.h"
 
@@ -22,6 +23,13 @@ inline void read_anything(ByteSpan bytes) {
   for (std::uint16_t type = 0; type < 80; ++type) {
     const auto event = decode_event(static_cast<EventType>(type), bytes);
     if (event.ok()) SOTTO_CHECK(!to_json(*event).dump().empty());
+  }
+  const auto json = Json::parse(as_text(bytes), "input");
+  if (json.ok()) {
+    const auto proof = proof_from_json(*json);
+    if (proof.ok()) SOTTO_CHECK(check_proof(*proof).ok() || !check_proof(*proof).error().message.empty());
+    const auto shown = head_from_json(*json);
+    if (shown.ok()) SOTTO_CHECK(decode_head(encode(*shown)).ok());
   }
   const auto head = decode_head(bytes);
   if (head.ok()) SOTTO_CHECK(encode(*head) == Bytes(bytes.begin(), bytes.end()));

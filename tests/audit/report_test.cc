@@ -1,5 +1,6 @@
 #include "audit/report.h"
 
+#include "audit/accounting.h"
 #include "audit/report_text.h"
 #include "audit/svg_plot.h"
 #include "audit/verify.h"
@@ -124,18 +125,24 @@ TEST_CASE("text from the logs cannot become markup", "[report]") {
   CHECK(has(html, "&lt;script&gt;alert(1)"));
 }
 
-TEST_CASE("the bet in plain words follows the region of error rates", "[report]") {
-  CHECK(best_guess_accuracy(0, 0) == 0.5);
-  CHECK(best_guess_accuracy(std::log(3.0), 0) == Approx(0.75));
-  CHECK(best_guess_accuracy(0, 0.1) == Approx(0.55));
-  CHECK(best_guess_accuracy(std::numeric_limits<double>::infinity(), 0) == 1);
+TEST_CASE("the bet in plain words follows the region of error rates that the curve leaves", "[report]") {
+  CHECK(best_guess_accuracy({{1e-300, 0.0}}) == Approx(0.5));
+  CHECK(best_guess_accuracy({{1e-300, std::log(3.0)}}) == Approx(0.75));
+  CHECK(best_guess_accuracy({{0.1, 0.0}}) == Approx(0.55));
+  CHECK(best_guess_accuracy({{1e-5, 8.0}, {0.1, 0.0}}) == Approx(0.55));  // the best point of the curve counts
+  CHECK(best_guess_accuracy({}) == 1);
   CHECK(percent(0.99966) == "99.97 %");
   CHECK(percent(1) == "100.00 %");
+  CHECK(posterior_of(0.5, std::log(3.0)) == Approx(0.75));
+  CHECK(posterior_of(0.1, 0) == Approx(0.1));
+  CHECK(posterior_of(0.1, std::numeric_limits<double>::infinity()) == 1);
+  const auto line = trade_off_of({{1e-300, 0.0}});
+  for (const auto& p : line) CHECK(p.beta == Approx(1 - p.alpha));
 }
 
 TEST_CASE("a plot without points is no plot", "[report]") {
-  CHECK(svg_of(Plot{"t", "x", "y", false, {{"a", {}}}}).empty());
-  CHECK(has(svg_of(Plot{"t", "x", "y", false, {{"a", {{1, 2}}}}}), "<polyline"));
+  CHECK(svg_of(Plot{"t", "x", "y", false, {{"a", {}}}, false}).empty());
+  CHECK(has(svg_of(Plot{"t", "x", "y", false, {{"a", {{1, 2}}}}, false}), "<polyline"));
 }
 
 }  // namespace

@@ -1,75 +1,14 @@
 #include "audit/verify.h"
 
 #include "audit/report.h"
-#include "crypto/hash.h"
 #include "privacy/noise.h"
-#include "tests/audit/audit_fixture.h"
+#include "tests/audit/published.h"
 #include "tests/support/catch.h"
 
 namespace sotto::audit {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A whole, verified folder, which a test then tampers with.
-struct Published {
-  TempFolder folder;
-  explicit Published(const Scenario& scenario = {}) {
-    write_logs(folder.path(), scenario);
-    REQUIRE(write_report(*read_run_folder(folder.path())).ok());
-  }
-  Verdict verdict(const std::optional<Expectation>& expected = std::nullopt) const {
-    return verify(*read_run_folder(folder.path()), expected);
-  }
-  std::string first_failure(const std::optional<Expectation>& expected = std::nullopt) const {
-    const Verdict v = verdict(expected);
-    CHECK(v.ok == (v.first_failed() == nullptr));
-    return v.first_failed() ? v.first_failed()->name + ": " + v.first_failed()->detail : "";
-  }
-  Bytes read(const std::string& file) const { return *read_binary_file(folder.path(file)); }
-  void write(const std::string& file, ByteSpan bytes) const {
-    REQUIRE(write_file_atomically(folder.path(file), bytes).ok());
-  }
-  void replace_text(const std::string& file, const std::string& from, const std::string& to) const {
-    std::string text = *read_text_file(folder.path(file));
-    const auto at = text.find(from);
-    REQUIRE(at != std::string::npos);
-    REQUIRE(write_file_atomically(folder.path(file), text.replace(at, from.size(), to)).ok());
-  }
-};
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-// A log's file with other events, every hash recomputed: what a forger without keys can make.
-Bytes rewritten(const Bytes& file, const std::function<bool(std::uint64_t, Event&)>& keep) {
-  const auto parsed = parse_log(file);
-  REQUIRE_FALSE(parsed.damage);
-  ByteWriter out;
-  out.raw(as_bytes("sotto/log/1\n"));
-  Digest previous{};
-  std::uint64_t index = 0;
-  for (Record record : parsed.image.records) {
-    Event event = *decode_event(record.type, record.payload);
-    if (!keep(record.index, event)) continue;
-    record.index = index++;
-    record.type = type_of(event);
-    record.payload = encode(event);
-    record.previous = previous;
-    const Bytes body = body_of(record);
-    previous = leaf_hash(body);
-    const auto n = static_cast<std::uint32_t>(body.size());
-    out.u32(n).u32(~n).raw(body).raw(previous);
-  }
-  return out.take();
-}
-
-std::uint64_t entry_of(const Bytes& file, EventType type, std::uint64_t which = 0) {
-  for (const auto& record : parse_log(file).image.records) {
-    if (record.type == type && which-- == 0) return record.index;
-  }
-  FAIL("no such entry");
-  return 0;
-}
 
 Expectation expected_of(const Scenario& scenario) {
   Expectation out;
@@ -169,14 +108,15 @@ TEST_CASE("an edited epsilon in the report fails, in JSON and in HTML", "[verify
   const Published run;
   const Json report = *Json::read_file(run.folder.path(kReportJsonFile));
   const std::string epsilon = report.at("sites").at(1).at("epsilon").dump();
-  run.replace_text(kReportJsonFile, "\"epsilon\": " + epsilon, "\"epsilon\": 0.5");
+  const std::string site = "\"name\": \"south\",\n      \"epsilon\": ";
+  run.replace_text(kReportJsonFile, site + epsilon, site + "0.5");
   const std::string failure = run.first_failure();
   INFO(failure);
   CHECK(has(failure, "report/report.json says epsilon 0.5 for site "));
   CHECK(has(failure, "give " + epsilon.substr(0, 5)));
 
   const Published other;
-  other.replace_text(kReportHtmlFile, "<td>" + epsilon + "</td>", "<td>0.5</td>");
+  other.replace_text(kReportHtmlFile, "<td class=\"n\">" + epsilon + "</td>", "<td class=\"n\">0.5</td>");
   CHECK(has(other.first_failure(), "report/report.html is not the report that the logs give: they differ first in line"));
 }
 

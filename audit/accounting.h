@@ -1,0 +1,45 @@
+// The numbers that a report draws from what was spent: bounds by each accountant, the curve over delta, the trade-off of an
+// attacker's errors, and what they mean for a guess. Upper bounds are rounded up and lower ends down to four decimals, so that
+// machines agree on every digit and no printed bound is better than the computed one. Pure functions.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "audit/spending.h"
+#include "base/json.h"
+
+namespace sotto::audit {
+
+// Up to four decimals; "none" when not finite.
+Json rounded_up(double value);
+Json rounded_down(double value);
+
+struct CurvePoint {
+  double delta = 0;
+  double epsilon = 0;  // upper bound; finite
+};
+// From large deltas to small ones, plan_delta among them; empty without a finite epsilon.
+std::vector<CurvePoint> curve_of(const Spent& spent, double plan_delta);
+
+// From the curve, by Kairouz, Oh, Viswanath 2015, arXiv 1311.0776: no test of whether a unit took part has, at a false alarm
+// rate of `alpha`, a miss rate below `beta`.
+struct TradeOffPoint {
+  double alpha = 0;
+  double beta = 0;
+};
+std::vector<TradeOffPoint> trade_off_of(const std::vector<CurvePoint>& curve);
+// The largest true-positive rate minus false-positive rate of any such test: the least over the curve of
+// (e^epsilon - 1 + 2 delta) / (e^epsilon + 1). 1 without a curve.
+double advantage_of(const std::vector<CurvePoint>& curve);
+// The largest share of right answers that anybody can reach who guesses, from everything that was released, whether a unit
+// took part, when both cases are equally likely.
+inline double best_guess_accuracy(const std::vector<CurvePoint>& curve) { return (1 + advantage_of(curve)) / 2; }
+
+// The largest probability that a unit took part, for somebody who thought it `prior` before and saw everything released;
+// by Bayes at odds e^epsilon, but for the probability delta that the promise leaves open.
+double posterior_of(double prior, double epsilon);
+
+}  // namespace sotto::audit

@@ -1,0 +1,30 @@
+// The parts that report.cc puts together, for audit's own files. Each is a function of the folder and its history.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "audit/run_folder.h"
+#include "audit/run_history.h"
+
+namespace sotto::audit {
+
+// report_sites.cc
+Json site_json(const RunFolder& folder, const SiteHistory& site, const SitePlan& plan, const RosterSite& roster);
+Json several_sites_json(const RunHistory& history, double delta);
+Json risk_json(const RunHistory& history, double delta);  // of the site with the largest epsilon
+
+// report_course.cc
+Json rounds_json(const RunFolder& folder, const RunHistory& history);
+Json hazards_json(const RunFolder& folder, const RunHistory& history);
+Json composed_json(const RunHistory& history);
+Json lineage_json(const RunFolder& folder, const RunHistory& history);
+Json heads_json(const RunFolder& folder);
+
+// Why the report does not hold: noise or sampling that are not the plan's, a measured attack above the proven bound, a log
+// that contradicts itself. Empty when it holds.
+std::vector<std::string> failures_of(const RunFolder& folder);
+
+Json strings(const std::vector<std::string>& values);
+
+}  // namespace sotto::audit

@@ -1,0 +1,24 @@
+#include "client/site_data.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "crypto/kdf.h"
+
+namespace sotto::client {
+
+Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt) {
+  std::vector<data::Record> records;
+  for (const auto& file : config.data) {
+    SOTTO_TRY(auto more, data::read_records(file, {system_prompt}));
+    std::ranges::move(more, std::back_inserter(records));
+  }
+  return records;
+}
+
+data::HoldOut hold_out_of(const SiteFolder& folder, const SiteConfig& config) {
+  return {data::HoldOutKey(crypto::hkdf_sha256<32>({}, folder.run_key().reveal(), as_bytes("sotto/hold-out-key/v1"))),
+          config.holdout_fraction};
+}
+
+}  // namespace sotto::client

@@ -1,0 +1,14 @@
+// A site's records as its configuration names them, and which of its patients never train.
+#pragma once
+
+#include "client/site_config.h"
+#include "client/site_folder.h"
+#include "data/hold_out.h"
+
+namespace sotto::client {
+
+Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt);
+// From the site's run key: the same patients for the life of the site.
+data::HoldOut hold_out_of(const SiteFolder& folder, const SiteConfig& config);
+
+}  // namespace sotto::client
