@@ -25,7 +25,7 @@ class Asker {
   Result<data::Example> behind_prompt(const Item& item, const std::string& answer) const {
     data::Example out;
     if (chat_) {
-      out.ids = chat_->ids(messages(item), data::GenerationPrompt::kYes);
+      SOTTO_TRY(out.ids, chat_->ids(messages(item), data::GenerationPrompt::kYes));
       const auto tokens = text_.tokenizer().encode(task_.delimiter + answer, data::ControlTokens::kAsPlainText);
       out.labels.assign(out.ids.size(), data::kNoLabel);
       out.ids.insert(out.ids.end(), tokens.begin(), tokens.end());
@@ -39,7 +39,12 @@ class Asker {
   }
 
   Result<std::vector<std::int32_t>> prompt_ids(const Item& item) const {
-    auto ids = chat_ ? chat_->ids(messages(item), data::GenerationPrompt::kYes) : text_.tokenizer().encode(item.prompt, data::ControlTokens::kAsPlainText);
+    std::vector<std::int32_t> ids;
+    if (chat_) {
+      SOTTO_TRY(ids, chat_->ids(messages(item), data::GenerationPrompt::kYes));
+    } else {
+      ids = text_.tokenizer().encode(item.prompt, data::ControlTokens::kAsPlainText);
+    }
     if (ids.empty()) return invalid("item '" + item.id + "': its prompt has no token");
     SOTTO_TRY_VOID(fits(item, ids.size() + task_.max_tokens));
     return ids;
