@@ -253,9 +253,11 @@ std::size_t count_segments(const std::string& path) {
   return n;
 }
 
-Result<Bytes> read_log_bytes(const std::string& path) {
+namespace {
+
+Result<Bytes> read_files(const std::vector<std::string>& files) {
   Bytes out;
-  for (const auto& file : files_of(path)) {
+  for (const auto& file : files) {
     SOTTO_TRY(const Bytes bytes, read_binary_file(file));
     const ByteSpan magic = as_bytes(kLogMagic);
     if (out.empty()) {
@@ -268,6 +270,16 @@ Result<Bytes> read_log_bytes(const std::string& path) {
     out.insert(out.end(), bytes.begin() + static_cast<std::ptrdiff_t>(magic.size()), bytes.end());
   }
   return out;
+}
+
+}  // namespace
+
+Result<Bytes> read_log_bytes(const std::string& path) {
+  for (;;) {
+    const std::size_t segments = count_segments(path);
+    auto bytes = read_files(files_of(path));
+    if (count_segments(path) == segments) return bytes;  // otherwise its writer closed a segment meanwhile: once more
+  }
 }
 
 Result<LogImage> read_log(const std::string& path) {
