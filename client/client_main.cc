@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "client/enrol.h"
 #include "client/evaluate.h"
+#include "client/evaluate_task.h"
 #include "client/operator_commands.h"
+#include "client/review.h"
 #include "client/site.h"
 #include "client/text_commands.h"
 
@@ -26,6 +28,8 @@ struct Options {
   DecisionRequest decision;
   TextCommand text;
   EvalCommand eval;
+  TaskCommand task;
+  ReviewCommand review;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -76,24 +80,75 @@ void add_site_commands(Command& root, Options& o) {
       .on_run([&o] { return doctor(o.folder, o.doctor_config, o.json); });
 }
 
+// eval takes a task, or records as they are trained on; both forms share model, adapter and device.
+Result<void> run_eval(Options& o) {
+  if (o.task.task.empty() == o.eval.data.empty()) return invalid("eval needs either --task TASK.toml or --data RECORDS.jsonl");
+  if (!o.task.task.empty()) return evaluate_task(o.task);
+  if (o.task.adapters.size() > 1) return invalid("eval takes one --adapter; compare takes several");
+  if (!o.task.samples.empty()) return invalid("--samples belongs to --task");
+  if (o.task.federated) return evaluate_task(o.task);
+  o.eval.model = o.task.model;
+  o.eval.adapter = o.task.adapters.empty() ? "" : o.task.adapters.front();
+  o.eval.device = o.task.device;
+  o.eval.precision = o.task.precision;
+  o.eval.limit = o.task.limit;
+  o.eval.threads = o.task.threads;
+  o.eval.json = o.task.json;
+  return evaluate(o.eval);
+}
+
+Command& add_task_options(Command& command, TaskCommand& task) {
+  return command.option("--model", task.model, "a .gguf file or a Hugging Face folder", true)
+      .option("--device", task.device, "cpu or cuda:N")
+      .option("--precision", task.precision, "fp32, bf16 or auto")
+      .option("--limit", task.limit, "only the first records; 0: all")
+      .option("--threads", task.threads, "of one matrix product; 0: the library's choice")
+      .option("--samples", task.samples, "a file for the single answers, JSON lines")
+      .flag("--federated", task.federated, "summed over sites (not in this version)")
+      .flag("--json", task.json, "machine-readable");
+}
+
+void add_evaluation_commands(Command& root, Options& o) {
+  add_task_options(root.subcommand("eval", "a model's quality on a task, or its loss and code accuracy on held-out records"), o.task)
+      .option("--task", o.task.task, "a task (TASK.toml, see docs/evaluation.md)")
+      .option("--adapter", o.task.adapters, "a PEFT folder")
+      .option("--data", o.eval.data, "held-out records, JSON lines")
+      .option("--system-prompt", o.eval.system_prompt, "with --data: for records in the instruction format")
+      .option("--max-tokens", o.eval.max_tokens, "with --data: longer records are cut")
+      .flag("!--no-answers", o.eval.answers, "with --data: do not generate answers")
+      .on_run([&o] { return run_eval(o); });
+  add_task_options(root.subcommand("compare", "a base model against one or more adapters on a task, with paired tests"), o.task)
+      .option("--task", o.task.task, "a task (TASK.toml, see docs/evaluation.md)", true)
+      .option("--adapter", o.task.adapters, "a PEFT folder; give it again for another", true)
+      .option("--review", o.task.review, "a new folder for 'review serve': the last two of the models, blind")
+      .on_run([&o] { return compare_models(o.task); });
+}
+
+Result<void> run_review(const ReviewCommand& command) {
+  std::signal(SIGINT, ask_to_stop);
+  std::signal(SIGTERM, ask_to_stop);
+  return serve_review(command, [] { return stop_asked != 0; });
+}
+
+void add_review_commands(Command& root, Options& o) {
+  Command& review = root.subcommand("review", "blind expert comparison of two models' answers");
+  review.subcommand("serve", "a page on which raters compare answers; prints each rater's link")
+      .option("folder", o.review.folder, "the review's folder (compare --review makes one)", true)
+      .option("--host", o.review.host, "the address to listen on")
+      .option("--port", o.review.port, "the port; 0: any")
+      .flag("--json", o.review.json, "machine-readable")
+      .on_run([&o] { return run_review(o.review); });
+  review.subcommand("report", "win rate, scores, agreement and disagreements")
+      .option("folder", o.review.folder, "the review's folder", true)
+      .flag("--json", o.review.json, "machine-readable")
+      .on_run([&o] { return report_review(o.review); });
+}
+
 void add_model_commands(Command& root, Options& o) {
   root.subcommand("fingerprint", "the SHA-256 by which a plan names a model")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .flag("--json", o.json, "machine-readable")
       .on_run([&o] { return show_fingerprint(o.text.model, o.json); });
-  root.subcommand("eval", "loss, token accuracy and code accuracy on held-out records")
-      .option("--model", o.eval.model, "a .gguf file or a Hugging Face folder", true)
-      .option("--data", o.eval.data, "JSON lines", true)
-      .option("--adapter", o.eval.adapter, "a PEFT folder")
-      .option("--system-prompt", o.eval.system_prompt, "for records in the instruction format")
-      .option("--max-tokens", o.eval.max_tokens, "longer records are cut")
-      .option("--limit", o.eval.limit, "only the first records; 0: all")
-      .option("--device", o.eval.device, "cpu or cuda:N")
-      .option("--precision", o.eval.precision, "fp32, bf16 or auto")
-      .option("--threads", o.eval.threads, "of one matrix product; 0: the library's choice")
-      .flag("!--no-answers", o.eval.answers, "do not generate answers")
-      .flag("--json", o.eval.json, "machine-readable")
-      .on_run([&o] { return evaluate(o.eval); });
   root.subcommand("score", "log-likelihoods and top-k of JSON lines of token ids or text, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .option("--adapter", o.text.adapter, "a PEFT folder")
@@ -118,10 +173,8 @@ void add_model_commands(Command& root, Options& o) {
 void add_later_commands(Command& root) {
   root.later("data", "check, seal or split data");
   root.later("train", "one site alone: a baseline");
-  root.later("compare", "two models side by side");
   root.later("generate", "continue a text");
   root.later("chat", "talk to a model");
-  root.later("review", "blind expert comparison");
   root.later("merge", "an adapter into its model");
   root.later("export", "to other formats");
 }
@@ -138,6 +191,8 @@ int main(int argc, char** argv) {
   Options options;
   Cli cli("sotto-client", SOTTO_VERSION, "Sotto: a data-owning site of federated, private fine-tuning");
   add_site_commands(cli.root(), options);
+  add_evaluation_commands(cli.root(), options);
+  add_review_commands(cli.root(), options);
   add_model_commands(cli.root(), options);
   add_later_commands(cli.root());
   return cli.run(argc, argv);

@@ -15,13 +15,6 @@ namespace {
 constexpr std::size_t kRecordsPerCall = 16;
 constexpr std::uint32_t kMaxAnswerTokens = 40;  // the longest coded answers of the demo's data
 
-Result<Precision> precision_of(const std::string& name) {
-  if (name == "fp32") return Precision::kFp32;
-  if (name == "bf16") return Precision::kBf16;
-  if (name == "auto") return Precision::kAuto;
-  return invalid("--precision is '" + name + "'; it is fp32, bf16 or auto");
-}
-
 struct Loaded {
   model::LanguageModel model;
   TextModel text;
@@ -86,6 +79,13 @@ Result<void> add_answers(const Loaded& in, const data::ChatTemplate& chat, evalu
 }
 
 }  // namespace
+
+Result<Precision> precision_of(const std::string& name) {
+  if (name == "fp32") return Precision::kFp32;
+  if (name == "bf16") return Precision::kBf16;
+  if (name == "auto") return Precision::kAuto;
+  return invalid("--precision is '" + name + "'; it is fp32, bf16 or auto");
+}
 
 Result<void> evaluate(const EvalCommand& command) {
   SOTTO_TRY(const Loaded in, load(command));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/run_plan.h"
 
 namespace sotto::client {
 
@@ -23,5 +24,8 @@ struct EvalCommand {
 };
 
 Result<void> evaluate(const EvalCommand& command);
+
+// What --precision says: fp32, bf16 or auto.
+Result<Precision> precision_of(const std::string& name);
 
 }  // namespace sotto::client

@@ -70,7 +70,7 @@ class Test(unittest.TestCase):
                 self.assertEqual(len(complaints), 1, done.stderr)
 
     def test_commands_of_later_versions_say_so(self):
-        cases = [("sotto-client", c) for c in ("data", "train", "compare", "generate", "chat", "review", "merge", "export")]
+        cases = [("sotto-client", c) for c in ("data", "train", "generate", "chat", "merge", "export")]
         cases += [("sotto-coordinator", c) for c in ("models", "promote", "lineage", "doctor", "resume")]
         for program, command in cases:
             with self.subTest(program=program, command=command):

@@ -1,0 +1,93 @@
+#include "client/evaluate_task.h"
+
+#include <iostream>
+
+#include "base/files.h"
+#include "client/evaluate.h"
+#include "client/run_task.h"
+#include "evaluation/review_set.h"
+#include "model/peft_folder.h"
+
+namespace sotto::client {
+namespace {
+
+using evaluation::Outcome;
+using evaluation::Task;
+
+struct Loaded {
+  Task task;
+  TextModel text;
+  model::LanguageModel model;
+};
+
+Result<Loaded> load(const TaskCommand& command) {
+  if (command.federated)
+    return unsupported("evaluation summed over sites (--federated) is not in this version; run eval at each site, on data outside the guarantee, and compare the reports");
+  if (command.limit < 0) return invalid("--limit is " + std::to_string(command.limit) + "; it must be 0 (all) or more");
+  SOTTO_TRY(auto task, evaluation::read_task(command.task));
+  if (command.limit > 0 && task.items.size() > static_cast<std::size_t>(command.limit)) task.items.resize(static_cast<std::size_t>(command.limit));
+  SOTTO_TRY(const Precision precision, precision_of(command.precision));
+  SOTTO_TRY(auto text, TextModel::load(command.model));
+  SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads)}));
+  return Loaded{std::move(task), std::move(text), std::move(model)};
+}
+
+Result<Outcome> run_with(Loaded& in, const std::string& adapter) {
+  if (adapter.empty()) {
+    in.model.clear_adapter();
+    return run_task(in.task, in.model, in.text, "base");
+  }
+  SOTTO_TRY(const auto state, model::load_peft_folder(adapter, in.model.config()));
+  SOTTO_TRY_VOID(in.model.set_adapter(state));
+  return run_task(in.task, in.model, in.text, adapter);
+}
+
+// One line an item: {"id", "prompt", "models": {name: {"response" or "logprobs", "metrics": {name: [numerator, denominator]}}}}
+Result<void> write_samples(const std::string& path, const Task& task, const std::vector<Outcome>& outcomes) {
+  std::string out;
+  for (std::size_t i = 0; i < task.items.size(); ++i) {
+    Json models = Json::object();
+    for (const auto& outcome : outcomes) {
+      Json metrics = Json::object();
+      for (const auto& [name, ratio] : outcome.records[i]) metrics.set(name, Json::array({ratio.numerator, ratio.denominator}));
+      Json model = Json::object({{"metrics", std::move(metrics)}});
+      if (!outcome.responses.empty()) model.set("response", outcome.responses[i]);
+      if (!outcome.logprobs.empty()) model.set("logprobs", Json(Json::Array(outcome.logprobs[i].begin(), outcome.logprobs[i].end())));
+      models.set(outcome.model, std::move(model));
+    }
+    out += Json::object({{"id", task.items[i].id}, {"prompt", task.items[i].prompt}, {"models", std::move(models)}}).dump() + "\n";
+  }
+  return write_file_atomically(path, out, FileMode::kPrivate);
+}
+
+}  // namespace
+
+Result<void> evaluate_task(const TaskCommand& command) {
+  if (command.adapters.size() > 1) return invalid("eval takes one --adapter; compare takes several");
+  SOTTO_TRY(Loaded in, load(command));
+  SOTTO_TRY(const auto outcome, run_with(in, command.adapters.empty() ? "" : command.adapters.front()));
+  if (!command.samples.empty()) SOTTO_TRY_VOID(write_samples(command.samples, in.task, {outcome}));
+  const Json report = evaluation::one_model_json(in.task, outcome);
+  std::cout << (command.json ? report.dump() + "\n" : evaluation::task_text(report));
+  return {};
+}
+
+Result<void> compare_models(const TaskCommand& command) {
+  if (command.adapters.empty()) return invalid("compare needs at least one --adapter FOLDER to set against the base model");
+  for (std::size_t i = 0; i < command.adapters.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k)
+      if (command.adapters[i] == command.adapters[k]) return invalid("--adapter '" + command.adapters[i] + "' is given twice");
+  SOTTO_TRY(Loaded in, load(command));
+  std::vector<Outcome> outcomes;
+  SOTTO_TRY(outcomes.emplace_back(), run_with(in, ""));
+  for (const auto& adapter : command.adapters) {
+    SOTTO_TRY(outcomes.emplace_back(), run_with(in, adapter));
+  }
+  if (!command.samples.empty()) SOTTO_TRY_VOID(write_samples(command.samples, in.task, outcomes));
+  if (!command.review.empty()) SOTTO_TRY_VOID(evaluation::write_review(command.review, in.task, outcomes[outcomes.size() - 2], outcomes.back()));
+  const Json report = evaluation::task_json(in.task, outcomes);
+  std::cout << (command.json ? report.dump() + "\n" : evaluation::task_text(report));
+  return {};
+}
+
+}  // namespace sotto::client

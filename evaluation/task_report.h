@@ -1,0 +1,29 @@
+// What came out of a task, for one model or for several on the same items: values with bootstrap intervals, and for each pair
+// of models the difference with its interval and p-value (paired permutation test; Holm's correction over the whole table).
+// Pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "evaluation/task.h"
+
+namespace sotto::evaluation {
+
+// One model's answers: records[i] and responses[i] belong to task.items[i].
+struct Outcome {
+  std::string model;  // "base", or the adapter's folder
+  std::vector<Measures> records;
+  std::vector<std::string> responses;         // of a generate task; else empty
+  std::vector<std::vector<double>> logprobs;  // of a choice task, one per choice; else empty
+};
+
+// {"task", "domain", "kind", "items", "units", "confidence", "models": [{"model", "metrics": {name: {"value", "low", "high"}}}],
+//  "differences": [{"from", "to", "metrics": {name: {"difference", "low", "high", "p", "p_holm"}}}]}
+Json task_json(const Task& task, const std::vector<Outcome>& outcomes);
+std::string task_text(const Json& report);  // tables for people, of what task_json made
+// Of one model: {"task", .., "model", "metrics": {..}}, without differences.
+Json one_model_json(const Task& task, const Outcome& outcome);
+
+}  // namespace sotto::evaluation
