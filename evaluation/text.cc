@@ -55,6 +55,7 @@ char32_t lower_beyond_ascii(char32_t c) {
   if (between(c, 0x388, 0x38A)) return c + 37;
   if (c == 0x38C) return 0x3CC;
   if (between(c, 0x38E, 0x38F)) return c + 63;
+  if (c == 0x3CF) return 0x3D7;
   if (between(c, 0x410, 0x42F)) return c + 32;
   if (between(c, 0x400, 0x40F)) return c + 80;
   if (c == 0x212A) return U'k';    // the Kelvin sign
