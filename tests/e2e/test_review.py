@@ -65,7 +65,7 @@ class Review:
     def ask(self, method, path, body=None, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         if body is not None:
-            headers.setdefault("Content-Type", "application/json")
+            headers.setdefault("Content_Type", "application/json")
         connection.request(method, path, body if body is None or isinstance(body, (str, bytes)) else json.dumps(body), {k.replace("_", "-"): v for k, v in headers.items()})
         response = connection.getresponse()
         text = response.read().decode()
