@@ -56,6 +56,15 @@ FileBytes FileBytes::hold(Bytes bytes) {
   return out;
 }
 
+void FileBytes::drop_pages(ByteSpan part) const {
+  if (!mapped_ || part.empty()) return;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto from = reinterpret_cast<std::uintptr_t>(part.data()), to = from + part.size();
+  const auto first = (from + page - 1) / page * page, end = to / page * page;
+  // Advice only: a kernel that does not take it changes nothing.
+  if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
 FileBytes::FileBytes(FileBytes&& other) noexcept
     : held_(std::move(other.held_)), view_(std::exchange(other.view_, {})), mapped_(std::exchange(other.mapped_, false)) {}
 

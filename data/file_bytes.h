@@ -20,6 +20,9 @@ class FileBytes {
   ~FileBytes();
 
   ByteSpan view() const { return view_; }
+  // Pages that lie wholly in `part` of the view may leave memory: they are read from the file again when they are needed.
+  // Bytes that are held, not mapped, stay.
+  void drop_pages(ByteSpan part) const;
 
  private:
   FileBytes() = default;

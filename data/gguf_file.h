@@ -60,6 +60,7 @@ class GgufFile {
   std::span<const GgufTensorInfo> tensors() const { return tensors_; }
   const GgufTensorInfo* find_tensor(std::string_view name) const;
   ByteSpan bytes(const GgufTensorInfo& tensor) const;  // `tensor` is one of tensors()
+  void drop_pages(ByteSpan part) const { bytes_.drop_pages(part); }  // file_bytes.h; `part` of what bytes() gave
 
  private:
   GgufFile(FileBytes bytes, std::string origin) : bytes_(std::move(bytes)), origin_(std::move(origin)) {}

@@ -38,6 +38,7 @@ class SafetensorsFile {
   std::span<const SafetensorsInfo> tensors() const { return tensors_; }                          // in order of offset
   const SafetensorsInfo* find_tensor(std::string_view name) const;
   ByteSpan bytes(const SafetensorsInfo& tensor) const;  // `tensor` is one of tensors()
+  void drop_pages(ByteSpan part) const { bytes_.drop_pages(part); }  // file_bytes.h; `part` of what bytes() gave
 
  private:
   SafetensorsFile(FileBytes bytes, std::string origin) : bytes_(std::move(bytes)), origin_(std::move(origin)) {}

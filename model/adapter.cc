@@ -41,11 +41,12 @@ std::uint64_t Adapter::bytes() const {
 }
 
 std::optional<std::vector<std::uint64_t>> parameter_shape(const ModelConfig& config, const std::string& name) {
-  if (name == "lm_head.weight" && config.tied_embeddings)
+  if (name == outer_names(config).head + ".weight" && config.tied_embeddings)
     return std::vector<std::uint64_t>{config.vocab_size, config.hidden_size};
   const auto infos = weight_infos(config);
   const auto found = std::ranges::find(infos, name, &WeightInfo::name);
-  if (found == infos.end()) return std::nullopt;
+  // A parameter that files store in another form than it is computed with: an adapter's file would have that form, too.
+  if (found == infos.end() || found->transposed_on_disk || found->unit_offset) return std::nullopt;
   return found->shape;
 }
 

@@ -36,7 +36,8 @@ struct Adapter {
   bool operator==(const Adapter&) const = default;
 };
 
-// The shape of a parameter of the model, a tied head's among them; nullopt: it has none of that name.
+// The shape of a parameter of the model, a tied head's among them; nullopt: it has none of that name, or files store it in
+// another form than it is computed with (GPT-2's Conv1D, Gemma 2's norms).
 std::optional<std::vector<std::uint64_t>> parameter_shape(const ModelConfig& config, const std::string& name);
 
 // Refuses, by name: modules that are not linear layers of the model, in its order, with fitting sizes; magnitudes that are not

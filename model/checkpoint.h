@@ -1,36 +1,38 @@
 // A model's weights on disk, from either format, under one set of names: Hugging Face's. No tensor library. When it is
 // opened, every tensor that the configuration asks for is found and its shape and number format checked, and tensors that
-// would change the result and are not computed are refused; reading cannot fail afterwards. Immutable.
+// would change the result and are not computed are refused; reading cannot fail afterwards. Files are mapped, not read: what
+// was read and is done with takes no memory. Immutable; reading from several threads is safe.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "model/model_config.h"
+#include "model/architecture.h"
 
 namespace sotto::model {
 
-struct WeightInfo {
-  std::string name;                  // "model.layers.3.self_attn.q_proj.weight"
-  std::vector<std::uint64_t> shape;  // row-major: [out, in], or [hidden] of a norm
-};
-
-// All weights of a model of this shape, embedding first; lm_head.weight only when it is not tied.
-std::vector<WeightInfo> weight_infos(const ModelConfig& config);
+// The safetensors files of a Hugging Face folder, by name, sorted: model.safetensors, or what model.safetensors.index.json
+// names. Fails when there is neither, or when the index is damaged or names a file outside the folder.
+Result<std::vector<std::string>> weight_files(const std::string& folder);
 
 class Checkpoint {
  public:
-  // `path`: a .gguf file, or a folder with config.json and model.safetensors.
+  // `path`: a .gguf file, or a folder with config.json and its weights (weight_files).
   static Result<Checkpoint> open(const std::string& path);
   Checkpoint(Checkpoint&&) noexcept;
   Checkpoint& operator=(Checkpoint&&) noexcept;
   ~Checkpoint();
 
   const ModelConfig& config() const;
-  // In fp32, row-major, rows of q_proj and k_proj in Hugging Face's order whatever the file's. `name` is one of
-  // weight_infos().
+  const std::vector<WeightInfo>& weights() const;  // weight_infos(config())
+  // In fp32, row-major, in the shape and order of weights() whatever the file's. `name` is one of them.
   std::vector<float> read(const std::string& name) const;
+  // Some of its rows (numbers of a vector), from `first` on, into out: a whole number of rows.
+  void read_rows(const std::string& name, std::uint64_t first, std::span<float> out) const;
+  // The file's pages of this tensor may leave memory; it can still be read.
+  void done_with(const std::string& name) const;
 
  private:
   struct State;

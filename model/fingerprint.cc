@@ -4,19 +4,12 @@
 
 #include "base/files.h"
 #include "crypto/hash.h"
+#include "model/checkpoint.h"
 
 namespace sotto::model {
 namespace {
 
-struct ModelFile {
-  const char* name;
-  bool optional;
-};
-constexpr ModelFile kFolderFiles[] = {{"config.json", false},
-                                      {"model.safetensors", false},
-                                      {"tokenizer.json", true},
-                                      {"tokenizer_config.json", true},
-                                      {"chat_template.jinja", true}};
+constexpr const char* kTextFiles[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"};
 
 }  // namespace
 
@@ -28,10 +21,13 @@ Result<Digest> model_hash(const std::string& path) {
     covered.text("gguf").raw(digest);
     return crypto::sha256(covered.view());
   }
-  for (const auto& [name, optional] : kFolderFiles) {
-    const std::string file = path + "/" + name;
-    if (optional && !file_exists(file)) continue;
-    SOTTO_TRY(const auto digest, crypto::sha256_file(file));
+  std::vector<std::string> files = {"config.json"};
+  SOTTO_TRY(const auto weights, weight_files(path));
+  files.insert(files.end(), weights.begin(), weights.end());
+  for (const char* const name : kTextFiles)
+    if (file_exists(path + "/" + name)) files.emplace_back(name);
+  for (const auto& name : files) {
+    SOTTO_TRY(const auto digest, crypto::sha256_file(path + "/" + name));
     covered.text(name).raw(digest);
   }
   return crypto::sha256(covered.view());

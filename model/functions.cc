@@ -1,6 +1,6 @@
 #include "model/functions.h"
 
-#include <cmath>
+#include <algorithm>
 
 namespace sotto::model {
 namespace {
@@ -27,6 +27,27 @@ class RmsNorm : public Function<RmsNorm> {
   }
 };
 
+class LayerNorm : public Function<LayerNorm> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& weight_C, const at::Tensor& bias_C,
+                            double eps) {
+    const at::Tensor centred_RC = at::sub(x_RC, at::mean(x_RC, {1}, true));
+    const at::Tensor scale_R1 = at::mean(at::square(centred_RC), {1}, true).add_(eps).rsqrt_();
+    const at::Tensor unit_RC = at::mul(centred_RC, scale_R1);
+    ctx->save_for_backward({unit_RC, weight_C, scale_R1});
+    return at::mul(unit_RC, weight_C).add_(bias_C);
+  }
+
+  // With u = (x - mean(x)) s and h = w g: dx = s (h - mean(h) - u mean(h u)).
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto &unit_RC = saved[0], &weight_C = saved[1], &scale_R1 = saved[2];
+    at::Tensor h_RC = at::mul(grads[0], weight_C);
+    const at::Tensor pull_R1 = at::mean(at::mul(h_RC, unit_RC), {1}, true), mean_R1 = at::mean(h_RC, {1}, true);
+    return {h_RC.sub_(mean_R1).addcmul_(unit_RC, pull_R1, -1).mul_(scale_R1), {}, {}, {}};
+  }
+};
+
 class SwiGlu : public Function<SwiGlu> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_RF, const at::Tensor& up_RF) {
@@ -38,6 +59,32 @@ class SwiGlu : public Function<SwiGlu> {
     const auto saved = ctx->get_saved_variables();
     const auto &gate_RF = saved[0], &up_RF = saved[1];
     return {at::silu_backward(at::mul(grads[0], up_RF), gate_RF), at::silu(gate_RF).mul_(grads[0])};
+  }
+};
+
+class Gelu : public Function<Gelu> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RF) {
+    ctx->save_for_backward({x_RF});
+    return at::gelu(x_RF, "tanh");
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    return {at::gelu_backward(grads[0], ctx->get_saved_variables()[0], "tanh")};
+  }
+};
+
+class GeGlu : public Function<GeGlu> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_RF, const at::Tensor& up_RF) {
+    ctx->save_for_backward({gate_RF, up_RF});
+    return at::gelu(gate_RF, "tanh").mul_(up_RF);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto &gate_RF = saved[0], &up_RF = saved[1];
+    return {at::gelu_backward(at::mul(grads[0], up_RF), gate_RF, "tanh"), at::gelu(gate_RF, "tanh").mul_(grads[0])};
   }
 };
 
@@ -62,10 +109,23 @@ at::Tensor keys(const at::Tensor& x_RKD, const RowSpan& span) {
   return x_RKD.narrow(0, span.start, span.length).transpose(0, 1);  // [K, T, D]
 }
 
-at::Tensor weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const at::Tensor& mask) {
-  const double scale = 1 / std::sqrt(static_cast<double>(q_KxGTxD.size(2)));
-  const at::Tensor scores = mask.defined() ? at::baddbmm(mask.unsqueeze(0), q_KxGTxD, k_KSD.transpose(1, 2), 1, scale)
-                                           : at::bmm(q_KxGTxD, k_KSD.transpose(1, 2)).mul_(scale);
+const at::Tensor& mask_of(const RowSpan& span, const AttentionForm& form) {
+  return form.window > 0 ? span.sliding_mask_GTxT : span.mask_GTxT;
+}
+
+// c tanh(s / c) of a layer with a soft cap; undefined otherwise.
+at::Tensor capped_scores(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const AttentionForm& form) {
+  if (form.softcap == 0) return {};
+  return at::bmm(q_KxGTxD, k_KSD.transpose(1, 2)).mul_(form.scale / form.softcap).tanh_().mul_(form.softcap);
+}
+
+at::Tensor weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const at::Tensor& mask, const AttentionForm& form) {
+  at::Tensor scores = capped_scores(q_KxGTxD, k_KSD, form);
+  if (scores.defined())
+    scores = mask.defined() ? scores.add_(mask.unsqueeze(0)) : scores;
+  else
+    scores = mask.defined() ? at::baddbmm(mask.unsqueeze(0), q_KxGTxD, k_KSD.transpose(1, 2), 1, form.scale)
+                            : at::bmm(q_KxGTxD, k_KSD.transpose(1, 2)).mul_(form.scale);
   return at::softmax(scores, -1);  // [K, G T, S]
 }
 
@@ -79,44 +139,55 @@ at::Tensor softmax_backward(const at::Tensor& g, const at::Tensor& p) {
 class Attention : public Function<Attention> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD,
-                            const PassRowsPtr& pass) {
+                            const PassRowsPtr& pass, const AttentionForm& form) {
     const at::Tensor q = rotate(q_RHD, pass->cos_RE, pass->sin_RE, 1), k = rotate(k_RKD, pass->cos_RE, pass->sin_RE, 1);
     ctx->save_for_backward({q, k, v_RKD});
     ctx->saved_data["pass"] = c10::IValue::make_capsule(pass);
+    ctx->saved_data["scale"] = form.scale;
+    ctx->saved_data["softcap"] = form.softcap;
+    ctx->saved_data["window"] = form.window;
     at::Tensor out_RHD = at::zeros_like(q);
     for (const auto& span : pass->spans)
       put_queries(out_RHD, span,
-                  at::bmm(weights(queries_by_key(q, span, k.size(1)), keys(k, span), span.mask_GTxT), keys(v_RKD, span)));
+                  at::bmm(weights(queries_by_key(q, span, k.size(1)), keys(k, span), mask_of(span, form), form),
+                          keys(v_RKD, span)));
     return out_RHD;
   }
 
-  // With P = softmax(Q K^T / sqrt(D)) and O = P V, from the gradient of O: dV = P^T dO, dS = P (dP - sum(dP P)) with dP = dO
-  // V^T, dQ = dS K / sqrt(D), dK = dS^T Q / sqrt(D). P is computed again: it is cheaper than to keep.
+  // With S = softcap(scale Q K^T), P = softmax(S) and O = P V, from the gradient of O: dV = P^T dO, dS = P (dP - sum(dP P))
+  // with dP = dO V^T, times the soft cap's derivative 1 - (S / c)^2; dQ = scale dS K, dK = scale dS^T Q. P is computed again:
+  // it is cheaper than to keep.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &q_RHD = saved[0], &k_RKD = saved[1], &v_RKD = saved[2];
     const auto pass = c10::static_intrusive_pointer_cast<PassRows>(ctx->saved_data["pass"].toCapsule());
-    const double scale = 1 / std::sqrt(static_cast<double>(q_RHD.size(2)));
+    const AttentionForm form{ctx->saved_data["scale"].toDouble(), ctx->saved_data["softcap"].toDouble(),
+                             ctx->saved_data["window"].toInt()};
     at::Tensor gq = at::zeros_like(q_RHD), gk = at::zeros_like(k_RKD), gv = at::zeros_like(v_RKD);
     for (const auto& span : pass->spans) {
       const at::Tensor q = queries_by_key(q_RHD, span, k_RKD.size(1)), k = keys(k_RKD, span), v = keys(v_RKD, span);
       const at::Tensor g = queries_by_key(grads[0], span, k_RKD.size(1));
-      const at::Tensor p = weights(q, k, span.mask_GTxT);
+      const at::Tensor p = weights(q, k, mask_of(span, form), form);
       keys(gv, span).copy_(at::bmm(p.transpose(1, 2), g));
-      const at::Tensor gs = softmax_backward(at::bmm(g, v.transpose(1, 2)), p).mul_(scale);
+      at::Tensor gs = softmax_backward(at::bmm(g, v.transpose(1, 2)), p).mul_(form.scale);
+      if (const at::Tensor capped = capped_scores(q, k, form); capped.defined())
+        gs.addcmul_(gs, at::square(capped), -1 / (form.softcap * form.softcap));
       put_queries(gq, span, at::bmm(gs, k));
       keys(gk, span).copy_(at::bmm(gs.transpose(1, 2), q));
     }
-    return {rotate(gq, pass->cos_RE, pass->sin_RE, -1), rotate(gk, pass->cos_RE, pass->sin_RE, -1), gv, {}};
+    return {rotate(gq, pass->cos_RE, pass->sin_RE, -1), rotate(gk, pass->cos_RE, pass->sin_RE, -1), gv, {}, {}};
   }
 };
 
 }  // namespace
 
-std::pair<at::Tensor, at::Tensor> rotary_angles(const at::Tensor& positions_R, std::int64_t head_dim, double theta) {
+std::pair<at::Tensor, at::Tensor> rotary_angles(const at::Tensor& positions_R, std::int64_t head_dim, double theta,
+                                                std::span<const float> divisors) {
   const auto options = positions_R.options().dtype(at::kFloat);
   const at::Tensor exponent_E = at::arange(0, head_dim, 2, options).div_(static_cast<double>(head_dim));
-  const at::Tensor frequency_E = at::reciprocal(at::pow(theta, exponent_E));
+  at::Tensor frequency_E = at::reciprocal(at::pow(theta, exponent_E));
+  if (!divisors.empty())
+    frequency_E.div_(at::tensor(at::ArrayRef<float>(divisors.data(), divisors.size()), at::kFloat).to(frequency_E.device()));
   const at::Tensor angle_RE = positions_R.to(at::kFloat).unsqueeze(1) * frequency_E;
   return {at::cos(angle_RE), at::sin(angle_RE)};
 }
@@ -125,9 +196,16 @@ at::Tensor rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double e
   return RmsNorm::apply(x_RC, weight_C, eps);
 }
 
+at::Tensor layer_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, const at::Tensor& bias_C, double eps) {
+  return LayerNorm::apply(x_RC, weight_C, bias_C, eps);
+}
+
 at::Tensor swiglu(const at::Tensor& gate_RF, const at::Tensor& up_RF) { return SwiGlu::apply(gate_RF, up_RF); }
+at::Tensor gelu_tanh(const at::Tensor& x_RF) { return Gelu::apply(x_RF); }
+at::Tensor geglu(const at::Tensor& gate_RF, const at::Tensor& up_RF) { return GeGlu::apply(gate_RF, up_RF); }
 
 at::Tensor rotate(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const at::Tensor& sin_RE, double direction) {
+  if (!cos_RE.defined()) return x_RHD;
   const auto half = x_RHD.size(2) / 2;
   const at::Tensor cos = cos_RE.unsqueeze(1), sin = sin_RE.unsqueeze(1);  // [R, 1, E]: the same for all heads
   const at::Tensor first = x_RHD.narrow(2, 0, half), second = x_RHD.narrow(2, half, half);
@@ -138,25 +216,29 @@ at::Tensor rotate(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const at::T
   return out_RHD;
 }
 
-at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass) {
-  return Attention::apply(q_RHD, k_RKD, v_RKD, pass);
+at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass,
+                     const AttentionForm& form) {
+  return Attention::apply(q_RHD, k_RKD, v_RKD, pass, form);
 }
 
-at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRows& pass,
-                            std::span<LayerCache*> caches) {
+at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const CachedPass& at,
+                            const AttentionForm& form) {
+  const PassRows& pass = at.pass;
   const at::Tensor q = rotate(q_RHD, pass.cos_RE, pass.sin_RE, 1), k = rotate(k_RKD, pass.cos_RE, pass.sin_RE, 1);
   at::Tensor out_RHD = at::zeros_like(q);
   for (std::size_t i = 0; i < pass.spans.size(); ++i) {
     const auto& span = pass.spans[i];
-    LayerCache& cache = *caches[i];
+    LayerCache& cache = *at.caches[i];
     cache.k_KSD.narrow(1, cache.used, span.length).copy_(keys(k, span));
     cache.v_KSD.narrow(1, cache.used, span.length).copy_(keys(v_RKD, span));
     cache.used += span.length;
-    // Several new rows come only first, into an empty cache; a single one sees everything before it.
-    const at::Tensor mask = span.length == cache.used ? span.mask_GTxT : at::Tensor();
+    // Several new rows come only first, into an empty cache; a single one sees everything before it that its window has.
+    const bool first = span.length == cache.used;
+    const auto seen = first || form.window == 0 ? cache.used : std::min(cache.used, form.window);
     put_queries(out_RHD, span,
-                at::bmm(weights(queries_by_key(q, span, k.size(1)), cache.k_KSD.narrow(1, 0, cache.used), mask),
-                        cache.v_KSD.narrow(1, 0, cache.used)));
+                at::bmm(weights(queries_by_key(q, span, k.size(1)), cache.k_KSD.narrow(1, cache.used - seen, seen),
+                                first ? mask_of(span, form) : at::Tensor(), form),
+                        cache.v_KSD.narrow(1, cache.used - seen, seen)));
   }
   return out_RHD;
 }

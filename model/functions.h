@@ -1,4 +1,4 @@
-// The pieces of a Llama layer besides its linear layers, each with its derivative written out, over the rows of one pass
+// The pieces of a layer besides its linear layers, each with its derivative written out, over the rows of one pass
 // (packing.h). Internal to model/: uses LibTorch. Everything here is fp32.
 // Shapes: R rows of a pass, C hidden size, H heads, K key/value heads, G = H / K, D head dimension, E = D / 2, F
 // intermediate size, T rows of one sequence, S positions that it can see.
@@ -16,6 +16,7 @@ struct RowSpan {
   std::int64_t start = 0;
   std::int64_t length = 0;
   at::Tensor mask_GTxT;  // 0 where a query sees a key, -inf in its future; the same for the G heads that share a key
+  at::Tensor sliding_mask_GTxT;  // the same of sliding layers; undefined where the model has none
 };
 
 struct PassRows : torch::CustomClassHolder {
@@ -23,25 +24,43 @@ struct PassRows : torch::CustomClassHolder {
   std::int64_t head_dim = 0;
   std::vector<RowSpan> spans;
   at::Tensor ids_R;   // token ids, 0 in rows of no sequence
-  at::Tensor cos_RE;  // rotary angles
+  at::Tensor position_R;
+  at::Tensor cos_RE;  // rotary angles; undefined where positions are learned
   at::Tensor sin_RE;
 };
 using PassRowsPtr = c10::intrusive_ptr<PassRows>;
 
-// Rotary angles (Su et al. 2021, arXiv 2104.09864): position * theta^(-2 e / D), as cosine and sine [R, E].
-std::pair<at::Tensor, at::Tensor> rotary_angles(const at::Tensor& positions_R, std::int64_t head_dim, double theta);
+// Rotary angles (Su et al. 2021, arXiv 2104.09864): position * theta^(-2 e / D) / divisor_e, as cosine and sine [R, E].
+// No divisors: 1.
+std::pair<at::Tensor, at::Tensor> rotary_angles(const at::Tensor& positions_R, std::int64_t head_dim, double theta,
+                                                std::span<const float> divisors);
 
 // x / sqrt(mean(x^2) + eps) * weight, per row (Zhang, Sennrich 2019, arXiv 1910.07467).
 at::Tensor rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps);
 
+// (x - mean(x)) / sqrt(var(x) + eps) * weight + bias, per row (Ba, Kiros, Hinton 2016, arXiv 1607.06450).
+at::Tensor layer_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, const at::Tensor& bias_C, double eps);
+
 // silu(gate) * up (Shazeer 2020, arXiv 2002.05202).
 at::Tensor swiglu(const at::Tensor& gate_RF, const at::Tensor& up_RF);
 
-// Rotates the pairs (e, e + E) of each head by the row's angle; `direction` -1 rotates back.
+// gelu(x) in its tanh form (Hendrycks, Gimpel 2016, arXiv 1606.08415), and gelu(gate) * up.
+at::Tensor gelu_tanh(const at::Tensor& x_RF);
+at::Tensor geglu(const at::Tensor& gate_RF, const at::Tensor& up_RF);
+
+// Rotates the pairs (e, e + E) of each head by the row's angle; `direction` -1 rotates back. Without angles: x itself.
 at::Tensor rotate(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const at::Tensor& sin_RE, double direction);
 
+// How a layer attends: softmax(softcap(scale Q K^T) + mask) V, softcap(s) = c tanh(s / c), or s where c is 0.
+struct AttentionForm {
+  double scale = 1;
+  double softcap = 0;
+  std::int64_t window = 0;  // positions that a query sees, itself included; 0: all before it
+};
+
 // Causal attention of each sequence to itself; q and k are rotated here. Rows of no sequence give zeros.
-at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass);
+at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass,
+                     const AttentionForm& form);
 
 // One sequence's keys and values of one layer, for generation.
 struct LayerCache {
@@ -52,7 +71,11 @@ struct LayerCache {
 
 // The same without derivative, to what the caches hold and to the new rows, which are appended: caches[i] belongs to
 // spans[i].
-at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRows& pass,
-                            std::span<LayerCache*> caches);
+struct CachedPass {
+  const PassRows& pass;
+  std::span<LayerCache*> caches;
+};
+at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const CachedPass& at,
+                            const AttentionForm& form);
 
 }  // namespace sotto::model

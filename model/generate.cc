@@ -40,7 +40,7 @@ Caches caches_of(std::span<Sequence* const> sequences, std::size_t layers) {
 // Each sequence's next token from its last row.
 void append_tokens(std::span<Sequence* const> sequences, const at::Tensor& last_NC, const Weights& weights,
                    const GenerateOptions& options) {
-  const at::Tensor next = at::argmax(all_logits(last_NC, weights.head_VC), 1).cpu();
+  const at::Tensor next = at::argmax(all_logits(last_NC, weights.head), 1).cpu();
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     const auto id = static_cast<std::int32_t>(next.const_data_ptr<std::int64_t>()[i]);
     Sequence& sequence = *sequences[i];

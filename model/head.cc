@@ -28,9 +28,12 @@ Chunk chunk_at(const at::Tensor& x_RC, const Targets& targets, std::size_t begin
   return chunk;
 }
 
-at::Tensor logits(const Chunk& chunk, const at::Tensor& head_VC) {
-  return at::mm(chunk.x_NC, head_VC.t()).narrow(0, 0, chunk.used);
+at::Tensor logits_of(const at::Tensor& x_NC, const Head& head) {
+  at::Tensor logits_NV = at::mm(x_NC, head.weight_VC.t());
+  return head.softcap == 0 ? logits_NV : logits_NV.div_(head.softcap).tanh_().mul_(head.softcap);
 }
+
+at::Tensor logits(const Chunk& chunk, const Head& head) { return logits_of(chunk.x_NC, head).narrow(0, 0, chunk.used); }
 
 // -log p of each row's label.
 at::Tensor losses_of(const Chunk& chunk, const at::Tensor& logp_NV) {
@@ -39,11 +42,11 @@ at::Tensor losses_of(const Chunk& chunk, const at::Tensor& logp_NV) {
 
 }  // namespace
 
-TokenLosses token_losses(const at::Tensor& x_RC, const at::Tensor& head_VC, const Targets& targets) {
+TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
   TokenLosses losses;
   for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(kHeadRows)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    const at::Tensor logits_NV = logits(chunk, head_VC);
+    const at::Tensor logits_NV = logits(chunk, head);
     const at::Tensor correct = at::eq(at::argmax(logits_NV, 1), chunk.labels).cpu();
     const at::Tensor loss = losses_of(chunk, at::log_softmax(logits_NV, 1));
     losses.loss.insert(losses.loss.end(), loss.const_data_ptr<float>(), loss.const_data_ptr<float>() + chunk.used);
@@ -52,31 +55,33 @@ TokenLosses token_losses(const at::Tensor& x_RC, const at::Tensor& head_VC, cons
   return losses;
 }
 
-std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const at::Tensor& head_VC, const Targets& targets) {
+std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
   double loss_sum = 0;
   at::Tensor gradient_RC = at::zeros_like(x_RC);
   for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(kHeadRows)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    const at::Tensor logp_NV = at::log_softmax(logits(chunk, head_VC), 1);
+    const at::Tensor logits_NV = logits(chunk, head);
+    const at::Tensor logp_NV = at::log_softmax(logits_NV, 1);
     loss_sum += at::sum(losses_of(chunk, logp_NV), at::kDouble).item<double>();
-    at::Tensor g_NV = at::zeros({kHeadRows, head_VC.size(0)}, x_RC.options());  // zeros behind the last row
+    at::Tensor g_NV = at::zeros({kHeadRows, head.weight_VC.size(0)}, x_RC.options());  // zeros behind the last row
     at::Tensor used = g_NV.narrow(0, 0, chunk.used);
     at::exp_out(used, logp_NV);
     used.scatter_add_(1, chunk.labels.unsqueeze(1), at::full({chunk.used, 1}, -1, used.options()));
     const at::ArrayRef<float> weights(targets.weights.data() + begin, static_cast<std::size_t>(chunk.used));
     used.mul_(at::tensor(weights, at::kFloat).to(x_RC.device()).unsqueeze(1));
-    gradient_RC.index_copy_(0, chunk.rows, at::mm(g_NV, head_VC).narrow(0, 0, chunk.used));
+    if (head.softcap != 0) used.addcmul_(used, at::square(logits_NV), -1 / (head.softcap * head.softcap));
+    gradient_RC.index_copy_(0, chunk.rows, at::mm(g_NV, head.weight_VC).narrow(0, 0, chunk.used));
   }
   return {loss_sum, gradient_RC};
 }
 
-at::Tensor all_logits(const at::Tensor& x_NC, const at::Tensor& head_VC) {
+at::Tensor all_logits(const at::Tensor& x_NC, const Head& head) {
   const auto n = x_NC.size(0);
   at::Tensor padded = at::zeros({(n + kHeadRows - 1) / kHeadRows * kHeadRows, x_NC.size(1)}, x_NC.options());
   padded.narrow(0, 0, n).copy_(x_NC);
   std::vector<at::Tensor> parts;
   for (std::int64_t begin = 0; begin < n; begin += kHeadRows)
-    parts.push_back(at::mm(padded.narrow(0, begin, kHeadRows), head_VC.t()));
+    parts.push_back(logits_of(padded.narrow(0, begin, kHeadRows), head));
   return at::cat(parts).narrow(0, 0, n);
 }
 

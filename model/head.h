@@ -12,6 +12,11 @@ namespace sotto::model {
 
 inline constexpr std::int64_t kHeadRows = 32;
 
+struct Head {
+  at::Tensor weight_VC;
+  double softcap = 0;  // c: logits become c tanh(logit / c); 0: they stay
+};
+
 // Rows whose next token is known.
 struct Targets {
   std::vector<std::int64_t> rows;    // of a pass
@@ -23,13 +28,13 @@ struct TokenLosses {
   std::vector<float> loss;    // -log p(label)
   std::vector<bool> correct;  // the label has the largest logit (of equal ones the lowest id)
 };
-TokenLosses token_losses(const at::Tensor& x_RC, const at::Tensor& head_VC, const Targets& targets);
+TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets& targets);
 
 // The sum of all losses, and the derivative of sum(weights * loss) by x [R, C]: what a backward pass through the model
 // starts from. It is made on the way, chunk by chunk: softmax minus one-hot, times the head.
-std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const at::Tensor& head_VC, const Targets& targets);
+std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const Head& head, const Targets& targets);
 
 // Logits of each row of x_NC: [N, V]. For few rows.
-at::Tensor all_logits(const at::Tensor& x_NC, const at::Tensor& head_VC);
+at::Tensor all_logits(const at::Tensor& x_NC, const Head& head);
 
 }  // namespace sotto::model

@@ -20,11 +20,20 @@ Pass single_pass(std::uint32_t length) {
 }
 
 // A pass of that sequence alone.
-at::Tensor hidden_of(const LanguageModel::State& state, std::span<const std::int32_t> ids) {
+PassRowsPtr pass_of(const LanguageModel::State& state, std::span<const std::int32_t> ids) {
   const std::uint32_t start = 0;
-  const auto pass = make_pass(single_pass(static_cast<std::uint32_t>(ids.size())), std::span(&ids, 1), std::span(&start, 1),
-                              state.weights);
-  return final_hidden(state.weights, state.adapter_or_null(), pass);
+  return make_pass(single_pass(static_cast<std::uint32_t>(ids.size())), std::span(&ids, 1), std::span(&start, 1),
+                   state.weights);
+}
+
+at::Tensor hidden_of(const LanguageModel::State& state, std::span<const std::int32_t> ids) {
+  return final_hidden(state.weights, state.adapter_or_null(), pass_of(state, ids));
+}
+
+std::vector<float> to_vector(const at::Tensor& tensor) {
+  const at::Tensor values = tensor.cpu().contiguous();
+  const float* data = values.const_data_ptr<float>();
+  return {data, data + values.numel()};
 }
 
 }  // namespace
@@ -112,7 +121,7 @@ Result<Scores> LanguageModel::score(std::span<const std::int32_t> ids, std::size
   SOTTO_TRY_VOID(check_ids(ids, config()));
   return guarded([&]() -> Result<Scores> {
     const at::Tensor x_RC = hidden_of(*state_, ids);
-    const at::Tensor& head = state_->weights.head_VC;
+    const Head& head = state_->weights.head;
     Targets targets;
     for (std::size_t t = 0; t + 1 < ids.size(); ++t) {
       targets.rows.push_back(static_cast<std::int64_t>(t));
@@ -161,7 +170,7 @@ Result<std::vector<ExampleLoss>> LanguageModel::evaluate(std::span<const data::E
           owner.push_back(segment.sequence);
         }
       }
-      const auto losses = token_losses(x_RC, state_->weights.head_VC, targets);
+      const auto losses = token_losses(x_RC, state_->weights.head, targets);
       for (std::size_t i = 0; i < owner.size(); ++i) {
         auto& of = result[owner[i]];
         of.loss_sum += static_cast<double>(losses.loss[i]);
@@ -185,9 +194,17 @@ Result<std::vector<float>> LanguageModel::logits(std::span<const std::int32_t> i
   if (index.empty()) return std::vector<float>{};
   return guarded([&]() -> Result<std::vector<float>> {
     const at::Tensor x_NC = hidden_of(*state_, ids).index_select(0, at::tensor(index, at::kLong).to(state_->device));
-    const at::Tensor values = all_logits(x_NC, state_->weights.head_VC).cpu().contiguous();
-    const float* data = values.const_data_ptr<float>();
-    return std::vector<float>(data, data + values.numel());
+    return to_vector(all_logits(x_NC, state_->weights.head));
+  });
+}
+
+Result<std::vector<float>> LanguageModel::hidden_states(std::span<const std::int32_t> ids, std::size_t layers) const {
+  SOTTO_TRY_VOID(check_ids(ids, config()));
+  if (layers > config().layers)
+    return invalid("hidden states after layer " + std::to_string(layers) + " of a model of " + std::to_string(config().layers));
+  return guarded([&]() -> Result<std::vector<float>> {
+    const at::Tensor x_RC = hidden_after(state_->weights, state_->adapter_or_null(), pass_of(*state_, ids), layers);
+    return to_vector(x_RC.narrow(0, 0, static_cast<std::int64_t>(ids.size())));
   });
 }
 

@@ -1,4 +1,4 @@
-// A frozen Llama model with, optionally, a LoRA adapter on it: scoring, evaluation, greedy generation. (Training:
+// A frozen language model with, optionally, a LoRA adapter on it: scoring, evaluation, greedy generation. (Training:
 // trainer.h.) The only public face of the tensor library: no header of this part mentions it. Movable; one thread at a time.
 // Numbers. kFp32: everything in fp32 (the parity path). kBf16: the layers' matrix products take bf16 inputs and give bf16
 // outputs; embeddings, norms, rotary angles, softmax, residual stream, LoRA, head, loss and gradients with respect to A and
@@ -53,8 +53,7 @@ struct GenerateOptions {
 
 class LanguageModel {
  public:
-  // `path`: a .gguf file (tensors F32, F16, BF16, Q8_0, Q4_1) or a Hugging Face folder (config.json, model.safetensors in
-  // fp32, fp16 or bf16). Refused by name: other architectures and tensor types, settings that are not computed, missing or
+  // `path`: a .gguf file or a Hugging Face folder (checkpoint.h), of one of supported_architectures(). Refused by name: other architectures and tensor types, settings that are not computed, missing or
   // misshapen tensors, a device that is not there, bf16 on a CPU without instructions for it.
   static Result<LanguageModel> load(const std::string& path, const LoadOptions& options = {});
   LanguageModel(LanguageModel&&) noexcept;
@@ -80,6 +79,9 @@ class LanguageModel {
                                                                  const GenerateOptions& options) const;
   // All logits after position `row`, for each of `rows`: [rows, vocab_size], row-major.
   Result<std::vector<float>> logits(std::span<const std::int32_t> ids, std::span<const std::uint32_t> rows) const;
+
+  // Hidden states of all tokens after the first `layers` layers, without the last norm: [ids.size(), hidden_size], row-major.
+  Result<std::vector<float>> hidden_states(std::span<const std::int32_t> ids, std::size_t layers) const;
 
   // For the files of this part: opaque to others (model_state.h).
   struct State;

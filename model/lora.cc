@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/check.h"
+#include "model/architecture.h"
 
 namespace sotto::model {
 namespace {
@@ -25,6 +26,12 @@ std::string megabytes(std::uint64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f MB", static_cast<double>(bytes) / 1e6);
   return text;
+}
+
+std::string known_targets(const ModelConfig& config) {
+  for (const auto& row : supported_architectures())
+    if (row.architecture == config.architecture) return row.lora_targets;
+  return "none";
 }
 
 Result<void> check_options(const ModelConfig& config, const LoraPlan& plan) {
@@ -48,19 +55,12 @@ Result<void> check_options(const ModelConfig& config, const LoraPlan& plan) {
 
 }  // namespace
 
-std::vector<LoraModule> linear_modules(const ModelConfig& c) {
-  const std::uint32_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+std::vector<LoraModule> linear_modules(const ModelConfig& config) {
+  const auto linears = layer_linears(config);
   std::vector<LoraModule> modules;
-  for (std::uint32_t l = 0; l < c.layers; ++l) {
-    const std::string layer = "model.layers." + std::to_string(l) + ".";
-    modules.push_back({layer + "self_attn.q_proj", c.hidden_size, q, 0, 1.0});
-    modules.push_back({layer + "self_attn.k_proj", c.hidden_size, kv, 0, 1.0});
-    modules.push_back({layer + "self_attn.v_proj", c.hidden_size, kv, 0, 1.0});
-    modules.push_back({layer + "self_attn.o_proj", q, c.hidden_size, 0, 1.0});
-    modules.push_back({layer + "mlp.gate_proj", c.hidden_size, c.intermediate_size, 0, 1.0});
-    modules.push_back({layer + "mlp.up_proj", c.hidden_size, c.intermediate_size, 0, 1.0});
-    modules.push_back({layer + "mlp.down_proj", c.intermediate_size, c.hidden_size, 0, 1.0});
-  }
+  for (std::uint32_t l = 0; l < config.layers; ++l)
+    for (const auto& linear : linears)
+      modules.push_back({layer_prefix(config, l) + linear.path, linear.in, linear.out, 0, 1.0});
   return modules;
 }
 
@@ -75,8 +75,8 @@ Result<AdapterLayout> lora_layout(const ModelConfig& config, const LoraPlan& pla
   for (const auto& target : plan.targets)
     if (std::ranges::none_of(candidates, [&](const auto& module) { return is_target(module.path, target); }))
       return invalid("lora.targets: \"" + target + "\" matches no linear layer of layers " +
-                     std::to_string(plan.first_layer) + " to " + std::to_string(end / per_layer - 1) +
-                     "; known are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj");
+                     std::to_string(plan.first_layer) + " to " + std::to_string(end / per_layer - 1) + "; known are " +
+                     known_targets(config));
   AdapterLayout layout;
   for (auto module : candidates) {
     if (std::ranges::none_of(plan.targets, [&](const auto& target) { return is_target(module.path, target); })) continue;

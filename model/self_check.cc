@@ -6,99 +6,11 @@
 
 #include "model/lora.h"
 #include "model/model_state.h"
+#include "model/plain_model.h"
 #include "model/trainer.h"
 
 namespace sotto::model {
 namespace {
-
-// A, B of one module as leaves of plain automatic differentiation.
-struct Leaves {
-  at::Tensor a;
-  at::Tensor b;
-  double scale = 1;
-};
-
-// The textbook forward pass of one sequence in fp32 with nothing of ours in it: LibTorch's own operations and derivatives.
-class PlainModel {
- public:
-  PlainModel(const Weights& weights, const AdapterState& adapter) : w_(weights), layers_(weights.config.layers) {
-    const auto on_device = put_on_device(adapter, TrainedPart::kAB, w_.config, w_.embedding_VC.device());
-    for (std::size_t l = 0; l < layers_.size(); ++l)
-      for (std::size_t kind = 0; kind < kLinearKinds; ++kind)
-        if (const auto& lora = on_device.layers[l][kind])
-          layers_[l][kind] =
-              Leaves{lora->a_rI.clone().set_requires_grad(true), lora->b_Or.clone().set_requires_grad(true), lora->scale};
-  }
-
-  // Gradient of the mean loss over the labelled tokens, in the update vector's order.
-  std::vector<float> gradient(const TrimmedExample& example, TrainedPart part) {
-    const at::AutoGradMode grad(true);
-    std::vector<at::Tensor> wanted;
-    for (auto& layer : layers_)
-      for (auto& leaves : layer) {
-        if (!leaves) continue;
-        leaves->a.mutable_grad().reset();
-        leaves->b.mutable_grad().reset();
-        if (part == TrainedPart::kAB) wanted.push_back(leaves->a);
-        wanted.push_back(leaves->b);
-      }
-    const std::vector<std::int64_t> rows(example.rows.begin(), example.rows.end()),
-        labels(example.labels.begin(), example.labels.end());
-    const auto device = w_.embedding_VC.device();
-    const at::Tensor logits =
-        at::mm(hidden(example.ids).index_select(0, at::tensor(rows, at::kLong).to(device)), w_.head_VC.t());
-    at::cross_entropy_loss(logits, at::tensor(labels, at::kLong).to(device)).backward();
-    std::vector<float> out;
-    for (const auto& leaf : wanted) {
-      const at::Tensor g = leaf.grad().cpu().contiguous();
-      out.insert(out.end(), g.const_data_ptr<float>(), g.const_data_ptr<float>() + g.numel());
-    }
-    return out;
-  }
-
- private:
-  at::Tensor norm(const at::Tensor& x, const at::Tensor& weight) const {
-    return x * at::rsqrt(at::mean(x * x, {1}, true) + w_.config.rms_eps) * weight;
-  }
-
-  at::Tensor linear(const at::Tensor& x, std::size_t layer, LinearKind kind) const {
-    const at::Tensor y = at::mm(x, w_.layers[layer].linears[kind].to(at::kFloat).t());
-    const auto& leaves = layers_[layer][kind];
-    return leaves ? y + leaves->scale * at::mm(at::mm(x, leaves->a.t()), leaves->b.t()) : y;
-  }
-
-  at::Tensor rotated(const at::Tensor& x_HTD, const at::Tensor& cos_TE, const at::Tensor& sin_TE) const {
-    const auto halves = x_HTD.chunk(2, 2);
-    return at::cat({halves[0] * cos_TE - halves[1] * sin_TE, halves[1] * cos_TE + halves[0] * sin_TE}, 2);
-  }
-
-  at::Tensor hidden(std::span<const std::int32_t> ids) const {
-    const ModelConfig& c = w_.config;
-    const std::int64_t length = static_cast<std::int64_t>(ids.size()), heads = c.heads, kv_heads = c.kv_heads,
-                       dim = c.head_dim;
-    const auto device = w_.embedding_VC.device();
-    const std::vector<std::int64_t> wide(ids.begin(), ids.end());
-    const auto [cos, sin] =
-        rotary_angles(at::arange(length, at::TensorOptions(at::kLong).device(device)), dim, c.rope_theta);
-    at::Tensor x = w_.embedding_VC.index_select(0, at::tensor(wide, at::kLong).to(device));
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      const at::Tensor n = norm(x, w_.layers[l].attention_norm_C);
-      const at::Tensor q = rotated(linear(n, l, kQ).view({length, heads, dim}).transpose(0, 1), cos, sin);
-      const at::Tensor k = rotated(linear(n, l, kK).view({length, kv_heads, dim}).transpose(0, 1), cos, sin);
-      const at::Tensor v = linear(n, l, kV).view({length, kv_heads, dim}).transpose(0, 1);
-      const auto group = heads / kv_heads;
-      const at::Tensor seen = at::scaled_dot_product_attention(q.unsqueeze(0), k.repeat_interleave(group, 0).unsqueeze(0),
-                                                               v.repeat_interleave(group, 0).unsqueeze(0), {}, 0.0, true);
-      x = x + linear(seen.squeeze(0).transpose(0, 1).reshape({length, heads * dim}), l, kO);
-      const at::Tensor m = norm(x, w_.layers[l].mlp_norm_C);
-      x = x + linear(at::silu(linear(m, l, kGate)) * linear(m, l, kUp), l, kDown);
-    }
-    return norm(x, w_.norm_C);
-  }
-
-  const Weights& w_;
-  std::vector<std::array<std::optional<Leaves>, kLinearKinds>> layers_;
-};
 
 float uniform(RandomSource& random, double half_width) {
   return static_cast<float>(half_width * (2 * std::ldexp(static_cast<double>(random.bits64() >> 11), -53) - 1));

@@ -156,7 +156,7 @@ struct Trainer::State {
                              std::size_t layer, std::int64_t inputs) { return std::optional((*masks)(layer, inputs)); };
     const at::Tensor x_RC = final_hidden(weights, &on_device, make_pass(pass, sequences, starts, weights), &training);
     const Targets targets = targets_of(pass, records, loss);
-    const auto [loss_sum, gradient_RC] = loss_and_gradient(x_RC.detach(), weights.head_VC, targets);
+    const auto [loss_sum, gradient_RC] = loss_and_gradient(x_RC.detach(), weights.head, targets);
     total.loss_sum += loss_sum;
     total.tokens += targets.rows.size();
     x_RC.backward(gradient_RC);

@@ -3,21 +3,27 @@
 #include <limits>
 #include <map>
 
-#include "model/lora.h"
-
 namespace sotto::model {
 namespace {
 
-at::Tensor to_tensor(const std::vector<float>& values, at::IntArrayRef shape, at::ScalarType type,
-                     const at::Device& device) {
-  // from_blob only looks at the values: copy always, also where type and device are the same.
-  return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat).to(device, type, false, true);
+// -inf where a query may not see a key: in its future, and before its window if there is one.
+at::Tensor causal_mask(std::int64_t length, std::int64_t window, std::int64_t group, const at::Device& device) {
+  const float never = -std::numeric_limits<float>::infinity();
+  at::Tensor mask = at::full({length, length}, never, at::TensorOptions(at::kFloat).device(device)).triu_(1);
+  if (window > 0) mask.add_(at::full_like(mask, never).tril_(-window));
+  return mask.repeat({group, 1});
 }
 
-at::Tensor causal_mask(std::int64_t length, std::int64_t group, const at::Device& device) {
-  return at::full({length, length}, -std::numeric_limits<float>::infinity(), at::TensorOptions(at::kFloat).device(device))
-      .triu_(1)
-      .repeat({group, 1});
+at::Tensor normed(const at::Tensor& x_RC, const NormWeights& norm, const ModelConfig& c) {
+  if (!norm.weight_C.defined()) return x_RC;
+  if (norm.bias_C.defined()) return layer_norm(x_RC, norm.weight_C, norm.bias_C, c.norm_eps);
+  return rms_norm(x_RC, norm.weight_C, c.norm_eps);
+}
+
+// Norms of each head: rows of D numbers.
+at::Tensor normed_heads(const at::Tensor& x_RHD, const NormWeights& norm, const ModelConfig& c) {
+  if (!norm.weight_C.defined()) return x_RHD;
+  return normed(x_RHD.reshape({-1, x_RHD.size(2)}), norm, c).view(x_RHD.sizes());
 }
 
 // One linear layer with whatever lies on it.
@@ -28,15 +34,20 @@ class LayerLinears {
       : weights_(weights), lora_(lora), layer_(layer), pass_(pass), training_(training) {}
 
   at::Tensor operator()(LinearKind kind, const at::Tensor& x_RI) const {
-    const at::Tensor& weight = weights_.linears[kind];
-    if (lora_ == nullptr || !(*lora_)[kind]) return apply_linear(x_RI, weight);
-    const LoraOnDevice& lora = *(*lora_)[kind];
-    if (training_ == nullptr) return apply_linear(x_RI, weight, lora);
-    const auto mask = training_->dropout ? training_->dropout(layer_, x_RI.size(1)) : std::nullopt;
-    return apply_linear(x_RI, weight, lora, pass_, training_->gradients, mask);
+    const LinearWeights& linear = weights_.linears[kind];
+    const at::Tensor y_RO = without_bias(kind, x_RI, linear.weight_OI);
+    return linear.bias_O.defined() ? y_RO + linear.bias_O : y_RO;
   }
 
  private:
+  at::Tensor without_bias(LinearKind kind, const at::Tensor& x_RI, const at::Tensor& weight_OI) const {
+    if (lora_ == nullptr || !(*lora_)[kind]) return apply_linear(x_RI, weight_OI);
+    const LoraOnDevice& lora = *(*lora_)[kind];
+    if (training_ == nullptr) return apply_linear(x_RI, weight_OI, lora);
+    const auto mask = training_->dropout ? training_->dropout(layer_, x_RI.size(1)) : std::nullopt;
+    return apply_linear(x_RI, weight_OI, lora, pass_, training_->gradients, mask);
+  }
+
   const LayerWeights& weights_;
   const std::array<std::optional<LoraOnDevice>, kLinearKinds>* lora_;
   std::size_t layer_;
@@ -44,102 +55,56 @@ class LayerLinears {
   const Training* training_;
 };
 
+struct Heads {
+  at::Tensor q_RHD, k_RKD, v_RKD;
+};
+
+Heads queries_keys_values(const at::Tensor& n_RC, const LayerLinears& apply, const LayerWeights& layer, const ModelConfig& c) {
+  const std::int64_t rows = n_RC.size(0), heads = c.heads, kv_heads = c.kv_heads, dim = c.head_dim;
+  if (c.fused_qkv) {
+    const auto parts = apply(kQkv, n_RC).split_with_sizes({heads * dim, kv_heads * dim, kv_heads * dim}, 1);
+    return {parts[0].reshape({rows, heads, dim}), parts[1].reshape({rows, kv_heads, dim}),
+            parts[2].reshape({rows, kv_heads, dim})};
+  }
+  return {normed_heads(apply(kQ, n_RC).view({rows, heads, dim}), layer.q_norm, c),
+          normed_heads(apply(kK, n_RC).view({rows, kv_heads, dim}), layer.k_norm, c),
+          apply(kV, n_RC).view({rows, kv_heads, dim})};
+}
+
+at::Tensor mlp(const at::Tensor& m_RC, const LayerLinears& apply, const ModelConfig& c) {
+  if (!c.gated_mlp) return apply(kDown, gelu_tanh(apply(kUp, m_RC)));
+  const at::Tensor gate_RF = apply(kGate, m_RC), up_RF = apply(kUp, m_RC);
+  return apply(kDown, c.activation == Activation::kSilu ? swiglu(gate_RF, up_RF) : geglu(gate_RF, up_RF));
+}
+
+at::Tensor embedded(const Weights& weights, const PassRows& pass) {
+  at::Tensor x_RC = weights.embedding_VC.index_select(0, pass.ids_R);
+  if (weights.positions_SC.defined()) x_RC.add_(weights.positions_SC.index_select(0, pass.position_R));
+  return weights.config.embedding_scale == 1 ? x_RC : x_RC.mul_(weights.config.embedding_scale);
+}
+
+// Hidden states after the first `layers` layers.
+at::Tensor run_layers(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
+                      const Training* training, Caches* caches, std::size_t layers) {
+  const ModelConfig& c = weights.config;
+  const at::AutoGradMode grad_off(false);
+  at::Tensor x_RC = embedded(weights, *pass);
+  for (std::size_t l = 0; l < layers; ++l) {
+    const at::AutoGradMode grad(training != nullptr && l >= adapter->lowest_layer);
+    const LayerWeights& layer = weights.layers[l];
+    const LayerLinears apply(layer, adapter != nullptr ? &adapter->layers[l] : nullptr, l, pass, training);
+    const AttentionForm form{c.attention_scale, c.attention_softcap, c.is_sliding(l) ? c.sliding_window : 0};
+
+    const auto [q_RHD, k_RKD, v_RKD] = queries_keys_values(normed(x_RC, layer.attention_norm, c), apply, layer, c);
+    const at::Tensor seen_RHD = caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, {*pass, (*caches)[l]}, form)
+                                                  : attention(q_RHD, k_RKD, v_RKD, pass, form);
+    x_RC = x_RC + normed(apply(kO, seen_RHD.view({x_RC.size(0), -1})), layer.attention_output_norm, c);
+    x_RC = x_RC + normed(mlp(normed(x_RC, layer.mlp_norm, c), apply, c), layer.mlp_output_norm, c);
+  }
+  return x_RC;
+}
+
 }  // namespace
-
-namespace {
-
-Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors) {
-  Weights w{c, {}, {}, {}, {}, 0, {}};
-  w.embedding_VC = tensors.at("model.embed_tokens.weight");
-  w.norm_C = tensors.at("model.norm.weight");
-  w.head_VC = tensors.at("lm_head.weight");
-  const auto modules = linear_modules(c);
-  for (std::uint32_t l = 0; l < c.layers; ++l) {
-    const std::string layer = "model.layers." + std::to_string(l) + ".";
-    LayerWeights weights{
-        tensors.at(layer + "input_layernorm.weight"), tensors.at(layer + "post_attention_layernorm.weight"), {}};
-    for (std::size_t kind = 0; kind < kLinearKinds; ++kind)
-      weights.linears[kind] = tensors.at(modules[l * kLinearKinds + kind].path + ".weight");
-    w.layers.push_back(std::move(weights));
-  }
-  w.tensors = std::move(tensors);
-  return w;
-}
-
-}  // namespace
-
-Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device) {
-  const ModelConfig& c = checkpoint.config();
-  std::map<std::string, at::Tensor> tensors;
-  std::uint64_t bytes = 0;
-  for (const auto& [name, shape] : weight_infos(c)) {
-    const bool is_linear = name.starts_with("model.layers.") && shape.size() == 2;
-    const std::vector<std::int64_t> sizes(shape.begin(), shape.end());
-    const auto tensor = to_tensor(checkpoint.read(name), sizes, is_linear ? linear_type : at::kFloat, device);
-    bytes += static_cast<std::uint64_t>(tensor.nbytes());
-    tensors.emplace(name, tensor);
-  }
-  if (c.tied_embeddings) tensors["lm_head.weight"] = tensors.at("model.embed_tokens.weight");
-  Weights weights = assemble(c, std::move(tensors));
-  weights.bytes = bytes;
-  return weights;
-}
-
-Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced) {
-  if (replaced.empty()) return base;
-  auto tensors = base.tensors;
-  for (const auto& [name, parameter] : replaced) {
-    at::Tensor& tensor = tensors.at(name);
-    const std::vector<std::int64_t> sizes(parameter.shape.begin(), parameter.shape.end());
-    tensor = to_tensor(parameter.values, sizes, tensor.scalar_type(), tensor.device());
-  }
-  Weights weights = assemble(base.config, std::move(tensors));
-  weights.bytes = base.bytes;
-  return weights;
-}
-
-AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
-                              const at::Device& device) {
-  AdapterOnDevice adapter;
-  adapter.layers.resize(config.layers);
-  adapter.lowest_layer = config.layers;
-  const auto all = linear_modules(config);
-  std::int64_t offset = 0;
-  for (std::size_t m = 0; m < state.factors.size(); ++m) {
-    const auto& module = state.layout.modules[m];
-    const auto at_index = std::ranges::find(all, module.path, &LoraModule::path);
-    SOTTO_CHECK(at_index != all.end());
-    const auto index = static_cast<std::size_t>(at_index - all.begin());
-    const std::int64_t rank = module.rank, in = module.in, out = module.out;
-    LoraOnDevice lora{to_tensor(state.factors[m].a, {rank, in}, at::kFloat, device),
-                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, -1, 0};
-    if (part == TrainedPart::kAB) {
-      lora.a_offset = offset;
-      offset += rank * in;
-    }
-    lora.b_offset = offset;
-    offset += out * rank;
-    adapter.lowest_layer = std::min(adapter.lowest_layer, index / kLinearKinds);
-    adapter.layers[index / kLinearKinds][index % kLinearKinds] = std::move(lora);
-  }
-  return adapter;
-}
-
-void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, const Weights& weights) {
-  const auto& modules = adapter.lora.layout.modules;
-  std::size_t next = 0;  // modules stand in the model's order
-  for (std::size_t l = 0; l < on_device.layers.size(); ++l)
-    for (std::size_t kind = 0; kind < kLinearKinds; ++kind) {
-      auto& lora = on_device.layers[l][kind];
-      if (!lora) continue;
-      const at::Tensor adapted_OI =
-          at::addmm(weights.layers[l].linears[kind].to(at::kFloat), lora->b_Or, lora->a_rI, 1, lora->scale);
-      const auto& magnitude = adapter.magnitudes[next];
-      const at::Tensor m_O = to_tensor(magnitude, {modules[next].out}, at::kFloat, adapted_OI.device());
-      lora->gain_O = m_O / at::linalg_vector_norm(adapted_OI, 2, at::IntArrayRef({1}));
-      ++next;
-    }
-}
 
 PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int32_t>> sequences,
                       std::span<const std::uint32_t> positions, const Weights& weights) {
@@ -149,46 +114,34 @@ PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int
   rows->rows = pass.rows;
   rows->head_dim = c.head_dim;
   std::vector<std::int64_t> ids(pass.rows, 0), position(pass.rows, 0);
-  std::map<std::uint32_t, at::Tensor> masks;
+  std::map<std::uint32_t, std::array<at::Tensor, 2>> masks;  // by length: whole, sliding
   for (const auto& segment : pass.segments) {
     for (std::uint32_t t = 0; t < segment.length; ++t) {
       ids[segment.start + t] = sequences[segment.sequence][t];
       position[segment.start + t] = positions[segment.sequence] + t;
     }
-    auto& mask = masks[segment.length];
-    if (!mask.defined()) mask = causal_mask(segment.length, c.heads / c.kv_heads, device);
-    rows->spans.push_back({segment.start, segment.length, mask});
+    auto& [whole, sliding] = masks[segment.length];
+    if (!whole.defined()) whole = causal_mask(segment.length, 0, c.heads / c.kv_heads, device);
+    if (c.sliding_window > 0 && !sliding.defined())
+      sliding = causal_mask(segment.length, c.sliding_window, c.heads / c.kv_heads, device);
+    rows->spans.push_back({segment.start, segment.length, whole, sliding});
   }
   rows->ids_R = at::tensor(ids, at::kLong).to(device);
-  std::tie(rows->cos_RE, rows->sin_RE) = rotary_angles(at::tensor(position, at::kLong).to(device), c.head_dim, c.rope_theta);
+  rows->position_R = at::tensor(position, at::kLong).to(device);
+  if (!c.learned_positions)
+    std::tie(rows->cos_RE, rows->sin_RE) = rotary_angles(rows->position_R, c.head_dim, c.rope_theta, c.rope_divisors);
   return rows;
 }
 
 at::Tensor final_hidden(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
                         const Training* training, Caches* caches) {
-  const ModelConfig& c = weights.config;
-  const std::int64_t rows = pass->rows, heads = c.heads, kv_heads = c.kv_heads, dim = c.head_dim;
-  const at::AutoGradMode grad_off(false);
-  at::Tensor x_RC = weights.embedding_VC.index_select(0, pass->ids_R);
-  for (std::size_t l = 0; l < weights.layers.size(); ++l) {
-    const at::AutoGradMode grad(training != nullptr && l >= adapter->lowest_layer);
-    const LayerWeights& layer = weights.layers[l];
-    const LayerLinears apply(layer, adapter != nullptr ? &adapter->layers[l] : nullptr, l, pass, training);
-
-    const at::Tensor n_RC = rms_norm(x_RC, layer.attention_norm_C, c.rms_eps);
-    const at::Tensor q_RHD = apply(kQ, n_RC).view({rows, heads, dim});
-    const at::Tensor k_RKD = apply(kK, n_RC).view({rows, kv_heads, dim});
-    const at::Tensor v_RKD = apply(kV, n_RC).view({rows, kv_heads, dim});
-    const at::Tensor seen_RHD = caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, *pass, (*caches)[l])
-                                                  : attention(q_RHD, k_RKD, v_RKD, pass);
-    x_RC = x_RC + apply(kO, seen_RHD.view({rows, heads * dim}));
-
-    const at::Tensor m_RC = rms_norm(x_RC, layer.mlp_norm_C, c.rms_eps);
-    const at::Tensor gated_RF = swiglu(apply(kGate, m_RC), apply(kUp, m_RC));
-    x_RC = x_RC + apply(kDown, gated_RF);
-  }
+  const at::Tensor x_RC = run_layers(weights, adapter, pass, training, caches, weights.layers.size());
   const at::AutoGradMode grad(training != nullptr);
-  return rms_norm(x_RC, weights.norm_C, c.rms_eps);
+  return normed(x_RC, weights.norm, weights.config);
+}
+
+at::Tensor hidden_after(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass, std::size_t layers) {
+  return run_layers(weights, adapter, pass, nullptr, nullptr, layers);
 }
 
 }  // namespace sotto::model

@@ -1,0 +1,116 @@
+#include "model/plain_model.h"
+
+#include <limits>
+#include <numbers>
+
+namespace sotto::model {
+namespace {
+
+at::Tensor to_longs(auto values, const at::Device& device) {
+  return at::tensor(std::vector<std::int64_t>(values.begin(), values.end()), at::kLong).to(device);
+}
+
+at::Tensor capped(const at::Tensor& x, double softcap) { return softcap == 0 ? x : softcap * at::tanh(x / softcap); }
+
+at::Tensor textbook_gelu(const at::Tensor& x) {
+  return 0.5 * x * (1 + at::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * at::pow(x, 3))));
+}
+
+}  // namespace
+
+PlainModel::PlainModel(const Weights& weights, const AdapterState& adapter) : w_(weights), layers_(weights.config.layers) {
+  const auto on_device = put_on_device(adapter, TrainedPart::kAB, w_.config, w_.embedding_VC.device());
+  for (std::size_t l = 0; l < layers_.size(); ++l)
+    for (std::size_t kind = 0; kind < kLinearKinds; ++kind)
+      if (const auto& lora = on_device.layers[l][kind])
+        layers_[l][kind] =
+            Leaves{lora->a_rI.clone().set_requires_grad(true), lora->b_Or.clone().set_requires_grad(true), lora->scale};
+}
+
+std::vector<float> PlainModel::gradient(const TrimmedExample& example, TrainedPart part) {
+  const at::AutoGradMode grad(true);
+  std::vector<at::Tensor> wanted;
+  for (auto& layer : layers_)
+    for (auto& leaves : layer) {
+      if (!leaves) continue;
+      leaves->a.mutable_grad().reset();
+      leaves->b.mutable_grad().reset();
+      if (part == TrainedPart::kAB) wanted.push_back(leaves->a);
+      wanted.push_back(leaves->b);
+    }
+  const auto device = w_.embedding_VC.device();
+  const at::Tensor x = hidden(example.ids).index_select(0, to_longs(example.rows, device));
+  at::cross_entropy_loss(capped(at::mm(x, w_.head.weight_VC.t()), w_.head.softcap), to_longs(example.labels, device))
+      .backward();
+  std::vector<float> out;
+  for (const auto& leaf : wanted) {
+    const at::Tensor g = leaf.grad().cpu().contiguous();
+    out.insert(out.end(), g.const_data_ptr<float>(), g.const_data_ptr<float>() + g.numel());
+  }
+  return out;
+}
+
+at::Tensor PlainModel::norm(const at::Tensor& x, const NormWeights& norm) const {
+  if (!norm.weight_C.defined()) return x;
+  const at::Tensor centred = norm.bias_C.defined() ? x - at::mean(x, {-1}, true) : x;
+  const at::Tensor unit = centred * at::rsqrt(at::mean(centred * centred, {-1}, true) + w_.config.norm_eps);
+  return norm.bias_C.defined() ? unit * norm.weight_C + norm.bias_C : unit * norm.weight_C;
+}
+
+at::Tensor PlainModel::linear(const at::Tensor& x, std::size_t layer, LinearKind kind) const {
+  const LinearWeights& weights = w_.layers[layer].linears[kind];
+  at::Tensor y = at::mm(x, weights.weight_OI.to(at::kFloat).t());
+  if (weights.bias_O.defined()) y = y + weights.bias_O;
+  const auto& leaves = layers_[layer][kind];
+  return leaves ? y + leaves->scale * at::mm(at::mm(x, leaves->a.t()), leaves->b.t()) : y;
+}
+
+at::Tensor PlainModel::rotated(const at::Tensor& x_HTD) const {
+  const ModelConfig& c = w_.config;
+  if (c.learned_positions) return x_HTD;
+  const auto [cos_TE, sin_TE] = rotary_angles(at::arange(x_HTD.size(1), x_HTD.options().dtype(at::kLong)), c.head_dim,
+                                              c.rope_theta, c.rope_divisors);
+  const auto halves = x_HTD.chunk(2, 2);
+  return at::cat({halves[0] * cos_TE - halves[1] * sin_TE, halves[1] * cos_TE + halves[0] * sin_TE}, 2);
+}
+
+at::Tensor PlainModel::attention(const at::Tensor& n_TC, std::size_t layer) const {
+  const ModelConfig& c = w_.config;
+  const std::int64_t length = n_TC.size(0), heads = c.heads, kv_heads = c.kv_heads, dim = c.head_dim;
+  const auto by_head = [&](const at::Tensor& x, std::int64_t count) { return x.reshape({length, count, dim}).transpose(0, 1); };
+  at::Tensor q, k, v;
+  if (c.fused_qkv) {
+    const auto parts = linear(n_TC, layer, kQkv).split_with_sizes({heads * dim, kv_heads * dim, kv_heads * dim}, 1);
+    q = by_head(parts[0], heads), k = by_head(parts[1], kv_heads), v = by_head(parts[2], kv_heads);
+  } else {
+    q = norm(by_head(linear(n_TC, layer, kQ), heads), w_.layers[layer].q_norm);
+    k = norm(by_head(linear(n_TC, layer, kK), kv_heads), w_.layers[layer].k_norm);
+    v = by_head(linear(n_TC, layer, kV), kv_heads);
+  }
+  k = rotated(k).repeat_interleave(heads / kv_heads, 0);
+  v = v.repeat_interleave(heads / kv_heads, 0);
+  const at::Tensor position = at::arange(length, n_TC.options().dtype(at::kLong));
+  const at::Tensor distance = position.unsqueeze(1) - position.unsqueeze(0);  // query minus key
+  at::Tensor unseen = at::lt(distance, 0);
+  if (c.is_sliding(layer)) unseen = at::logical_or(unseen, at::ge(distance, static_cast<std::int64_t>(c.sliding_window)));
+  const at::Tensor scores = capped(c.attention_scale * at::bmm(rotated(q), k.transpose(1, 2)), c.attention_softcap);
+  const at::Tensor p = at::softmax(scores.masked_fill(unseen, -std::numeric_limits<float>::infinity()), -1);
+  return linear(at::bmm(p, v).transpose(0, 1).reshape({length, heads * dim}), layer, kO);
+}
+
+at::Tensor PlainModel::hidden(std::span<const std::int32_t> ids) const {
+  const ModelConfig& c = w_.config;
+  at::Tensor x = w_.embedding_VC.index_select(0, to_longs(ids, w_.embedding_VC.device())) * c.embedding_scale;
+  if (w_.positions_SC.defined()) x = x + w_.positions_SC.narrow(0, 0, x.size(0));
+  for (std::size_t l = 0; l < layers_.size(); ++l) {
+    const LayerWeights& layer = w_.layers[l];
+    x = x + norm(attention(norm(x, layer.attention_norm), l), layer.attention_output_norm);
+    const at::Tensor m = norm(x, layer.mlp_norm);
+    const at::Tensor gate = linear(m, l, c.gated_mlp ? kGate : kUp);
+    const at::Tensor active = c.activation == Activation::kSilu ? gate * at::sigmoid(gate) : textbook_gelu(gate);
+    x = x + norm(linear(c.gated_mlp ? active * linear(m, l, kUp) : active, l, kDown), layer.mlp_output_norm);
+  }
+  return norm(x, w_.norm);
+}
+
+}  // namespace sotto::model

@@ -1,0 +1,144 @@
+#include "model/weights.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "model/lora.h"
+
+namespace sotto::model {
+namespace {
+
+at::Tensor to_tensor(const std::vector<float>& values, at::IntArrayRef shape, at::ScalarType type,
+                     const at::Device& device) {
+  // from_blob only looks at the values: copy always, also where type and device are the same.
+  return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat).to(device, type, false, true);
+}
+
+// A weight in its type, on the device: converted some rows at a time, so that it never stands in memory in two types.
+at::Tensor load_weight(const Checkpoint& checkpoint, const WeightInfo& info, at::ScalarType type, const at::Device& device) {
+  constexpr std::int64_t kNumbersAtATime = 1 << 18;
+  const std::vector<std::int64_t> sizes(info.shape.begin(), info.shape.end());
+  const at::Tensor out = at::empty(sizes, type);
+  const std::int64_t columns = out.numel() / sizes[0];
+  const std::int64_t grain = std::max<std::int64_t>(1, kNumbersAtATime / columns);
+  const std::int64_t pieces = (sizes[0] + grain - 1) / grain;
+  at::parallel_for(0, pieces, 1, [&](std::int64_t first, std::int64_t end) {
+    std::vector<float> buffer;
+    for (std::int64_t piece = first; piece < end; ++piece) {
+      const std::int64_t row = piece * grain, rows = std::min(grain, sizes[0] - row);
+      buffer.resize(static_cast<std::size_t>(rows * columns));
+      checkpoint.read_rows(info.name, static_cast<std::uint64_t>(row), buffer);
+      out.narrow(0, row, rows).copy_(at::from_blob(buffer.data(), {rows * columns}, at::kFloat).view_as(out.narrow(0, row, rows)));
+    }
+  });
+  checkpoint.done_with(info.name);
+  return out.to(device);
+}
+
+Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors) {
+  Weights w{c, {}, {}, {}, {}, {}, 0, {}};
+  const auto optional = [&](const std::string& name) {
+    const auto found = tensors.find(name);
+    return found == tensors.end() ? at::Tensor() : found->second;
+  };
+  const auto norm = [&](const std::string& layer, const std::string& name) {
+    return name.empty() ? NormWeights{} : NormWeights{tensors.at(layer + name + ".weight"), optional(layer + name + ".bias")};
+  };
+  const auto outer = outer_names(c);
+  const auto names = norm_names(c);
+  w.embedding_VC = tensors.at(outer.embedding + ".weight");
+  if (c.learned_positions) w.positions_SC = tensors.at(outer.positions + ".weight");
+  w.norm = norm("", outer.norm);
+  w.head = {tensors.at(outer.head + ".weight"), c.logit_softcap};
+  for (std::uint32_t l = 0; l < c.layers; ++l) {
+    const std::string at = layer_prefix(c, l);
+    LayerWeights layer{norm(at, names.attention), norm(at, names.mlp), norm(at, names.attention_output),
+                       norm(at, names.mlp_output), norm(at, names.q), norm(at, names.k), {}};
+    for (const auto& linear : layer_linears(c))
+      layer.linears[linear.kind] = {tensors.at(at + linear.path + ".weight"), optional(at + linear.path + ".bias")};
+    w.layers.push_back(std::move(layer));
+  }
+  w.tensors = std::move(tensors);
+  return w;
+}
+
+}  // namespace
+
+Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device) {
+  const ModelConfig& c = checkpoint.config();
+  const auto outer = outer_names(c);
+  const std::string layers = layer_prefix(c, 0).substr(0, layer_prefix(c, 0).size() - 2);  // "model.layers."
+  std::map<std::string, at::Tensor> tensors;
+  std::uint64_t bytes = 0;
+  for (const auto& info : checkpoint.weights()) {
+    const bool is_linear = info.name.starts_with(layers) && info.shape.size() == 2;
+    const auto tensor = load_weight(checkpoint, info, is_linear ? linear_type : at::kFloat, device);
+    bytes += static_cast<std::uint64_t>(tensor.nbytes());
+    tensors.emplace(info.name, tensor);
+  }
+  if (c.tied_embeddings) tensors[outer.head + ".weight"] = tensors.at(outer.embedding + ".weight");
+  Weights weights = assemble(c, std::move(tensors));
+  weights.bytes = bytes;
+  return weights;
+}
+
+Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced) {
+  if (replaced.empty()) return base;
+  auto tensors = base.tensors;
+  for (const auto& [name, parameter] : replaced) {
+    at::Tensor& tensor = tensors.at(name);
+    const std::vector<std::int64_t> sizes(parameter.shape.begin(), parameter.shape.end());
+    tensor = to_tensor(parameter.values, sizes, tensor.scalar_type(), tensor.device());
+  }
+  Weights weights = assemble(base.config, std::move(tensors));
+  weights.bytes = base.bytes;
+  return weights;
+}
+
+AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
+                              const at::Device& device) {
+  AdapterOnDevice adapter;
+  adapter.layers.resize(config.layers);
+  adapter.lowest_layer = config.layers;
+  const auto all = linear_modules(config);
+  const auto kinds = layer_linears(config);
+  std::int64_t offset = 0;
+  for (std::size_t m = 0; m < state.factors.size(); ++m) {
+    const auto& module = state.layout.modules[m];
+    const auto at_index = std::ranges::find(all, module.path, &LoraModule::path);
+    SOTTO_CHECK(at_index != all.end());
+    const auto index = static_cast<std::size_t>(at_index - all.begin());
+    const std::int64_t rank = module.rank, in = module.in, out = module.out;
+    LoraOnDevice lora{to_tensor(state.factors[m].a, {rank, in}, at::kFloat, device),
+                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, -1, 0};
+    if (part == TrainedPart::kAB) {
+      lora.a_offset = offset;
+      offset += rank * in;
+    }
+    lora.b_offset = offset;
+    offset += out * rank;
+    const std::size_t layer = index / kinds.size();
+    adapter.lowest_layer = std::min(adapter.lowest_layer, layer);
+    adapter.layers[layer][kinds[index % kinds.size()].kind] = std::move(lora);
+  }
+  return adapter;
+}
+
+void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, const Weights& weights) {
+  const auto& modules = adapter.lora.layout.modules;
+  std::size_t next = 0;  // modules stand in the model's order
+  for (std::size_t l = 0; l < on_device.layers.size(); ++l)
+    for (std::size_t kind = 0; kind < kLinearKinds; ++kind) {
+      auto& lora = on_device.layers[l][kind];
+      if (!lora) continue;
+      const at::Tensor adapted_OI =
+          at::addmm(weights.layers[l].linears[kind].weight_OI.to(at::kFloat), lora->b_Or, lora->a_rI, 1, lora->scale);
+      const auto& magnitude = adapter.magnitudes[next];
+      const at::Tensor m_O = to_tensor(magnitude, {modules[next].out}, at::kFloat, adapted_OI.device());
+      lora->gain_O = m_O / at::linalg_vector_norm(adapted_OI, 2, at::IntArrayRef({1}));
+      ++next;
+    }
+}
+
+}  // namespace sotto::model

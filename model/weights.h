@@ -1,0 +1,61 @@
+// A model's weights, and an adapter's, as tensors on a device. Internal to model/: uses LibTorch. Shapes as in functions.h.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "model/adapter.h"
+#include "model/checkpoint.h"
+#include "model/head.h"
+#include "model/lora_linear.h"
+
+namespace sotto::model {
+
+struct NormWeights {
+  at::Tensor weight_C;  // fp32; undefined: there is no such norm
+  at::Tensor bias_C;    // of a LayerNorm
+};
+
+struct LinearWeights {
+  at::Tensor weight_OI;  // in the base's precision; undefined: there is no such layer
+  at::Tensor bias_O;     // fp32; undefined: none
+};
+
+struct LayerWeights {
+  NormWeights attention_norm, mlp_norm;                // of what goes into attention and MLP
+  NormWeights attention_output_norm, mlp_output_norm;  // of what they add
+  NormWeights q_norm, k_norm;                          // of each head's queries and keys
+  std::array<LinearWeights, kLinearKinds> linears;
+};
+
+struct Weights {
+  ModelConfig config;
+  at::Tensor embedding_VC;  // fp32, as everything outside the layers' linears
+  at::Tensor positions_SC;  // undefined where angles are rotary
+  std::vector<LayerWeights> layers;
+  NormWeights norm;
+  Head head;  // its matrix is the embedding itself when tied
+  std::uint64_t bytes = 0;
+  std::map<std::string, at::Tensor> tensors;  // all of the above, by Hugging Face's names
+};
+
+Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device);
+
+// The same model with parameters of an adapter in place of its own; what is not replaced is shared, not copied.
+Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced);
+
+struct AdapterOnDevice {
+  std::vector<std::array<std::optional<LoraOnDevice>, kLinearKinds>> layers;  // one for each layer of the model
+  std::size_t lowest_layer = 0;                                               // with LoRA on it
+};
+
+// `state` fits the model. `part` says for which factors gradients have a place; A and B start as `state` has them.
+AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
+                              const at::Device& device);
+
+// DoRA: the factor m / |W + scale * B A| of each row of each module, for the adapter that was put on device before.
+void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, const Weights& weights);
+
+}  // namespace sotto::model
