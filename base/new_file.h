@@ -17,6 +17,7 @@ class NewFile {
   ~NewFile();
 
   Result<void> append(ByteSpan bytes);
+  std::string path_before_commit() const { return path_ + ".new"; }
   std::uint64_t size() const { return size_; }  // bytes so far
   Result<void> commit();
 

@@ -6,6 +6,7 @@
 
 #include "base/cli.h"
 #include "base/log.h"
+#include "client/adapter_commands.h"
 #include "client/enrol.h"
 #include "client/evaluate.h"
 #include "client/operator_commands.h"
@@ -26,6 +27,8 @@ struct Options {
   DecisionRequest decision;
   TextCommand text;
   EvalCommand eval;
+  MergeCommand merge;
+  ExportCommand exported;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -115,6 +118,25 @@ void add_model_commands(Command& root, Options& o) {
       .on_run([&o] { return chat_template(o.text); });
 }
 
+void add_adapter_commands(Command& root, Options& o) {
+  root.subcommand("merge", "fold an adapter into its model: a complete Hugging Face folder")
+      .option("--model", o.merge.model, "a .gguf file or a Hugging Face folder", true)
+      .option("--adapter", o.merge.adapter, "a PEFT folder", true)
+      .option("--out", o.merge.out, "the folder to write; it must not be there yet", true)
+      .option("--type", o.merge.type, "F32 (keeps the adapter's logits), F16 or BF16")
+      .option("--shard-mb", o.merge.shard_mb, "weights are split into files of at most so many megabytes")
+      .flag("--json", o.merge.json, "machine-readable")
+      .on_run([&o] { return merge(o.merge); });
+  root.subcommand("export", "a model, with an adapter folded in, or an adapter alone, as a GGUF file")
+      .option("--model", o.exported.model, "a .gguf file or a Hugging Face folder", true)
+      .option("--adapter", o.exported.adapter, "a PEFT folder; without it the base model is exported")
+      .option("--to", o.exported.to, "gguf (the merged model) or gguf-lora (the adapter, for llama.cpp's --lora)")
+      .option("--out", o.exported.out, "the file to write", true)
+      .option("--type", o.exported.type, "gguf: F32, F16 (default), BF16 or Q8_0; gguf-lora: F32 (default) or F16")
+      .flag("--json", o.exported.json, "machine-readable")
+      .on_run([&o] { return export_model(o.exported); });
+}
+
 void add_later_commands(Command& root) {
   root.later("data", "check, seal or split data");
   root.later("train", "one site alone: a baseline");
@@ -122,8 +144,6 @@ void add_later_commands(Command& root) {
   root.later("generate", "continue a text");
   root.later("chat", "talk to a model");
   root.later("review", "blind expert comparison");
-  root.later("merge", "an adapter into its model");
-  root.later("export", "to other formats");
 }
 
 }  // namespace
@@ -139,6 +159,7 @@ int main(int argc, char** argv) {
   Cli cli("sotto-client", SOTTO_VERSION, "Sotto: a data-owning site of federated, private fine-tuning");
   add_site_commands(cli.root(), options);
   add_model_commands(cli.root(), options);
+  add_adapter_commands(cli.root(), options);
   add_later_commands(cli.root());
   return cli.run(argc, argv);
 }

@@ -295,7 +295,7 @@ Result<void> RunSession::finish(const wire::RunFinished& message) {
     }
     const std::string folder = context_.folder->run_folder(run) + "/adapter";
     const auto config = model::peft_config(offer_.plan.lora, adapter_->layout, model_->config(), context_.config->model);
-    SOTTO_TRY_VOID(model::save_peft_folder(folder, *adapter_, config));
+    SOTTO_TRY_VOID(model::save_peft_folder(folder, *adapter_, config, model_->config()));
     log(Level::kInfo, "run_finished", {{"run", run.value()}, {"adapter", folder}});
   }
   SOTTO_TRY_VOID(append(audit::RunFinished{run, message.adapter}));

@@ -109,6 +109,9 @@ void read_lora(Reader& in, RunPlan& plan) {
   plan.lora.alpha = in.positive("lora.alpha", 2.0 * plan.lora.rank);
   plan.lora.dropout = in.number_in("lora.dropout", 0, 0.99, 0.0);
   plan.lora.rslora = config.boolean("lora.rslora", false);
+  if (config.boolean("lora.dora", false))
+    config.reject("lora.dora", "is true, and DoRA is not trained in runs: noise on B would enter the norm that each row is divided "
+                               "by (docs/adapters.md); leave it out for LoRA");
   plan.lora.targets = config.texts("lora.targets");
   if (config.has("lora.targets") && plan.lora.targets.empty())
     config.reject("lora.targets", "is empty; name at least one module");

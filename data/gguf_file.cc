@@ -258,8 +258,10 @@ Result<GgufFile> GgufFile::parse(FileBytes bytes, std::string origin) {
     const std::string key = in.name();
     if (!in.ok()) break;
     in.set_field("metadata " + quoted(key));
+    const std::size_t start = in.position();
     const auto type = in.number<std::uint32_t>();
     auto value = in.ok() ? read_value(in, type, false) : GgufValue{};
+    out.raw_.emplace(key, out.bytes_.view().subspan(start, in.position() - start));
     if (!out.metadata_.emplace(key, std::move(value)).second) in.fail("the key occurs twice");
   }
   std::set<std::string_view> names;
@@ -287,6 +289,12 @@ Result<GgufFile> GgufFile::parse(FileBytes bytes, std::string origin) {
 const GgufValue* GgufFile::find(std::string_view key) const {
   const auto it = metadata_.find(key);
   return it == metadata_.end() ? nullptr : &it->second;
+}
+
+ByteSpan GgufFile::raw(std::string_view key) const {
+  const auto it = raw_.find(key);
+  SOTTO_CHECK(it != raw_.end());
+  return it->second;
 }
 
 Result<std::uint64_t> GgufFile::get_uint(std::string_view key) const {

@@ -50,6 +50,9 @@ class GgufFile {
 
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   const GgufValue* find(std::string_view key) const;  // nullptr when there is no such key
+  // The value as it stands in the file: its type's number, u32, then its bytes. There is such a key (a broken invariant
+  // otherwise).
+  ByteSpan raw(std::string_view key) const;
   // Checked reads. Integers are taken whatever their width and sign if they fit; get_double takes integers too.
   Result<std::uint64_t> get_uint(std::string_view key) const;
   Result<double> get_double(std::string_view key) const;
@@ -68,6 +71,7 @@ class GgufFile {
   std::string origin_;
   std::uint32_t version_ = 0;
   std::map<std::string, GgufValue, std::less<>> metadata_;
+  std::map<std::string, ByteSpan, std::less<>> raw_;
   std::vector<GgufTensorInfo> tensors_;
   ByteSpan data_;
 };

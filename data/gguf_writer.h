@@ -50,6 +50,8 @@ class GgufWriter {
   static Result<GgufWriter> create(const std::string& path, const GgufMetadata& metadata, std::vector<GgufShape> tensors);
   // The next tensor's bytes, as many as were announced (a broken invariant otherwise).
   Result<void> add(ByteSpan bytes);
+  // Where the file stands until it is committed: for those who read it back first.
+  std::string path_before_commit() const { return file_.path_before_commit(); }
   Result<void> commit();  // after the last
 
  private:

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kLongestExpression = 4096;
 constexpr std::uint32_t kDeepestNesting = 50;      // of parentheses
-constexpr std::uint32_t kMostSteps = 1'000'000;    // of one match: milliseconds
+constexpr std::uint32_t kMostSteps = 20'000;        // of one match: below a millisecond
 constexpr std::uint32_t kMostMemoryKib = 8 * 1024;  // of one match
 
 template <auto Free>

@@ -4,7 +4,6 @@
 #include <functional>
 #include <numeric>
 
-#include "model/checkpoint.h"
 #include "model/lora.h"
 
 namespace sotto::model {
@@ -31,6 +30,13 @@ Result<void> check_lora(const AdapterState& state, const ModelConfig& config) {
   return {};
 }
 
+std::vector<float> transposed(const std::vector<float>& values, std::size_t rows, std::size_t columns) {
+  std::vector<float> out(values.size());
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t c = 0; c < columns; ++c) out[c * rows + r] = values[r * columns + c];
+  return out;
+}
+
 }  // namespace
 
 std::uint64_t Adapter::bytes() const {
@@ -40,14 +46,31 @@ std::uint64_t Adapter::bytes() const {
   return numbers * sizeof(float);
 }
 
-std::optional<std::vector<std::uint64_t>> parameter_shape(const ModelConfig& config, const std::string& name) {
-  if (name == outer_names(config).head + ".weight" && config.tied_embeddings)
-    return std::vector<std::uint64_t>{config.vocab_size, config.hidden_size};
-  const auto infos = weight_infos(config);
+std::optional<WeightInfo> find_parameter(const ModelConfig& config, const std::string& name) {
+  ModelConfig untied = config;
+  untied.tied_embeddings = false;
+  const auto infos = weight_infos(untied);
   const auto found = std::ranges::find(infos, name, &WeightInfo::name);
-  // A parameter that files store in another form than it is computed with: an adapter's file would have that form, too.
-  if (found == infos.end() || found->transposed_on_disk || found->unit_offset) return std::nullopt;
-  return found->shape;
+  if (found == infos.end()) return std::nullopt;
+  return *found;
+}
+
+std::vector<std::uint64_t> stored_shape(const WeightInfo& info) {
+  auto shape = info.shape;
+  if (info.transposed_on_disk) std::ranges::reverse(shape);
+  return shape;
+}
+
+std::vector<float> to_stored(const WeightInfo& info, std::vector<float> values) {
+  if (info.unit_offset)
+    for (float& value : values) value -= 1.0F;
+  return info.transposed_on_disk ? transposed(values, info.shape[0], info.shape[1]) : values;
+}
+
+std::vector<float> from_stored(const WeightInfo& info, std::vector<float> values) {
+  if (info.unit_offset)
+    for (float& value : values) value += 1.0F;
+  return info.transposed_on_disk ? transposed(values, info.shape[1], info.shape[0]) : values;
 }
 
 Result<void> check_adapter(const Adapter& adapter, const ModelConfig& config) {
@@ -61,10 +84,10 @@ Result<void> check_adapter(const Adapter& adapter, const ModelConfig& config) {
       return invalid("the adapter's magnitude of " + modules[m].path + " has " + std::to_string(adapter.magnitudes[m].size()) +
                      " values for " + std::to_string(modules[m].out) + " rows");
   for (const auto& [name, parameter] : adapter.replaced) {
-    const auto shape = parameter_shape(config, name);
-    if (!shape) return invalid("the adapter replaces " + name + ", which is no parameter of this model");
-    const auto elements = std::accumulate(shape->begin(), shape->end(), std::uint64_t{1}, std::multiplies<>());
-    if (parameter.shape != *shape || parameter.values.size() != elements)
+    const auto info = find_parameter(config, name);
+    if (!info) return invalid("the adapter replaces " + name + ", which is no parameter of this model");
+    const auto elements = std::accumulate(info->shape.begin(), info->shape.end(), std::uint64_t{1}, std::multiplies<>());
+    if (parameter.shape != info->shape || parameter.values.size() != elements)
       return invalid("the adapter replaces " + name + " by " + std::to_string(parameter.values.size()) +
                      " values; the model has " + std::to_string(elements));
   }

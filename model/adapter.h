@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "base/adapter.h"
-#include "model/model_config.h"
+#include "model/architecture.h"
 
 namespace sotto::model {
 
-// A whole parameter of a model, row-major.
+// A whole parameter of a model, in the shape and form that it is computed with (WeightInfo), row-major.
 struct Parameter {
   std::vector<std::uint64_t> shape;
   std::vector<float> values;
@@ -28,7 +28,7 @@ struct Adapter {
   // for each module. Empty: plain LoRA.
   std::vector<std::vector<float>> magnitudes;
   // Whole parameters in place of the base's, by Hugging Face's name: trained biases and modules saved whole
-  // ("lm_head.weight" unties a tied head).
+  // (a tied head that is among them comes loose).
   std::map<std::string, Parameter> replaced;
 
   bool is_dora() const { return !magnitudes.empty(); }
@@ -36,9 +36,14 @@ struct Adapter {
   bool operator==(const Adapter&) const = default;
 };
 
-// The shape of a parameter of the model, a tied head's among them; nullopt: it has none of that name, or files store it in
-// another form than it is computed with (GPT-2's Conv1D, Gemma 2's norms).
-std::optional<std::vector<std::uint64_t>> parameter_shape(const ModelConfig& config, const std::string& name);
+// A parameter of the model by its name, a tied head's among them; nullopt: it has none of that name.
+std::optional<WeightInfo> find_parameter(const ModelConfig& config, const std::string& name);
+
+// A parameter's values in the form that Hugging Face's and PEFT's files have, and back: GPT-2's matrices are transposed there,
+// Gemma's norms lack 1.
+std::vector<std::uint64_t> stored_shape(const WeightInfo& info);
+std::vector<float> to_stored(const WeightInfo& info, std::vector<float> values);
+std::vector<float> from_stored(const WeightInfo& info, std::vector<float> values);
 
 // Refuses, by name: modules that are not linear layers of the model, in its order, with fitting sizes; magnitudes that are not
 // one for each row; replaced parameters that the model does not have, or of another shape.

@@ -8,7 +8,6 @@
 
 #include "base/files.h"
 #include "data/safetensors_file.h"
-#include "model/checkpoint.h"
 #include "model/dequantize.h"
 #include "model/lora.h"
 
@@ -18,8 +17,6 @@ namespace {
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr std::string_view kSuffixA = ".lora_A.weight", kSuffixB = ".lora_B.weight", kMagnitude = ".lora_magnitude_vector";
 constexpr std::string_view kWrapped = ".base_layer";  // a parameter of a layer that LoRA lies on
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
-constexpr const char* kHead = "lm_head.weight";
 
 std::string prefixed(std::string_view name, std::string_view suffix = "") {
   return std::string(kPrefix) + std::string(name) + std::string(suffix);
@@ -112,34 +109,30 @@ std::string stored_name(const std::string& parameter, const AdapterState& lora) 
   return prefixed(module, std::string(kWrapped) + parameter.substr(module.size()));
 }
 
-std::vector<std::string> parameters(const ModelConfig& model) {
-  std::vector<std::string> names;
-  for (const auto& info : weight_infos(model)) names.push_back(info.name);
-  if (model.tied_embeddings) names.emplace_back(kHead);
-  return names;
+Result<void> read_parameter(TensorReader& file, const WeightInfo& info, const std::string& stored, Adapter& adapter) {
+  SOTTO_TRY(auto values, file.read(stored, stored_shape(info)));
+  adapter.replaced.insert_or_assign(info.name, Parameter{info.shape, from_stored(info, std::move(values))});
+  return {};
 }
 
 Result<void> read_replaced(TensorReader& file, const PeftConfig& config, const PeftRules& rules, const ModelConfig& model,
                            Adapter& adapter) {
-  for (const auto& name : parameters(model)) {
-    if (!is_kept(name, config, rules, adapter.lora)) continue;
-    const auto shape = *parameter_shape(model, name);
-    SOTTO_TRY(auto values, file.read(stored_name(name, adapter.lora), shape));
-    adapter.replaced.emplace(name, Parameter{shape, std::move(values)});
-  }
+  ModelConfig untied = model;
+  untied.tied_embeddings = false;
+  for (const auto& info : weight_infos(untied))
+    if (is_kept(info.name, config, rules, adapter.lora))
+      SOTTO_TRY_VOID(read_parameter(file, info, stored_name(info.name, adapter.lora), adapter));
+  const std::string embedding = outer_names(model).embedding + ".weight", head = outer_names(model).head + ".weight";
   const auto tie = [&] {
-    if (model.tied_embeddings && !adapter.replaced.contains(kHead)) adapter.replaced[kHead] = adapter.replaced.at(kEmbedding);
+    if (model.tied_embeddings && !adapter.replaced.contains(head)) adapter.replaced[head] = adapter.replaced.at(embedding);
   };
-  if (config.ties_saved && adapter.replaced.contains(kEmbedding)) tie();
+  if (config.ties_saved && adapter.replaced.contains(embedding)) tie();
   // PEFT also adds the embeddings of a model on its own account (save_embedding_layers). Loading writes them into the base's
   // parameter, which a tied head shares.
   for (const auto& name : file.unread()) {
-    if (name != prefixed(kEmbedding) && name != prefixed(kHead)) continue;
-    const std::string parameter = name.substr(kPrefix.size());
-    const auto shape = *parameter_shape(model, parameter);
-    SOTTO_TRY(auto values, file.read(name, shape));
-    adapter.replaced.emplace(parameter, Parameter{shape, std::move(values)});
-    if (parameter == kEmbedding) tie();
+    if (name != prefixed(embedding) && name != prefixed(head)) continue;
+    SOTTO_TRY_VOID(read_parameter(file, *find_parameter(model, name.substr(kPrefix.size())), name, adapter));
+    if (name == prefixed(embedding)) tie();
   }
   return {};
 }
@@ -164,7 +157,8 @@ Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& m
   return adapter;
 }
 
-Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config) {
+Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config,
+                              const ModelConfig& model) {
   static_assert(std::endian::native == std::endian::little, "safetensors is little-endian");
   const auto& modules = adapter.lora.layout.modules;
   SOTTO_CHECK(!modules.empty() && adapter.lora.factors.size() == modules.size());
@@ -180,8 +174,14 @@ Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter,
     add(prefixed(m.path, kSuffixB), {m.out, m.rank}, adapter.lora.factors[i].b);
     if (config.dora) add(prefixed(m.path, kMagnitude), {m.out}, adapter.magnitudes[i]);
   }
-  for (const auto& [name, parameter] : adapter.replaced)
-    if (!(config.ties_saved && name == kHead)) add(stored_name(name, adapter.lora), parameter.shape, parameter.values);
+  std::vector<std::vector<float>> stored;  // what the tensors look at
+  stored.reserve(adapter.replaced.size());
+  for (const auto& [name, parameter] : adapter.replaced) {
+    if (config.ties_saved && name == outer_names(model).head + ".weight") continue;
+    const auto info = *find_parameter(model, name);
+    stored.push_back(to_stored(info, parameter.values));
+    add(stored_name(name, adapter.lora), stored_shape(info), stored.back());
+  }
   std::ranges::sort(tensors, {}, &data::SafetensorsTensor::name);
   SOTTO_TRY_VOID(make_folder(folder));
   SOTTO_TRY_VOID(write_file_atomically(folder + "/adapter_model.safetensors",

@@ -15,7 +15,8 @@ namespace sotto::model {
 // parameter that the configuration says is saved, in the model's shapes, finite, F32, F16 or BF16. Else refused by name.
 Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& config);
 
-// Makes the folder. fp32. `adapter` fits `config` (a broken invariant otherwise).
-Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config);
+// Makes the folder. fp32. `adapter` fits `config` and `model` (a broken invariant otherwise).
+Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config,
+                              const ModelConfig& model);
 
 }  // namespace sotto::model

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from fixture import BIN, MODEL, SOURCE, Small
 
+ADAPTER = SOURCE / "tests/vectors/gguf_export/adapter"
+GGUF = SOURCE / "tests/vectors/gguf_export/model_f16.gguf"
 PROGRAMS = ["sotto-client", "sotto-coordinator", "sotto-audit"]
 
 
@@ -59,6 +61,18 @@ class Test(unittest.TestCase):
             (1, "model.safetensors", ["sotto-client", "score", "--model", self.folder / "model"]),
             (1, "cuda:7", ["sotto-client", "score", "--model", MODEL, "--device", "cuda:7"]),
             (1, "records.jsonl:2", ["sotto-client", "eval", "--model", MODEL, "--data", self.folder / "records.jsonl"]),
+            (2, "--out", ["sotto-client", "merge", "--model", MODEL, "--adapter", ADAPTER]),
+            (1, "--type is 'Q8_0'", ["sotto-client", "merge", "--model", MODEL, "--adapter", ADAPTER, "--out", self.folder / "m", "--type", "Q8_0"]),
+            (1, "--shard-mb is 0", ["sotto-client", "merge", "--model", MODEL, "--adapter", ADAPTER, "--out", self.folder / "m", "--shard-mb", "0"]),
+            (1, "nowhere/adapter_config.json", ["sotto-client", "merge", "--model", MODEL, "--adapter", self.folder / "nowhere", "--out", self.folder / "m"]),
+            (1, "is there already", ["sotto-client", "merge", "--model", MODEL, "--adapter", ADAPTER, "--out", MODEL]),
+            (1, "cut.gguf", ["sotto-client", "export", "--model", self.folder / "cut.gguf", "--out", self.folder / "x.gguf"]),
+            (1, "--to is 'onnx'", ["sotto-client", "export", "--model", MODEL, "--to", "onnx", "--out", self.folder / "x.gguf"]),
+            (1, "--type is 'Q2_K'", ["sotto-client", "export", "--model", MODEL, "--type", "Q2_K", "--out", self.folder / "x.gguf"]),
+            (1, "--adapter", ["sotto-client", "export", "--model", MODEL, "--to", "gguf-lora", "--out", self.folder / "x.gguf"]),
+            (1, "is a folder", ["sotto-client", "export", "--model", MODEL, "--out", self.folder]),
+            (1, "the model itself", ["sotto-client", "export", "--model", GGUF, "--out", GGUF]),
+            (1, "nowhere/x.gguf", ["sotto-client", "export", "--model", MODEL, "--out", self.folder / "nowhere/x.gguf"]),
             (1, "-1", ["sotto-audit", "epsilon", "--noise-multiplier", "-1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5"]),
         ]
         for code, words, (program, *arguments) in cases:
@@ -70,7 +84,7 @@ class Test(unittest.TestCase):
                 self.assertEqual(len(complaints), 1, done.stderr)
 
     def test_commands_of_later_versions_say_so(self):
-        cases = [("sotto-client", c) for c in ("data", "train", "compare", "generate", "chat", "review", "merge", "export")]
+        cases = [("sotto-client", c) for c in ("data", "train", "compare", "generate", "chat", "review")]
         cases += [("sotto-coordinator", c) for c in ("models", "promote", "lineage", "doctor", "resume")]
         for program, command in cases:
             with self.subTest(program=program, command=command):

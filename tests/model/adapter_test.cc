@@ -1,42 +1,13 @@
 #include <filesystem>
-#include <numeric>
 
 #include "base/files.h"
 #include "model/lora.h"
 #include "model/peft_folder.h"
 #include "tests/model/vectors.h"
+#include "tests/support/temporary_folder.h"
 
 namespace sotto::model {
 namespace {
-
-// A folder of this test's own, gone afterwards.
-class ScratchFolder {
- public:
-  explicit ScratchFolder(const std::string& name) : path_(std::filesystem::temp_directory_path() / ("sotto_model_" + name)) {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~ScratchFolder() { std::filesystem::remove_all(path_); }
-  std::string path(const std::string& file = "") const { return (path_ / file).string(); }
-
- private:
-  std::filesystem::path path_;
-};
-
-std::vector<float> logits_of(const LanguageModel& model, const data::SafetensorsFile& expected) {
-  const auto ids = integers(expected, "input_ids");
-  const std::size_t length = expected.find_tensor("input_ids")->shape[1];
-  std::vector<std::uint32_t> rows(length);
-  std::iota(rows.begin(), rows.end(), 0U);
-  std::vector<float> logits;
-  for (std::size_t at = 0; at < ids.size(); at += length) {
-    std::vector<std::int32_t> sequence;
-    for (std::size_t t = 0; t < length; ++t) sequence.push_back(static_cast<std::int32_t>(ids[at + t]));
-    const auto of_row = model.logits(sequence, rows).value();
-    logits.insert(logits.end(), of_row.begin(), of_row.end());
-  }
-  return logits;
-}
 
 // Adapters that PEFT wrote for the tiny Llama.
 const std::vector<std::string> kVariants = {"plain",      "rslora",      "dora",  "qv_patterns", "head",
@@ -68,16 +39,16 @@ TEST_CASE("an adapter that PEFT wrote gives PEFT's logits", "[model]") {
 
 TEST_CASE("an adapter that PEFT wrote is saved again byte for byte", "[model]") {
   const auto config = tiny_llama().config();
-  const ScratchFolder scratch("peft");
+  const TemporaryFolder scratch;
   for (const auto& variant : kVariants) {
     INFO(variant);
     const std::string source = vector_path("lora/" + variant);
     const auto adapter = load_peft_folder(source, config).value();
     const auto peft = read_peft_config(source + "/adapter_config.json").value();
-    REQUIRE(save_peft_folder(scratch.path(variant), adapter, peft).ok());
-    CHECK(load_peft_folder(scratch.path(variant), config).value() == adapter);
+    REQUIRE(save_peft_folder(scratch.file(variant), adapter, peft, config).ok());
+    CHECK(load_peft_folder(scratch.file(variant), config).value() == adapter);
     for (const std::string file : {"/adapter_config.json", "/adapter_model.safetensors"})
-      CHECK(read_binary_file(scratch.path(variant + file)).value() == read_binary_file(source + file).value());
+      CHECK(read_binary_file(scratch.file(variant + file)).value() == read_binary_file(source + file).value());
   }
 }
 
@@ -95,21 +66,21 @@ TEST_CASE("an adapter of a plan gets the configuration that PEFT would write for
   plan.first_layer = 0;
   CHECK(text().find("\"model.layers.0.self_attn.v_proj\"") != std::string::npos);  // no grid of kinds and layers: whole paths
 
-  const ScratchFolder scratch("plan");
+  const TemporaryFolder scratch;
   const auto layout = lora_layout(config, plan).value();
-  REQUIRE(save_peft_folder(scratch.path(), zero_adapter(layout), peft_config(plan, layout, config, "base")).ok());
+  REQUIRE(save_peft_folder(scratch.path(), zero_adapter(layout), peft_config(plan, layout, config, "base"), config).ok());
   CHECK(load_peft_folder(scratch.path(), config).value().lora == zero_adapter(layout));
 }
 
 TEST_CASE("adapters that this version would compute wrongly are refused by the setting's name", "[model]") {
   const auto config = tiny_llama().config();
-  const ScratchFolder scratch("refused");
-  std::filesystem::copy(vector_path("lora/plain/adapter_model.safetensors"), scratch.path("adapter_model.safetensors"));
+  const TemporaryFolder scratch;
+  std::filesystem::copy(vector_path("lora/plain/adapter_model.safetensors"), scratch.file("adapter_model.safetensors"));
   const auto original = read_json("lora/plain/adapter_config.json");
   const auto refusal = [&](const std::string& field, const Json& value) {
     auto changed = original;
     changed.set(field, value);
-    REQUIRE(write_file_atomically(scratch.path("adapter_config.json"), changed.dump()).ok());
+    REQUIRE(write_file_atomically(scratch.file("adapter_config.json"), changed.dump()).ok());
     const auto loaded = load_peft_folder(scratch.path(), config);
     INFO(field << " = " << value.dump());
     REQUIRE_FALSE(loaded.ok());
@@ -146,7 +117,7 @@ TEST_CASE("adapters that this version would compute wrongly are refused by the s
   CHECK(refusal("target_modules", std::string(5000, 'a')).find("5000 characters") != std::string::npos);
   CHECK(refusal("target_modules", std::string(200, '(')).find("target_modules") != std::string::npos);
   CHECK(refusal("layers_to_transform", Json::array({-1})).find("layers_to_transform has -1") != std::string::npos);
-  CHECK_FALSE(load_peft_folder(scratch.path("nothing"), config).ok());
+  CHECK_FALSE(load_peft_folder(scratch.file("nothing"), config).ok());
 }
 
 TEST_CASE("an adapter of another model is refused by the name of the tensor that does not fit", "[model]") {

@@ -135,7 +135,7 @@ TEST_CASE("every architecture's per-unit gradients are autograd's, with PEFT's a
   for (const auto& name : kTinyModels) {
     INFO(name);
     auto model = load(vector_path("tiny/" + name));
-    const auto adapter = load_peft_folder(vector_path("tiny_gradients/" + name), model.config()).value();
+    const auto adapter = load_peft_folder(vector_path("tiny_gradients/" + name), model.config()).value().lora;
     REQUIRE(adapter.layout.modules.size() == linear_modules(model.config()).size());
     const auto file = read_safetensors("tiny_gradients/" + name + "/gradients.safetensors");
     auto trainer = Trainer::make(model, adapter, TrainedPart::kAB).value();
@@ -164,7 +164,7 @@ TEST_CASE("every architecture's gradients are the same bits in company, at one t
     std::vector<float> reference;
     for (const int threads : {1, 2}) {
       auto model = LanguageModel::load(vector_path("tiny/" + name), {.precision = Precision::kFp32, .threads = threads}).value();
-      const auto adapter = load_peft_folder(vector_path("tiny_gradients/" + name), model.config()).value();
+      const auto adapter = load_peft_folder(vector_path("tiny_gradients/" + name), model.config()).value().lora;
       auto trainer = Trainer::make(model, adapter, TrainedPart::kAB).value();
       const auto alone = unit_gradients(trainer, second)[0];
       if (reference.empty()) reference = alone;

@@ -1,5 +1,7 @@
 #include "tests/model/vectors.h"
 
+#include <numeric>
+
 #include <algorithm>
 #include <cstring>
 
@@ -39,6 +41,21 @@ LanguageModel tiny_llama(Precision precision, int threads) {
   options.precision = precision;
   options.threads = threads;
   return LanguageModel::load(vector_path("tiny/llama"), options).value();
+}
+
+std::vector<float> logits_of(const LanguageModel& model, const data::SafetensorsFile& expected) {
+  const auto ids = integers(expected, "input_ids");
+  const std::size_t length = expected.find_tensor("input_ids")->shape[1];
+  std::vector<std::uint32_t> rows(length);
+  std::iota(rows.begin(), rows.end(), 0U);
+  std::vector<float> logits;
+  for (std::size_t at = 0; at < ids.size(); at += length) {
+    std::vector<std::int32_t> sequence;
+    for (std::size_t t = 0; t < length; ++t) sequence.push_back(static_cast<std::int32_t>(ids[at + t]));
+    const auto of_row = model.logits(sequence, rows).value();
+    logits.insert(logits.end(), of_row.begin(), of_row.end());
+  }
+  return logits;
 }
 
 data::DataSet data_set(const data::SafetensorsFile& file, const std::string& prefix) {

@@ -26,6 +26,9 @@ std::vector<std::int64_t> integers(const data::SafetensorsFile& file, const std:
 
 LanguageModel tiny_llama(Precision precision = Precision::kFp32, int threads = 1);
 
+// Logits of every row of `input_ids`, which are all of one length.
+std::vector<float> logits_of(const LanguageModel& model, const data::SafetensorsFile& expected);
+
 // Rows of input_ids, attention_mask and labels with right padding, as examples; each is a record and a unit of its own.
 data::DataSet data_set(const data::SafetensorsFile& file, const std::string& prefix);
 
