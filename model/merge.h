@@ -13,9 +13,10 @@ namespace sotto::model {
 
 class MergedModel {
  public:
-  // Both must outlive it. An empty adapter gives the base as it is. Refuses what check_adapter() refuses, and a merged weight that would not be finite is refused when
-  // it is read.
+  // Both must outlive it. An empty adapter gives the base as it is. Refuses what check_adapter() refuses, and a merged weight
+  // that would not be finite is refused when it is read.
   static Result<MergedModel> make(const Checkpoint& base, const Adapter& adapter);
+  static Result<MergedModel> make(const Checkpoint& base, const Adapter&& adapter) = delete;
 
   // The base's, but that a tied head comes loose when the adapter replaces the head or the embedding alone.
   const ModelConfig& config() const { return config_; }

@@ -12,6 +12,8 @@
 namespace sotto::model {
 namespace {
 
+const Adapter kNoAdapter;
+
 // Checked tensor by tensor, whatever their order: name, type, shape and bytes.
 void check_same_tensors(const data::GgufFile& ours, const data::GgufFile& theirs) {
   CHECK(ours.tensors().size() == theirs.tensors().size());
@@ -71,7 +73,7 @@ TEST_CASE("every F16 number goes to fp32 and back", "[model]") {
 
 TEST_CASE("a model is exported as llama.cpp's converter writes it, metadata and tokenizer included", "[model]") {
   const Fixture f;
-  const auto model = MergedModel::make(f.base, {}).value();
+  const auto model = MergedModel::make(f.base, kNoAdapter).value();
   const std::pair<const char*, NumberFormat> formats[] = {{"f16", NumberFormat::kF16}, {"q8_0", NumberFormat::kQ8_0}};
   for (const auto& [name, format] : formats) {
     INFO(name);
@@ -98,7 +100,7 @@ TEST_CASE("an exported merged model gives the adapter's logits within its format
     CHECK(largest_difference(logits_with(out, nullptr), expected) < tolerance);
     // Exported once more, from the GGUF file: the same numbers, and what the file says besides.
     const auto again = Checkpoint::open(out).value();
-    const auto copy = MergedModel::make(again, {}).value();
+    const auto copy = MergedModel::make(again, kNoAdapter).value();
     REQUIRE(write_gguf(out, copy, f.scratch.file("again.gguf"), format).ok());
     const auto first = data::GgufFile::open(out).value(), second = data::GgufFile::open(f.scratch.file("again.gguf")).value();
     check_same_tensors(second, first);

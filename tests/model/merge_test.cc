@@ -11,6 +11,8 @@
 namespace sotto::model {
 namespace {
 
+const Adapter kNoAdapter;
+
 struct MergedCase {
   std::string variant;  // of tests/vectors/lora
   std::string base;     // of tests/vectors/tiny
@@ -71,7 +73,7 @@ TEST_CASE("without an adapter a model is copied number for number, in shards tha
   for (const std::string arch : {"llama", "gpt2", "gemma2"}) {
     INFO(arch);
     const auto base = Checkpoint::open(vector_path("tiny/" + arch)).value();
-    const auto copy = MergedModel::make(base, {}).value();
+    const auto copy = MergedModel::make(base, kNoAdapter).value();
     const auto written = write_merged_folder(vector_path("tiny/" + arch), copy, scratch.file(arch), {.shard_bytes = 40'000}).value();
     CHECK(written.files > 2);
     const auto again = Checkpoint::open(scratch.file(arch)).value();
@@ -120,7 +122,7 @@ TEST_CASE("a merge that fails leaves nothing, and none overwrites what is there"
   CHECK(failed.error().message.find("model.layers.1.mlp.down_proj.weight") != std::string::npos);
   CHECK(std::filesystem::is_empty(scratch.path()));
 
-  const auto copy = MergedModel::make(base, {}).value();
+  const auto copy = MergedModel::make(base, kNoAdapter).value();
   REQUIRE(write_file_atomically(out, "mine").ok());
   CHECK_FALSE(write_merged_folder(base_path, copy, out).ok());
   std::filesystem::remove(out);
