@@ -71,8 +71,8 @@ class Contraction {
     drops_.assign(bins.count() + 1, 0);
     draw_together_top();
     draw_together_bottom();
+    tangents();
     for (std::size_t i = first_; i < last_; ++i) chord(i);
-    for (std::size_t i = first_; i < last_; ++i) tangent(i);
     subtract();
     make_convex();
   }
@@ -152,14 +152,26 @@ class Contraction {
     masses_[i + 1] += up;
   }
 
-  // drops_[k]: how far the curve must be lowered at point k, in P's mass at that point.
-  void tangent(std::size_t i) {
+  // drops_[k]: how far the curve must be lowered at point k, in P's mass at that point. Where the curve falls so steeply that
+  // the tangent at a bin's middle would meet 0 within the bin, the tangent at its upper end is taken: it leaves the tail alone.
+  void tangents() {
     const double ratio = std::exp(bins_.step()) * (1 + 2 * kUnit);
     const auto drop = [this](std::size_t k, double by) { drops_[k] = std::max(drops_[k], by); };
-    const LossMass l = left(i);
-    const LossMass r = right(i);
-    if (l.p_high > 0) drop(i, l.p_low - l.q_low * (l.p_low / l.p_high) * (1 - 4 * kUnit));
-    drop(i + 1, r.q_high * ratio - r.p_low);
+    double p_above = masses_[last_];
+    double q_above = masses_[last_];  // in units of the point at hand
+    for (std::size_t i = last_; i-- > first_;) {
+      const LossMass l = left(i);
+      const LossMass r = right(i);
+      const double from_middle = r.q_high * ratio - r.p_low;
+      const bool steep = from_middle > 0.5 * (p_above - q_above) && i + 1 < last_;
+      const double p = steep ? l.p_low + r.p_low : l.p_low;
+      const double p_high = steep ? l.p_high + r.p_high : l.p_high;
+      const double q = steep ? l.q_low + r.q_low : l.q_low;
+      if (p_high > 0) drop(i, p * (1 + 2 * kUnit) - q * (p / p_high) * (1 - 8 * kUnit));
+      if (!steep) drop(i + 1, from_middle);
+      p_above += l.p_low + r.p_low;
+      q_above = q_above / ratio + l.q_low + r.q_low;
+    }
   }
 
   void subtract() {
@@ -206,22 +218,35 @@ class Contraction {
     return std::expm1(r) / std::expm1(l + r);
   }
 
-  // A negative mass at the end becomes one atom with its left neighbour, of both totals, a little below that one's point.
+  // A negative mass at the end becomes one atom with its left neighbour, of both totals, a little below that one's point: by next
+  // to nothing, which is charged as a shift, or else the atom is moved down to a point below it.
   void settle_last(std::vector<std::size_t>& kept) {
-    double shift = 0;
     while (!kept.empty() && masses_[kept.back()] <= 0) {
-      const std::size_t at = kept.back();
-      const double negative = -masses_[at];
-      masses_[at] = 0;
+      const std::size_t last = kept.back();
+      const double negative = -masses_[last];
+      masses_[last] = 0;
       kept.pop_back();
-      if (kept.empty()) break;
-      double& p = masses_[kept.back()];
+      if (kept.empty() || negative == 0) continue;
+      const std::size_t at = kept.back();
+      double& p = masses_[at];
       const double rest = p - negative * (1 + 4 * kUnit);
-      const double gap = static_cast<double>(at - kept.back()) * bins_.step();
-      if (rest > 0) shift += negative * -std::expm1(-gap) / rest * (1 + 1e-9);
-      p = rest;
+      if (!(rest > 0)) {
+        p = rest;
+        continue;
+      }
+      const double gap = static_cast<double>(last - at) * bins_.step();
+      const double below = negative * -std::expm1(-gap) / rest * (1 + 1e-9);
+      if (below <= kNearlyEqual * bins_.step()) {
+        p = rest;
+        shift_ += below;
+        continue;
+      }
+      p = 0;
+      const double points = std::ceil(below / bins_.step());
+      if (points <= static_cast<double>(at - first_)) {
+        masses_[at - static_cast<std::size_t>(points)] += rest;
+      }
     }
-    shift_ += shift;
   }
 
   const Bins& bins_;
@@ -290,13 +315,13 @@ double best_offset(const PrivacyLoss& loss, double step, const LossRange& range)
   return offset;
 }
 
-// The least |loss|, on a scale of twentieths, beyond which `mass(loss)` is at most `limit`.
+// The least |loss|, to nine digits, beyond which `mass(loss)` is at most `limit`.
 template <class Mass>
 double find_end(const Mass& mass, double limit) {
   double low = -45;
   double high = std::log(kLargestLoss);
   if (mass(std::exp(low)) <= limit) return std::exp(low);
-  while (high - low > 0.05) {
+  while (high - low > 1e-9) {
     const double middle = (low + high) / 2;
     (mass(std::exp(middle)) <= limit ? high : low) = middle;
   }

@@ -33,7 +33,7 @@ struct LossRange {
 };
 GridLoss put_on_grid(const PrivacyLoss& loss, double step, const LossRange& range);
 
-// The range outside which P has at most the given masses, each end found to within a twentieth of its value.
+// The range outside which P has at most the given masses, to nine digits.
 LossRange loss_range(const PrivacyLoss& loss, double mass_below, double mass_above);
 
 }  // namespace sotto::privacy

@@ -13,10 +13,13 @@ LossOutline::Part outline_of(const LossSteps& steps, double delta) {
   LossOutline::Part part;
   part.count = static_cast<double>(steps.count);
   part.range = loss_range(*steps.loss, 1e-13 / part.count, std::max(delta * 1e-9 / part.count, 1e-290));
-  constexpr int kEdges = 140;  // on each side of 0, four to an octave
+  // Four to an octave from both ends towards 0, and from 0 towards the upper end, which may be sharp.
+  constexpr int kEdges = 140;
   std::vector<double> edges;
   for (int i = 0; i < kEdges && part.range.from < 0; ++i) edges.push_back(part.range.from * std::exp2(-0.25 * i));
   for (int i = kEdges - 1; i >= 0 && part.range.to > 0; --i) edges.push_back(part.range.to * std::exp2(-0.25 * i));
+  for (int i = 1; i < kEdges / 2 && part.range.to > 0; ++i) edges.push_back(part.range.to * (1 - std::exp2(-0.5 * i)));
+  std::sort(edges.begin(), edges.end());
   const auto masses = steps.loss->masses(edges);
   for (std::size_t i = 0; i < masses.size(); ++i) {
     const LossMass& m = masses[i];
@@ -75,6 +78,18 @@ LossOutline::LossOutline(std::span<const LossSteps> steps, double delta) {
 
 double LossOutline::Part::log_sum(double lambda) const { return moments(*this, lambda).log_sum; }
 
+LossRange LossOutline::Part::tilted_range(double lambda) const {
+  const double all = log_sum(lambda);
+  double below = 0;
+  double from = range.from;
+  for (std::size_t i = 0; i + 1 < losses.size(); ++i) {
+    below += masses[i] * std::exp(lambda * losses[i] - all);
+    if (!(below < 1e-15 / count)) break;
+    from = losses[i];
+  }
+  return {from, range.to};
+}
+
 double LossOutline::steps() const {
   double total = 0;
   for (const Part& part : parts_) total += part.count;
@@ -103,8 +118,8 @@ namespace {
 
 // Of all the steps together.
 struct Extent {
-  double largest = 1e-12;  // loss of one step
-  double widest = 1e-12;   // range of one step
+  double most = 1e-12;    // loss of one step
+  double least = -1e-12;
   double spacing = 0;
 };
 
@@ -112,47 +127,56 @@ Extent extent_of(const LossOutline& outline, std::span<const LossSteps> steps) {
   Extent out;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const LossRange& range = outline.parts()[i].range;
-    out.largest = std::max({out.largest, range.to, -range.from});
-    out.widest = std::max(out.widest, range.to - range.from);
+    out.most = std::max(out.most, range.to);
+    out.least = std::min(out.least, range.from);
     if (out.spacing == 0) out.spacing = steps[i].loss->atom_spacing();
   }
   return out;
 }
 
 constexpr double kLeastTilt = 1e-3;
-double most_tilt(const Extent& extent) { return std::max(1e3 / extent.largest, 1.0); }
+double most_tilt(const Extent& extent) { return std::max(1e3 / extent.most, 1.0); }
 
 // Window and step for the plan's tilt and epsilon.
-void lay_grid(const LossOutline& outline, const Extent& extent, double aim, ComposedPlan& plan) {
-  constexpr double kBeyond = 18.5;  // -ln of the tilted mass left outside the window, each side
+void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget& target, ComposedPlan& plan) {
+  const double log_delta = std::log(target.delta.value());
+  double aim = target.width * std::max(1.0, plan.epsilon);
+  if (plan.epsilon > 0) aim = std::min(aim, 5e-3 * plan.epsilon);
   const double at = outline.cumulant(plan.tilt);
+  // -ln of the tilted mass left outside the window, each side: less than 1e-5 of delta, also where Chernoff's bound is far above
+  // delta.
+  const double beyond = std::clamp(at - plan.tilt * plan.epsilon - log_delta + 12, 18.5, 45.0);
   const double spread = std::sqrt(std::max(outline.variance(plan.tilt), 1e-24));
-  const double guess = std::sqrt(2 * kBeyond) / spread;
-  const auto right = [&](double t) { return (outline.cumulant(plan.tilt + t) - at + kBeyond) / t; };
-  const auto left = [&](double t) { return (outline.cumulant(plan.tilt - t) - at + kBeyond) / t; };
-  const double overflow = 600 / extent.largest;
-  plan.right = std::min(least(guess / 50, guess * 50, right), overflow);
-  plan.left = std::min(least(guess / 50, guess * 50, left), overflow);
+  const double guess = std::sqrt(2 * beyond) / spread;
+  const auto right = [&](double t) { return (outline.cumulant(plan.tilt + t) - at + beyond) / t; };
+  const auto left = [&](double t) { return (outline.cumulant(plan.tilt - t) - at + beyond) / t; };
+  plan.right = std::min(least(guess / 50, guess * 6, right), 600 / extent.most);  // no overflow
+  plan.left = std::min(least(guess / 50, guess * 6, left), plan.tilt + 600 / -extent.least);
   plan.to = right(plan.right);
   plan.from = -left(plan.left);
+  // A sharp upper end (few steps of a bounded loss) is taken in whole.
+  double end = 0;
+  for (const LossOutline::Part& part : outline.parts()) end += part.count * part.range.to;
+  const bool whole = outline.steps() <= 64 && end - plan.from <= 2 * (plan.to - plan.from);
+  if (whole) plan.to = end + (end - plan.from) / 16;
   const double width = std::max({plan.to - plan.from, 1e-11, extent.spacing * 4});
   plan.to = plan.from + width;
   // A step's spread adds (tilt + 1) step^2 / 8 to the bracket's width.
   double step = std::sqrt(8 * aim / ((plan.tilt + 1) * outline.steps()));
-  constexpr double kFewest = 0x1p11;
+  double widest = 0;
+  for (const LossOutline::Part& part : outline.parts()) {
+    const LossRange range = part.tilted_range(plan.tilt);
+    widest = std::max(widest, range.to - range.from);
+  }
+  const double fewest = whole ? 0x1p14 : 0x1p11;  // `whole` leaves a sixteenth for the bins' margins
   constexpr double kMost = 0x1p20;
-  step = std::max({std::min(step, width / kFewest), width / kMost, extent.widest / kMost});
+  step = std::max({std::min(step, width / fewest), width / kMost, widest / kMost});
   plan.length = std::bit_ceil(static_cast<std::size_t>(width / step) + 2);
   plan.step = width / static_cast<double>(plan.length - 2);
   if (extent.spacing > 0) {
     plan.step = extent.spacing / std::ceil(extent.spacing / plan.step);
     plan.length = std::bit_ceil(static_cast<std::size_t>(width / plan.step) + 2);
   }
-}
-
-double aim_of(const PldTarget& target, double epsilon) {
-  const double aim = target.width * std::max(1.0, epsilon);
-  return epsilon > 0 ? std::min(aim, 5e-3 * epsilon) : aim;
 }
 
 }  // namespace
@@ -171,7 +195,7 @@ ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSt
     plan.epsilon = 0;
     plan.tilt = least(kLeastTilt, most_tilt(extent), [&](double l) { return log_delta(l, 0); });
   }
-  lay_grid(outline, extent, aim_of(target, plan.epsilon), plan);
+  lay_grid(outline, extent, target, plan);
   return plan;
 }
 
@@ -187,7 +211,7 @@ ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSt
   ComposedPlan plan;
   plan.tilt = std::exp(low);
   plan.epsilon = epsilon;
-  lay_grid(outline, extent, aim_of(target, epsilon), plan);
+  lay_grid(outline, extent, target, plan);
   return plan;
 }
 

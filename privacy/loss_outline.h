@@ -21,6 +21,8 @@ class LossOutline {
     double count = 0;
     LossRange range;
     double log_sum(double lambda) const;  // K of one step
+    // The range, less what lies so far below that its tilted mass counts for nothing.
+    LossRange tilted_range(double lambda) const;
   };
   LossOutline(std::span<const LossSteps> steps, double delta);
 

@@ -95,16 +95,16 @@ LossSpectrum::Tilted LossSpectrum::tilt(const GridLoss& grid, double log_scale) 
   double largest = 0;
   for (std::size_t k = 0; k < grid.upper.size(); ++k) {
     const double loss = grid.at(k);
-    const double exponent = plan_.tilt * loss - log_scale;
     largest = std::max(largest, std::abs(plan_.tilt * loss));
-    const double weight = std::exp(exponent);
-    const double to_right = std::exp(plan_.right * loss);
-    const double to_left = std::exp(-plan_.left * loss);
+    const double weight = std::exp(plan_.tilt * loss - log_scale);
+    const double to_right = std::exp((plan_.tilt + plan_.right) * loss - log_scale);
+    const double to_left = std::exp((plan_.tilt - plan_.left) * loss - log_scale);
     const double tilted[2] = {grid.upper[k] * weight, grid.lower[k] * weight};
     for (int i = 0; i < 2; ++i) {
+      const double mass = i == 0 ? grid.upper[k] : grid.lower[k];
       sums[i] += tilted[i];
-      right[i] += tilted[i] * to_right;
-      left[i] += tilted[i] * to_left;
+      right[i] += mass * to_right;
+      left[i] += mass * to_left;
     }
     const std::size_t at = static_cast<std::size_t>(grid.first + static_cast<long>(k)) & mask;
     out.circle.re[at] += tilted[0];
@@ -120,7 +120,7 @@ LossSpectrum::Tilted LossSpectrum::tilt(const GridLoss& grid, double log_scale) 
   out.sum = std::max(sums[0], sums[1]) * (1 + of_sums);
   const double wraps = static_cast<double>(grid.upper.size() / plan_.length + 1);  // additions to one point of the circle
   out.relative_error = kUnit * (4 * largest + 4 * std::abs(log_scale) + 16 + wraps);
-  const double of_exponents = kUnit * (4 * largest * (1 + (plan_.right + plan_.left) / plan_.tilt) + 16);
+  const double of_exponents = kUnit * (4 * largest * (1 + (plan_.right + plan_.left) / plan_.tilt) + 4 * std::abs(log_scale) + 16);
   for (int i = 0; i < 2; ++i) {
     out.log_right[i] = std::log(right[i]) + of_exponents + of_sums;
     out.log_left[i] = std::log(left[i]) + of_exponents + of_sums;
@@ -133,6 +133,7 @@ void LossSpectrum::multiply(const GridLoss& grid, double log_scale, std::uint64_
   Tilted tilted = tilt(grid, log_scale);
   const double n = static_cast<double>(count);
   count_errors(tilted, n);
+  totals_.last += n * static_cast<double>(grid.first + static_cast<long>(grid.upper.size()) - 1);
   totals_.log_scale += n * log_scale;
   totals_.log_scale_error += 4 * kUnit * (n * std::abs(log_scale) + std::abs(totals_.log_scale));
   totals_.offset += n * grid.offset;

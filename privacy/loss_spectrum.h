@@ -26,6 +26,7 @@ class LossSpectrum {
     double infinite[2] = {};    // upper: a bound from above, lower: from below
     double log_right[2] = {};   // ln E[e^(right * loss)] of the tilted measure: from above
     double log_left[2] = {};    // ln E[e^(-left * loss)]
+    double last = 0;            // no mass lies above this point
   };
 
   explicit LossSpectrum(const ComposedPlan& plan);

@@ -49,7 +49,7 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const LossO
   LossSpectrum product(plan);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const LossOutline::Part& part = outline.parts()[i];
-    product.multiply(put_on_grid(*steps[i].loss, plan.step, part.range), part.log_sum(plan.tilt), steps[i].count);
+    product.multiply(put_on_grid(*steps[i].loss, plan.step, part.tilted_range(plan.tilt)), part.log_sum(plan.tilt), steps[i].count);
   }
   Spectrum masses = product.masses();
 
@@ -70,7 +70,8 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const LossO
     sum_from_the_right(which == 0 ? masses.re : masses.im, start, plan.tilt, plan.step, side->gain, side->rest);
     side->infinite = totals.infinite[which];
     side->relative = totals.relative_error + 8 * kUnit * static_cast<double>(plan.length);
-    side->log_beyond = totals.log_right[which] - plan.right * to;
+    const bool all = totals.last < static_cast<double>(start) + static_cast<double>(plan.length);
+    side->log_beyond = all ? -kInfinity : totals.log_right[which] - plan.right * to;
     side->outside = std::exp(side->log_beyond) + std::exp(totals.log_left[which] + plan.left * out.from_);
   }
   return out;
