@@ -4,6 +4,8 @@
 
 #include "privacy/calibrate.h"
 #include "privacy/compose.h"
+#include "privacy/mechanism.h"
+#include "privacy/release_rdp.h"
 
 namespace sotto::audit {
 namespace {
@@ -32,41 +34,33 @@ Json bound_json(const privacy::EpsilonBound& bound, double delta) {
                        {"direction", privacy::to_string(bound.direction)}});
 }
 
-// What a file's events amount to for the accountant.
+// A file's events in the accountant's vocabulary: a DpEvent names its unit, a release does not.
 struct Released {
-  std::vector<privacy::GaussianSteps> steps;
-  double max_divergence = 0;
-  std::optional<privacy::Unit> unit;
+  std::vector<privacy::Release> releases;
+  std::vector<privacy::DpEvent> events;
 };
 
-Result<void> add_simple(Released& out, const Json& json) {
-  for (const auto& [name, value] : json.members()) {
-    if (name != "noise_multiplier" && name != "sampling_rate" && name != "steps") {
-      return unsupported("member '" + name + "' is not known; an event has noise_multiplier, sampling_rate and steps");
-    }
+Result<void> add(Released& out, const Json& json) {
+  if (json.find("unit") != nullptr) {
+    SOTTO_TRY(const auto event, privacy::event_from_json(json));
+    out.events.push_back(event);
+    if (event.unit != out.events.front().unit) return refused("events of different units of privacy have no common epsilon");
+    return {};
   }
-  SOTTO_TRY(const double sigma, json.get_double("noise_multiplier"));
-  SOTTO_TRY(const double rate, json.get_double("sampling_rate"));
-  SOTTO_TRY(const std::int64_t steps, json.get_int("steps"));
-  SOTTO_TRY(const auto checked_sigma, privacy::NoiseMultiplier::make(sigma));
-  SOTTO_TRY(const auto checked_rate, privacy::SamplingRate::make(rate));
-  SOTTO_TRY(const std::uint64_t count, step_count(steps));
-  out.steps.push_back({checked_sigma, checked_rate, count});
+  SOTTO_TRY(auto release, privacy::release_from_json(json));
+  out.releases.push_back(std::move(release));
   return {};
 }
 
-Result<void> add_event(Released& out, const Json& json) {
-  SOTTO_TRY(const auto event, privacy::event_from_json(json));
-  if (out.unit && *out.unit != event.unit) return refused("events of different units of privacy have no common epsilon");
-  out.unit = event.unit;
-  if (event.sampling != privacy::SamplingKind::kPoisson) {
-    return unsupported("the accountant has no epsilon for sampling '" + std::string(to_string(event.sampling)) +
-                       "' in this version; use poisson");
+Result<std::vector<privacy::Release>> read_releases(const std::string& path, const Json& list) {
+  Released released;
+  for (std::size_t i = 0; i < list.items().size(); ++i) {
+    const auto added = add(released, list.items()[i]);
+    if (!added.ok()) return Error{added.error().code, path + ": event " + std::to_string(i) + ": " + added.error().message};
   }
-  SOTTO_TRY(const auto sigma, privacy::effective_noise_multiplier(event));
-  out.steps.push_back({sigma, event.sampling_rate, event.count});
-  out.max_divergence += static_cast<double>(event.count) * privacy::certificate_log_ratio(event);
-  return {};
+  SOTTO_TRY(auto releases, privacy::releases_of(released.events));
+  releases.insert(releases.end(), released.releases.begin(), released.releases.end());
+  return releases;
 }
 
 }  // namespace
@@ -108,14 +102,18 @@ Result<Json> compose_file(const std::string& path, const std::optional<double>& 
   }
   if (delta) at = *delta;
   SOTTO_TRY(const auto checked_delta, privacy::Delta::make(at));
-  Released released;
-  for (std::size_t i = 0; i < list->items().size(); ++i) {
-    const Json& item = list->items()[i];
-    const auto added = item.find("noise_multiplier") ? add_simple(released, item) : add_event(released, item);
-    if (!added.ok()) return Error{added.error().code, path + ": event " + std::to_string(i) + ": " + added.error().message};
+  std::string neighbours_name = "add-remove";
+  if (json.find("neighbours")) {
+    const auto named = json.get_string("neighbours");
+    if (!named.ok()) return invalid(path + ": " + named.error().message);
+    neighbours_name = *named;
   }
-  SOTTO_TRY(const auto bound, privacy::epsilon_of_steps(released.steps, checked_delta, released.max_divergence));
+  const auto neighbours = privacy::neighbours_from_string(neighbours_name);
+  if (!neighbours.ok()) return Error{neighbours.error().code, path + ": " + neighbours.error().message};
+  SOTTO_TRY(const auto releases, read_releases(path, *list));
+  SOTTO_TRY(const auto bound, privacy::epsilon_of_releases(releases, *neighbours, checked_delta));
   Json out = bound_json(bound, at);
+  out.set("neighbours", neighbours_name);
   out.set("events", list->items().size());
   return out;
 }

@@ -31,10 +31,10 @@ struct CalibrateQuery {
 // {"noise_multiplier", "epsilon_upper", "accountant"}: the smallest sigma that stays within epsilon.
 Result<Json> answer(const CalibrateQuery& query);
 
-// What was released in any mix: a JSON list, or {"delta": D, "events": [..]}, of
-//   {"noise_multiplier": S, "sampling_rate": Q, "steps": T}   a continuous Gaussian, Poisson-sampled, T times
+// What was released in any mix: a JSON list, or {"delta": D, "neighbours": N, "events": [..]}, of
+//   {"mechanism": M, "sampling": S, .., "steps": T}           docs/accountant.md; a Gaussian, Poisson-sampled, when not named
 //   a DpEvent as logs and reports show it                     (docs/ledger-format.md)
-// `delta` goes before the file's; 1e-5 when neither is given. The result also has "events", their number.
+// `delta` goes before the file's; 1e-5 when neither is given. The result also has "neighbours" and "events", their number.
 Result<Json> compose_file(const std::string& path, const std::optional<double>& delta);
 
 }  // namespace sotto::audit

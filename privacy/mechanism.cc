@@ -1,0 +1,79 @@
+#include "privacy/mechanism.h"
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "base/check.h"
+
+namespace sotto::privacy {
+namespace {
+
+Sampling sampling_of(const DpEvent& event) {
+  Sampling out;
+  out.kind = event.sampling;
+  out.rate = event.sampling_rate.value();
+  out.population = event.population;
+  out.population_is_bound = true;
+  out.batch_size = event.batch_size;
+  out.epoch_steps = event.epoch_steps;
+  return out;
+}
+
+}  // namespace
+
+Result<Release> release_of(const DpEvent& event) {
+  if (event.epoch_step != 0) return refused("a single step of a random allocation has no epsilon; its epoch has");
+  SOTTO_TRY(const NoiseMultiplier sigma, effective_noise_multiplier(event));
+  Release out;
+  out.mechanism = GaussianNoise{sigma.value()};
+  out.sampling = sampling_of(event);
+  out.count = static_cast<double>(event.count);
+  const bool epochs = event.sampling == SamplingKind::kRandomAllocation;
+  out.max_divergence = certificate_log_ratio(event) * (epochs ? static_cast<double>(event.epoch_steps) : 1);
+  return out;
+}
+
+Result<std::vector<Release>> releases_of(std::span<const DpEvent> events) {
+  std::vector<Release> out;
+  // Equal releases are kept as one. A sum of counts from a log may exceed any integer type.
+  const auto add = [&out](Release release) {
+    for (Release& same : out) {
+      std::swap(same.count, release.count);
+      const bool equal = same == release;
+      std::swap(same.count, release.count);
+      if (equal) {
+        same.count += release.count;
+        return;
+      }
+    }
+    out.push_back(std::move(release));
+  };
+  // Steps of allocations: of each kind of epoch, how many of each step.
+  using Kind = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, double, std::uint64_t>;
+  std::map<Kind, std::map<std::uint64_t, double>> steps;
+  for (const DpEvent& event : events) {
+    if (event.unit != events.front().unit) {
+      return refused("events of unit \"" + std::string(to_string(event.unit)) + "\" and of unit \"" +
+                     std::string(to_string(events.front().unit)) + "\" have no common epsilon; compose each unit by itself");
+    }
+    DpEvent epoch = event;
+    if (event.sampling == SamplingKind::kRandomAllocation && event.epoch_step > 0) {
+      auto& counts = steps[{event.epoch_steps, event.noise_stddev, event.noise_shares, event.sensitivity, event.grid_step,
+                            event.dimension}];
+      counts[event.epoch_step] += static_cast<double>(event.count);
+      if (counts[event.epoch_step] > counts[1]) {
+        return refused("step " + std::to_string(event.epoch_step) + " of a random allocation of " +
+                       std::to_string(event.epoch_steps) + " steps comes without its epoch's first step");
+      }
+      if (event.epoch_step > 1) continue;  // its epoch is charged whole with its first step
+      epoch.epoch_step = 0;
+    }
+    SOTTO_TRY(Release release, release_of(epoch));
+    add(std::move(release));
+  }
+  return out;
+}
+
+}  // namespace sotto::privacy

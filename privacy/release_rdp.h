@@ -1,0 +1,36 @@
+// The Renyi differential privacy of releases (mechanism.h). Each mechanism's theorem: docs/accountant.md. Pure functions; any
+// thread.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "privacy/mechanism.h"
+#include "privacy/rdp.h"
+
+namespace sotto::privacy {
+
+// The distance between neighbours that the release's noise has to hide: its own, else 2 where a unit is replaced and else 1.
+double distance_of(const Release& release, Neighbours neighbours);
+
+// The log-ratio that the certificate of discrete Gaussian noise charges besides, for each release; 0 for others.
+double certificate_of(const Release& release);
+
+// One time the release, less its max_divergence. Refused by name: a mechanism, sampling and relation that have no proven curve.
+Result<std::unique_ptr<RdpCurve>> rdp_curve(const Release& release, Neighbours neighbours);
+
+// All of them.
+Result<EpsilonBound> epsilon_of_releases(std::span<const Release> releases, Neighbours neighbours, Delta delta);
+
+// The square root of the summed squares by which a matrix mechanism or tree moves for one unit, at distance 1.
+double correlated_sensitivity(const MatrixMechanism& matrix);
+double correlated_sensitivity(const TreeAggregation& tree);
+
+// Truncated Poisson sampling, as seen by one unit (docs/privacy.md, "Other samplers").
+struct Truncation {
+  double probability = 0;  // that the others alone fill the batch
+  double rate = 0;         // given that, that the unit is in the batch, in another's place
+};
+Truncation truncation_of(const Sampling& sampling);
+
+}  // namespace sotto::privacy

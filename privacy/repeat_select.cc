@@ -1,0 +1,99 @@
+#include "privacy/repeat_select.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace sotto::privacy {
+namespace {
+
+// (e^x - 1) / x and ln(x) / (x - 1), also where they are near 1.
+double expm1_over(double x) { return std::abs(x) < 1e-8 ? 1 + x / 2 : std::expm1(x) / x; }
+double log_over(double x) { return std::abs(x - 1) < 1e-8 ? 1 - (x - 1) / 2 : std::log(x) / (x - 1); }
+
+// The mean of the truncated negative binomial distribution of parameters shape, gamma: definition 1.
+double mean_runs(double gamma, double shape) {
+  return 1 / (gamma * expm1_over(shape * std::log(gamma)) * log_over(gamma));
+}
+
+// The gamma in (0, 1] whose mean it is, rounded down (more runs, more loss).
+double gamma_of_mean(double mean, double shape) {
+  double low = std::log(1e-18);
+  double high = 0;
+  for (int i = 0; i < 200 && high - low > 1e-14; ++i) {
+    const double middle = (low + high) / 2;
+    (mean_runs(std::exp(middle), shape) < mean ? high : low) = middle;
+  }
+  return std::exp(low);
+}
+
+// Near the least value over ln(order - 1); any order gives a valid bound.
+double least_over_orders(const std::function<double(double)>& f) {
+  double best = std::numeric_limits<double>::infinity();
+  double at = 0;
+  const auto look = [&](double t) {
+    const double value = f(1 + std::exp(t));
+    if (value < best) best = value, at = t;
+  };
+  for (double t = std::log(0.01); t <= std::log(4096); t += 0.5) look(t);
+  for (double step = 0.25; step > 1e-6; step /= 2) {
+    const double centre = at;
+    look(centre - step);
+    look(centre + step);
+  }
+  return best;
+}
+
+class Repeated final : public RdpCurve {
+ public:
+  Repeated(std::vector<RepeatedPart> parts, double mean, std::optional<double> shape)
+      : parts_(std::move(parts)), mean_(mean), shape_(shape) {
+    if (!shape_) return;
+    const double log_gamma = std::log(gamma_of_mean(mean_, *shape_));
+    selection_ = (1 + *shape_) * least_over_orders([&](double order) {
+                   return (1 - 1 / order) * run(order) - log_gamma / order;
+                 });
+  }
+
+  double at(double order, Direction) override {
+    const double pays = run(order) + std::log(mean_) / (order - 1);
+    if (shape_) return pays + selection_;
+    const double epsilon = std::log1p(1 / (order - 1));
+    return pays + mean_ * delta_of_run(epsilon);
+  }
+
+ private:
+  double run(double order) {
+    double remove = 0;
+    double add = 0;
+    for (const RepeatedPart& part : parts_) {
+      remove += part.count * part.curve->at(order, Direction::kRemove);
+      add += part.count * part.curve->at(order, Direction::kAdd);
+    }
+    return std::max(remove, add);
+  }
+
+  // epsilon_of_rdp, the other way round; least over orders.
+  double delta_of_run(double epsilon) {
+    const double log_delta = least_over_orders([&](double order) {
+      const double rdp = run(order);
+      const double conversion = (order - 1) * (rdp - epsilon + std::log1p(-1 / order)) - std::log(order);
+      return std::min(conversion, 0.5 * std::log(-std::expm1(-rdp)));
+    });
+    return std::exp(std::min(log_delta, 0.0));
+  }
+
+  std::vector<RepeatedPart> parts_;
+  double mean_;
+  std::optional<double> shape_;
+  double selection_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<RdpCurve> repeated(std::vector<RepeatedPart> run, double mean, std::optional<double> shape) {
+  return std::make_unique<Repeated>(std::move(run), mean, shape);
+}
+
+}  // namespace sotto::privacy

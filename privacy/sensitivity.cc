@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <cmath>
+
+#include "privacy/release_rdp.h"
+
+namespace sotto::privacy {
+namespace {
+
+// P(X >= at) for X binomial, raised by less than 1e-9 relative: the terms from the largest on.
+double binomial_tail(std::uint64_t n, double p, std::uint64_t at) {
+  if (at == 0) return 1;
+  if (at > n) return 0;
+  if (p == 1) return 1;
+  const double size = static_cast<double>(n);
+  const auto log_term = [&](double k) {
+    return std::lgamma(size + 1) - std::lgamma(k + 1) - std::lgamma(size - k + 1) + k * std::log(p) + (size - k) * std::log1p(-p);
+  };
+  const double mean = size * p;
+  const bool above = static_cast<double>(at) > mean;
+  // The smaller side is summed: outwards from `at`, so that the terms fall.
+  double term = std::exp(log_term(above ? static_cast<double>(at) : static_cast<double>(at) - 1));
+  double sum = 0;
+  if (above) {
+    for (double k = static_cast<double>(at); k <= size && term > sum * 1e-18; ++k) {
+      sum += term;
+      term *= (size - k) / (k + 1) * p / (1 - p);
+    }
+    return std::min(1.0, sum * (1 + 1e-9));
+  }
+  for (double k = static_cast<double>(at) - 1; k >= 0 && term > sum * 1e-18; --k) {
+    sum += term;
+    term *= k / (size - k + 1) * (1 - p) / p;
+  }
+  return std::min(1.0, 1 - sum * (1 - 1e-9));
+}
+
+}  // namespace
+
+Truncation truncation_of(const Sampling& sampling) {
+  Truncation out;
+  // Of the others' draws at least a whole batch: with n units in all, P(Binomial(n - 1, q) >= b).
+  out.probability = binomial_tail(sampling.population - 1, sampling.rate, sampling.batch_size);
+  if (out.probability == 0) return out;
+  out.rate = sampling.rate;
+  if (!sampling.population_is_bound) {
+    // Drawn (q), and then kept (b of the s + 1): q E[b / (s + 1) | s >= b], where q P(s) / (s + 1) = P(Binomial(n, q) = s + 1) / n.
+    const double n = static_cast<double>(sampling.population);
+    const double kept = binomial_tail(sampling.population, sampling.rate, sampling.batch_size + 1) *
+                        static_cast<double>(sampling.batch_size) / n / out.probability;
+    out.rate = std::min(sampling.rate, kept * (1 + 1e-8));
+  }
+  return out;
+}
+
+double correlated_sensitivity(const TreeAggregation& tree) {
+  // Kairouz et al. 2021 (arXiv 2103.00039), appendix D: a unit is in one leaf and so in at most ceil(log2(steps + 1)) nodes.
+  const std::uint64_t most = *std::max_element(tree.step_counts.begin(), tree.step_counts.end());
+  int depth = 0;
+  while ((most >> depth) > 0) ++depth;  // = ceil(log2(most + 1))
+  return std::sqrt(static_cast<double>(depth));
+}
+
+double correlated_sensitivity(const MatrixMechanism& matrix) {
+  // Kalinin, Lampert 2024 (arXiv 2405.13763), theorem 2: for non-negative, non-increasing coefficients the columns that are as
+  // early and as close as allowed move the product most.
+  std::vector<double> sum(matrix.steps, 0.0);
+  for (std::uint64_t j = 0; j < matrix.participations && j * matrix.min_separation < matrix.steps; ++j) {
+    const std::uint64_t column = j * matrix.min_separation;
+    for (std::uint64_t i = 0; i < matrix.strategy.size() && column + i < matrix.steps; ++i) sum[column + i] += matrix.strategy[i];
+  }
+  double squares = 0;
+  for (const double value : sum) squares += value * value;
+  return std::sqrt(squares) * (1 + kRoundoffCover);
+}
+
+}  // namespace sotto::privacy
