@@ -241,7 +241,7 @@ Result<Release> release_from_json(const Json& json) {
     SOTTO_TRY(out.sensitivity, in.number("sensitivity", 1e-9, 1e12));
   }
   const bool epochs = out.sampling.kind == SamplingKind::kRandomAllocation;
-  SOTTO_TRY(const std::uint64_t count, in.count_or(epochs ? "epochs" : "steps", 1));
+  SOTTO_TRY(const std::uint64_t count, in.count(epochs ? "epochs" : "steps"));
   out.count = static_cast<double>(count);
   SOTTO_TRY_VOID(in.nothing_else("mechanism '" + mechanism + "' with sampling '" + sampling + "'"));
   return out;

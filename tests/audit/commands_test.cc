@@ -164,7 +164,7 @@ TEST_CASE("compose refuses what it does not know, by event and name", "[compose]
   CHECK(has(error(R"([{"noise_multiplier": 1, "sampling_rate": 0.01, "steps": 1, "clip": 2}])"),
             "member 'clip' is not known"));
   CHECK(has(error(R"([{"noise_multiplier": 0, "sampling_rate": 0.01, "steps": 1}])"), "event 0: "));
-  CHECK(has(error(R"([{"noise_multiplier": 1, "sampling_rate": 0.01, "steps": -5}])"), "steps = -5"));
+  CHECK(has(error(R"([{"noise_multiplier": 1, "sampling_rate": 0.01, "steps": -5}])"), "'steps' is -5"));
   CHECK(has(error(R"({"delta": "x", "events": []})"), "field 'delta'"));
   CHECK_FALSE(error("{\"events\": [").empty());
 }
