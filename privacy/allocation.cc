@@ -22,6 +22,7 @@ struct LowEnd {
 };
 constexpr LowEnd kForDelta{-8, true};
 constexpr LowEnd kForMoments{-30, false};
+constexpr double kDropped = 1e-250;  // a point's mass below this: far below every tail and round-off that is covered
 
 double normal(double x) { return 0.5 * std::erfc(-x / M_SQRT2); }
 double normal_between(double a, double b) { return a > 0 ? normal(-a) - normal(-b) : normal(b) - normal(a); }
@@ -144,6 +145,7 @@ Spread add(const Spread& a, const Spread& b, long finer, double lost, const LowE
   for (long j = 0; j < nb; ++j) out.mass[static_cast<std::size_t>((b.first + j - first) * finer)] += b.mass[static_cast<std::size_t>(j)] * a.zero;
   out.zero = a.zero * b.zero;
   out.lost = a.lost + b.lost;
+  for (double& mass : out.mass) mass = mass < kDropped ? 0 : mass;
   trim(out, low_end.lowest(), lost);
   return out;
 }
@@ -247,29 +249,31 @@ class AllocationCurve final : public RdpCurve {
   static constexpr std::size_t kLastOrder = 200;
 
   AllocationCurve(double sigma, std::uint64_t steps, double count)
-      : sigma_(sigma), steps_(static_cast<double>(steps)), count_(count) {
-    std::vector<double> power(kLastOrder + 1);
-    for (std::size_t k = 0; k <= kLastOrder; ++k) {
-      const double n = static_cast<double>(k);
-      power[k] = n * (n - 1) / (2 * sigma * sigma) - std::lgamma(n + 1);
-    }
-    log_coefficients_.assign(kLastOrder + 1, -kInfinity);
-    log_coefficients_[0] = 0;
-    for (std::uint64_t left = steps; left > 0; left >>= 1) {
-      if (left & 1) log_coefficients_ = product(log_coefficients_, power);
-      if (left > 1) power = product(power, power);
-    }
-    atoms_ = atoms_of(sum_of(sigma, steps, 1e-14, kForMoments), steps, 1e-14).upper;
-  }
+      : sigma_(sigma), whole_steps_(steps), steps_(static_cast<double>(steps)), count_(count) {}
 
   double at(double order, Direction direction) override {
     return count_ * (direction == Direction::kRemove ? remove(order) : add(order));
   }
 
  private:
+  void prepare_moments() {
+    std::vector<double> power(kLastOrder + 1);
+    for (std::size_t k = 0; k <= kLastOrder; ++k) {
+      const double n = static_cast<double>(k);
+      power[k] = n * (n - 1) / (2 * sigma_ * sigma_) - std::lgamma(n + 1);
+    }
+    log_coefficients_.assign(kLastOrder + 1, -kInfinity);
+    log_coefficients_[0] = 0;
+    for (std::uint64_t left = whole_steps_; left > 0; left >>= 1) {
+      if (left & 1) log_coefficients_ = product(log_coefficients_, power);
+      if (left > 1) power = product(power, power);
+    }
+  }
+
   // (order - 1) times the divergence is convex in the order, and 0 at 1: chords between whole orders bound it.
-  double remove(double order) const {
+  double remove(double order) {
     if (order > kLastOrder) return kInfinity;
+    if (log_coefficients_.empty()) prepare_moments();
     const auto below = static_cast<std::size_t>(order);
     const double share = order - std::floor(order);
     const double upper = share == 0 ? 0 : share * log_moment(below + 1);
@@ -284,7 +288,8 @@ class AllocationCurve final : public RdpCurve {
 
   // E[W^-b] without the unit, b = order - 1, of the spread W: convex, hence larger. Outputs below the floor are not in it. As
   // W^-b is at most the average of the ratios' powers, and E[ratio^-b] = exp(b (b + 1) / (2 sigma^2)), their part is below `out`.
-  double add(double order) const {
+  double add(double order) {
+    if (atoms_.empty()) atoms_ = atoms_of(sum_of(sigma_, whole_steps_, 1e-14, kForMoments), whole_steps_, 1e-14).upper;
     const double b = order - 1;
     double sum = 0;
     for (const AllocationAtom& atom : atoms_) {
@@ -296,11 +301,14 @@ class AllocationCurve final : public RdpCurve {
       sum += atom.without * (std::expm1(-b * log_w) + b * std::expm1(log_w));
     }
     const double out = std::exp(b * (b + 1) / (2 * sigma_ * sigma_)) *
-                       (normal(kForMoments.floor + b / sigma_) + steps_ * normal(kForMoments.floor));
+                           (normal(kForMoments.floor + b / sigma_) + steps_ * normal(kForMoments.floor)) +
+                       1e-240 * std::exp(-b * Ratio{sigma_}.log_ratio(kForMoments.floor));  // what was dropped
     return (std::log1p(sum + out) * (1 + kCover) + 1e-13) / (order - 1);
   }
 
-  double sigma_, steps_, count_;
+  double sigma_;
+  std::uint64_t whole_steps_;
+  double steps_, count_;
   std::vector<double> log_coefficients_;
   std::vector<AllocationAtom> atoms_;
 };

@@ -11,12 +11,12 @@
 namespace sotto::privacy {
 
 // A mechanism with few outputs: probabilities by one neighbour and by the other, all positive.
+struct Outcome {
+  double p = 0;
+  double q = 0;
+};
 class FinitePair final : public OutputPair {
  public:
-  struct Outcome {
-    double p = 0;
-    double q = 0;
-  };
   explicit FinitePair(std::vector<Outcome> outcomes) : outcomes_(std::move(outcomes)) {}
   PairOutput output(double k, int level) const override;
   int level(double) const override { return 0; }

@@ -110,26 +110,6 @@ Result<Curve> sampled_gaussian(double sigma, const Release& release, Neighbours 
   throw Failure("a sampling kind outside its enumeration");
 }
 
-// Discrete Gaussian noise in many coordinates, or of many shares, as a multiple of the distance of a continuous Gaussian whose
-// randomised rounding it is (event.h): docs/privacy.md, sections 4.2 and 4.3.
-Result<double> certified_multiplier(const DiscreteGaussianNoise& noise, double distance) {
-  if (!(noise.stddev >= static_cast<double>(kSmallestNoiseStddev)))
-    return refused("noise of stddev " + Json(noise.stddev).dump() + " is below the 8 that its certificate needs");
-  const double n = static_cast<double>(noise.shares);
-  const double r = kRoundingWidth / std::sqrt(n);
-  return std::sqrt(n) * std::sqrt(noise.stddev - r) * std::sqrt(noise.stddev + r) / distance * (1 - 2e-15);
-}
-
-std::vector<FinitePair::Outcome> outcomes_of(const RandomizedResponse& m, Neighbours neighbours) {
-  const double k = static_cast<double>(m.buckets);
-  const double other = m.noise_parameter / k;
-  const double own = 1 - m.noise_parameter + other;
-  if (neighbours != Neighbours::kReplace) return {{own, 1 / k}, {(k - 1) * other, (k - 1) / k}};  // against a uniform answer
-  std::vector<FinitePair::Outcome> out = {{own, other}, {other, own}};
-  if (m.buckets > 2) out.push_back({(k - 2) * other, (k - 2) * other});
-  return out;
-}
-
 // One visitor a mechanism. Sampling other than Poisson is the Gaussian's alone.
 struct CurveOf {
   const Release& release;
@@ -209,7 +189,7 @@ struct CurveOf {
     SOTTO_TRY_VOID(unsampled());
     if (m.delta > 0) return refuse("with delta > 0 nothing bounds it; PLD accounts it");
     const double more = 1 / (1 + std::exp(-m.epsilon));
-    return curve_of(std::make_unique<FinitePair>(std::vector<FinitePair::Outcome>{{more, 1 - more}, {1 - more, more}}));
+    return curve_of(std::make_unique<FinitePair>(std::vector<Outcome>{{more, 1 - more}, {1 - more, more}}));
   }
   Result<Curve> operator()(const TreeAggregation& m) const {
     SOTTO_TRY_VOID(unsampled());
@@ -231,6 +211,24 @@ struct CurveOf {
 };
 
 }  // namespace
+
+Result<double> certified_multiplier(const DiscreteGaussianNoise& noise, double distance) {
+  if (!(noise.stddev >= static_cast<double>(kSmallestNoiseStddev)))
+    return refused("noise of stddev " + Json(noise.stddev).dump() + " is below the 8 that its certificate needs");
+  const double n = static_cast<double>(noise.shares);
+  const double r = kRoundingWidth / std::sqrt(n);
+  return std::sqrt(n) * std::sqrt(noise.stddev - r) * std::sqrt(noise.stddev + r) / distance * (1 - 2e-15);
+}
+
+std::vector<Outcome> outcomes_of(const RandomizedResponse& m, Neighbours neighbours) {
+  const double k = static_cast<double>(m.buckets);
+  const double other = m.noise_parameter / k;
+  const double own = 1 - m.noise_parameter + other;
+  if (neighbours != Neighbours::kReplace) return {{own, 1 / k}, {(k - 1) * other, (k - 1) / k}};  // against a uniform answer
+  std::vector<Outcome> out = {{own, other}, {other, own}};
+  if (m.buckets > 2) out.push_back({(k - 2) * other, (k - 2) * other});
+  return out;
+}
 
 double distance_of(const Release& release, Neighbours neighbours) {
   return release.sensitivity.value_or(neighbours == Neighbours::kReplace ? 2 : 1);

@@ -4,8 +4,10 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "privacy/mechanism.h"
+#include "privacy/noise_pairs.h"
 #include "privacy/rdp.h"
 
 namespace sotto::privacy {
@@ -25,6 +27,13 @@ Result<EpsilonBound> epsilon_of_releases(std::span<const Release> releases, Neig
 // The square root of the summed squares by which a matrix mechanism or tree moves for one unit, at distance 1.
 double correlated_sensitivity(const MatrixMechanism& matrix);
 double correlated_sensitivity(const TreeAggregation& tree);
+
+// Discrete Gaussian noise in many coordinates, or of many shares, as a multiple of `distance` of a continuous Gaussian whose
+// randomised rounding it is (event.h): docs/privacy.md, sections 4.2 and 4.3. Refused below its smallest stddev.
+Result<double> certified_multiplier(const DiscreteGaussianNoise& noise, double distance);
+
+// The probabilities of randomized response's outcomes by two neighbours, equal ratios as one.
+std::vector<Outcome> outcomes_of(const RandomizedResponse& response, Neighbours neighbours);
 
 // Truncated Poisson sampling, as seen by one unit (docs/privacy.md, "Other samplers").
 struct Truncation {
