@@ -1,0 +1,53 @@
+// A rough picture of a composition: a few hundred losses with their masses, from which the tilt, the window and the grid's
+// step are chosen. Nothing here is certified and nothing needs to be: a bad choice costs width, not truth. Pure functions;
+// any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "privacy/loss_grid.h"
+#include "privacy/pld.h"
+
+namespace sotto::privacy {
+
+// The cumulant generating function K(lambda) = ln E_P[e^(lambda * loss)] of the whole composition.
+class LossOutline {
+ public:
+  struct Part {
+    std::vector<double> losses;
+    std::vector<double> masses;
+    double count = 0;
+    LossRange range;
+    double log_sum(double lambda) const;  // K of one step
+  };
+  LossOutline(std::span<const LossSteps> steps, double delta);
+
+  const std::vector<Part>& parts() const { return parts_; }
+  double steps() const;
+  double cumulant(double lambda) const;
+  double mean(double lambda) const;      // K'
+  double variance(double lambda) const;  // K''
+
+ private:
+  std::vector<Part> parts_;
+};
+
+// How the composition is computed.
+struct ComposedPlan {
+  double tilt = 0;       // lambda > 0
+  double epsilon = 0;    // about what it will be
+  double from = 0, to = 0;  // window of the composed loss
+  double right = 0, left = 0;  // exponents that bound the tilted mass beyond the window
+  double step = 0;
+  std::size_t length = 0;  // points: a power of two
+};
+ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSteps> steps, const PldTarget& target);
+
+// The same once epsilon is about known: the tilted distribution's mean is put there, which Renyi divergence alone does not find
+// for heavy tails.
+ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSteps> steps, const PldTarget& target,
+                              double epsilon);
+
+}  // namespace sotto::privacy

@@ -1,0 +1,52 @@
+// The composition of losses on one grid, as a product of spectra. Each step's two measures (loss_grid.h) are tilted, mass *
+// e^(tilt * loss), so that what decides delta stands in the middle of the window at full precision; upper and lower are the
+// real and the imaginary part of one transform. Every error is summed up in Totals. Values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "privacy/fft.h"
+#include "privacy/loss_grid.h"
+#include "privacy/loss_outline.h"
+
+namespace sotto::privacy {
+
+class LossSpectrum {
+ public:
+  // Index 0: upper, 1: lower.
+  struct Totals {
+    double log_scale = 0;       // true mass = tilted mass * e^(log_scale - tilt * loss)
+    double log_scale_error = 0;
+    double offset = 0;          // loss of point 0
+    double offset_error = 0;
+    double edge_error = 0;      // the true loss is within this of the grid's
+    double relative_error = 0;  // of each tilted mass
+    double round_off = 0;       // l2 norm of the error of all tilted masses, upper and lower together
+    double infinite[2] = {};    // upper: a bound from above, lower: from below
+    double log_right[2] = {};   // ln E[e^(right * loss)] of the tilted measure: from above
+    double log_left[2] = {};    // ln E[e^(-left * loss)]
+  };
+
+  explicit LossSpectrum(const ComposedPlan& plan);
+  void multiply(const GridLoss& grid, double log_scale, std::uint64_t count);
+  const Totals& totals() const { return totals_; }
+  // Tilted masses on the circle: point k of the grid is at k modulo the length. re: upper, im: lower.
+  Spectrum masses() const;
+
+ private:
+  struct Tilted;
+  Tilted tilt(const GridLoss& grid, double log_scale) const;
+  void count_errors(const Tilted& tilted, double count);
+  void multiply_powers(const Spectrum& transformed, std::uint64_t count);
+
+  ComposedPlan plan_;
+  Fft fft_;
+  Totals totals_;
+  double log_growth_ = 0;    // ln of a bound on |product|
+  double forward_error_ = 0;
+  double factors_ = 0;
+  Spectrum upper_, lower_;   // half of each product, the other half is its conjugate
+};
+
+}  // namespace sotto::privacy
