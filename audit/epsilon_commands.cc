@@ -1,10 +1,12 @@
 #include "audit/epsilon_commands.h"
 
+#include <span>
 #include <vector>
 
 #include "privacy/calibrate.h"
 #include "privacy/compose.h"
 #include "privacy/mechanism.h"
+#include "privacy/release_losses.h"
 #include "privacy/release_rdp.h"
 
 namespace sotto::audit {
@@ -59,8 +61,33 @@ Result<std::vector<privacy::Release>> read_releases(const std::string& path, con
     if (!added.ok()) return Error{added.error().code, path + ": event " + std::to_string(i) + ": " + added.error().message};
   }
   SOTTO_TRY(auto releases, privacy::releases_of(released.events));
-  releases.insert(releases.end(), released.releases.begin(), released.releases.end());
+  for (auto& release : released.releases) privacy::add_release(releases, std::move(release));
   return releases;
+}
+
+// Both accountants' answers, and the smaller upper end of them first. An accountant that has none says why; when neither has one,
+// that is the error.
+Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::Neighbours neighbours, privacy::Delta delta) {
+  const auto rdp = privacy::epsilon_of_releases(releases, neighbours, delta);
+  const auto pld = privacy::bracket_of_releases(releases, neighbours, delta);
+  if (!rdp.ok() && !pld.ok()) return rdp.error();
+  Json by_rdp = rdp.ok() ? Json::object({{"epsilon_upper", rdp->epsilon.value()},
+                                         {"order", rdp->order},
+                                         {"direction", privacy::to_string(rdp->direction)}})
+                         : Json::object({{"refused", rdp.error().message}});
+  Json by_pld = pld.ok() ? Json::object({{"epsilon_lower", pld->epsilon.lower},
+                                         {"epsilon_upper", pld->epsilon.upper},
+                                         {"direction", privacy::to_string(pld->direction)}})
+                         : Json::object({{"refused", pld.error().message}});
+  const bool use_pld = pld.ok() && (!rdp.ok() || pld->epsilon.upper < rdp->epsilon.value());
+  Json out = Json::object({{"epsilon_upper", use_pld ? pld->epsilon.upper : rdp->epsilon.value()}});
+  if (pld.ok()) out.set("epsilon_lower", pld->epsilon.lower);
+  out.set("delta", delta.value());
+  out.set("accountant", use_pld ? "pld" : "rdp");
+  out.set("direction", privacy::to_string(use_pld ? pld->direction : rdp->direction));
+  out.set("rdp", std::move(by_rdp));
+  out.set("pld", std::move(by_pld));
+  return out;
 }
 
 }  // namespace
@@ -111,8 +138,7 @@ Result<Json> compose_file(const std::string& path, const std::optional<double>& 
   const auto neighbours = privacy::neighbours_from_string(neighbours_name);
   if (!neighbours.ok()) return Error{neighbours.error().code, path + ": " + neighbours.error().message};
   SOTTO_TRY(const auto releases, read_releases(path, *list));
-  SOTTO_TRY(const auto bound, privacy::epsilon_of_releases(releases, *neighbours, checked_delta));
-  Json out = bound_json(bound, at);
+  SOTTO_TRY(Json out, composed_json(releases, *neighbours, checked_delta));
   out.set("neighbours", neighbours_name);
   out.set("events", list->items().size());
   return out;

@@ -1,9 +1,9 @@
 #include "privacy/mechanism.h"
 
-#include <cmath>
 #include <map>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "base/check.h"
 
@@ -23,7 +23,22 @@ Sampling sampling_of(const DpEvent& event) {
 
 }  // namespace
 
+void add_release(std::vector<Release>& list, Release release) {
+  for (Release& same : list) {
+    std::swap(same.count, release.count);
+    const bool equal = same == release;
+    std::swap(same.count, release.count);
+    if (equal) {
+      same.count += release.count;
+      return;
+    }
+  }
+  list.push_back(std::move(release));
+}
+
 Result<Release> release_of(const DpEvent& event) {
+  constexpr std::uint64_t kMostUnits = 1'000'000'000;  // what truncation_of() is right for
+  if (event.population > kMostUnits) return unsupported("a population above 1000000000 is not accounted in this version");
   if (event.epoch_step != 0) return refused("a single step of a random allocation has no epsilon; its epoch has");
   SOTTO_TRY(const NoiseMultiplier sigma, effective_noise_multiplier(event));
   Release out;
@@ -37,19 +52,6 @@ Result<Release> release_of(const DpEvent& event) {
 
 Result<std::vector<Release>> releases_of(std::span<const DpEvent> events) {
   std::vector<Release> out;
-  // Equal releases are kept as one. A sum of counts from a log may exceed any integer type.
-  const auto add = [&out](Release release) {
-    for (Release& same : out) {
-      std::swap(same.count, release.count);
-      const bool equal = same == release;
-      std::swap(same.count, release.count);
-      if (equal) {
-        same.count += release.count;
-        return;
-      }
-    }
-    out.push_back(std::move(release));
-  };
   // Steps of allocations: of each kind of epoch, how many of each step.
   using Kind = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, double, std::uint64_t>;
   std::map<Kind, std::map<std::uint64_t, double>> steps;
@@ -71,7 +73,7 @@ Result<std::vector<Release>> releases_of(std::span<const DpEvent> events) {
       epoch.epoch_step = 0;
     }
     SOTTO_TRY(Release release, release_of(epoch));
-    add(std::move(release));
+    add_release(out, std::move(release));
   }
   return out;
 }

@@ -118,7 +118,9 @@ inline bool RepeatAndSelect::operator==(const RepeatAndSelect& other) const = de
 
 // Reading refuses unknown mechanisms, samplings and members, and values outside their range, by name.
 Result<Release> release_from_json(const Json& json);
-Json to_json(const Release& release);
+
+// Adds a release to a list, or its count to that of an equal one. Counts are doubles: a log's may exceed any integer type.
+void add_release(std::vector<Release>& list, Release release);
 
 // What the engine ran. Refused: noise too small for its certificate. A single step of a random allocation is none: see
 // releases_of.

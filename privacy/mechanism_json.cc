@@ -133,7 +133,12 @@ Result<Mechanism> read_matrix(Members& in) {
   SOTTO_TRY(out.steps, in.count("matrix_steps"));
   SOTTO_TRY(out.participations, in.count_or("participations", 1));
   SOTTO_TRY(out.min_separation, in.count_or("min_separation", 1));
-  if (out.steps > 10'000'000) return invalid("'matrix_steps' must be at most 10000000");
+  constexpr std::uint64_t kMostSteps = 10'000'000;
+  constexpr double kMostWork = 1e9;
+  if (out.steps > kMostSteps) return invalid("'matrix_steps' must be at most 10000000");
+  const double columns = std::ceil(static_cast<double>(out.steps) / static_cast<double>(out.min_separation));
+  if (columns * static_cast<double>(out.strategy.size()) > kMostWork)
+    return invalid("'strategy' is too long for so many participations; give at most 1e9 coefficients times columns");
   return Mechanism(std::move(out));
 }
 
@@ -151,6 +156,8 @@ Result<Mechanism> read_repeat_and_select(Members& in) {
     return invalid("member 'run' must be the list of what one run releases");
   for (const Json& item : run->items()) {
     SOTTO_TRY(Release release, release_from_json(item));
+    if (std::holds_alternative<RepeatAndSelect>(release.mechanism))
+      return unsupported("a run of 'repeat_and_select' cannot hold another in this version");
     out.run.push_back(std::move(release));
   }
   return Mechanism(std::move(out));
@@ -200,6 +207,8 @@ Result<Sampling> read_sampling(const std::string& name, Members& in) {
     SOTTO_TRY(out.population, in.count("population"));
     SOTTO_TRY(out.batch_size, in.count("batch_size"));
     if (out.batch_size > out.population) return invalid("'batch_size' is above 'population'");
+    constexpr std::uint64_t kMostUnits = 1'000'000'000;
+    if (out.population > kMostUnits) return invalid("'population' must be at most 1000000000");
   }
   if (name == "random_allocation") {
     out.kind = SamplingKind::kRandomAllocation;

@@ -45,20 +45,20 @@ class WholeOrdersCurve final : public RdpCurve {
 // Two curves of which a public coin chooses.
 class CoinCurve final : public RdpCurve {
  public:
-  CoinCurve(double first_probability, Curve first, Curve second)
-      : log_first_(std::log(first_probability)), log_second_(std::log1p(-first_probability)), first_(std::move(first)),
+  CoinCurve(const Truncation& cut, Curve first, Curve second)
+      : first_most_(cut.probability), second_most_(1 - cut.probability_low), first_(std::move(first)),
         second_(std::move(second)) {}
   double at(double order, Direction direction) override {
     // ln(1 + p (e^x - 1) + (1-p) (e^y - 1)): no digits are lost when the divergences are tiny.
     const double x = (order - 1) * first_->at(order, direction);
     const double y = (order - 1) * second_->at(order, direction);
-    if (std::max(x, y) > 1) return log_add(log_first_ + x, log_second_ + y) / (order - 1) * (1 + kRoundoffCover);
-    return std::log1p(std::exp(log_first_) * std::expm1(x) + std::exp(log_second_) * std::expm1(y)) / (order - 1) *
-           (1 + kRoundoffCover);
+    const double log_moment = std::max(x, y) > 1 ? log_add(std::log(first_most_) + x, std::log(second_most_) + y)
+                                                 : std::log1p(first_most_ * std::expm1(x) + second_most_ * std::expm1(y));
+    return log_moment / (order - 1) * (1 + kRoundoffCover);
   }
 
  private:
-  double log_first_, log_second_;
+  double first_most_, second_most_;  // bounds on the coin's probabilities
   Curve first_, second_;
 };
 
@@ -95,7 +95,7 @@ Result<Curve> sampled_gaussian(double sigma, const Release& release, Neighbours 
       const Truncation cut = truncation_of(sampling);
       Curve whole = poisson_gaussian(one_sided, sampling.rate, replace);
       if (cut.probability == 0) return whole;
-      return Curve(std::make_unique<CoinCurve>(cut.probability, poisson_gaussian(one_sided / 2, cut.rate, replace), std::move(whole)));
+      return Curve(std::make_unique<CoinCurve>(cut, poisson_gaussian(one_sided / 2, cut.rate, replace), std::move(whole)));
     }
     case SamplingKind::kFixedSize: {
       if (!replace) return no_curve(release, neighbours, "a batch of fixed size is accounted for neighbours 'replace'");
@@ -204,7 +204,7 @@ struct CurveOf {
     std::vector<RepeatedPart> parts;
     for (const Release& part : m.run) {
       SOTTO_TRY(Curve curve, rdp_curve(part, neighbours));
-      parts.push_back({std::move(curve), part.count});
+      parts.push_back({std::move(curve), part.count, part.count * (part.max_divergence + certificate_of(part))});
     }
     return repeated(std::move(parts), m.mean, m.shape);
   }

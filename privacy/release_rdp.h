@@ -32,13 +32,14 @@ double correlated_sensitivity(const TreeAggregation& tree);
 // randomised rounding it is (event.h): docs/privacy.md, sections 4.2 and 4.3. Refused below its smallest stddev.
 Result<double> certified_multiplier(const DiscreteGaussianNoise& noise, double distance);
 
-// The probabilities of randomized response's outcomes by two neighbours, equal ratios as one.
+// Randomized response's outcomes by two neighbours, those of equal ratios as one.
 std::vector<Outcome> outcomes_of(const RandomizedResponse& response, Neighbours neighbours);
 
 // Truncated Poisson sampling, as seen by one unit (docs/privacy.md, "Other samplers").
 struct Truncation {
-  double probability = 0;  // that the others alone fill the batch
-  double rate = 0;         // given that, that the unit is in the batch, in another's place
+  double probability = 0;      // that the others alone fill the batch: a bound from above
+  double probability_low = 0;  // and one from below
+  double rate = 0;             // given that, that the unit is in the batch, in another's place: from above
 };
 Truncation truncation_of(const Sampling& sampling);
 

@@ -67,11 +67,13 @@ class Repeated final : public RdpCurve {
   double run(double order) {
     double remove = 0;
     double add = 0;
+    double besides = 0;
     for (const RepeatedPart& part : parts_) {
+      besides += part.max_divergence * (2 * order - 1) / (order - 1);
       remove += part.count * part.curve->at(order, Direction::kRemove);
       add += part.count * part.curve->at(order, Direction::kAdd);
     }
-    return std::max(remove, add);
+    return std::max(remove, add) + besides;
   }
 
   // epsilon_of_rdp, the other way round; least over orders.

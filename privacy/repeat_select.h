@@ -12,6 +12,7 @@ namespace sotto::privacy {
 struct RepeatedPart {
   std::unique_ptr<RdpCurve> curve;
   double count = 1;
+  double max_divergence = 0;  // charged besides, for all of them
 };
 
 // The curve of repeating a run (its parts composed) K times, E[K] = mean >= 1: theorem 2 for K truncated negative binomial of

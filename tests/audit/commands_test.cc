@@ -131,8 +131,15 @@ TEST_CASE("compose takes simple entries and events from reports, mixed", "[compo
   };
   const auto simple = compose(R"([{"noise_multiplier": 1, "sampling_rate": 0.01, "steps": 10000}])");
   REQUIRE(simple.ok());
-  CHECK(simple->at("epsilon_upper").as_double() ==
-        answer(EpsilonQuery{1, 0.01, 10000, 1e-5})->at("epsilon_upper").as_double());
+  const double by_rdp =
+      privacy::epsilon_of_steps(std::vector<privacy::GaussianSteps>{{privacy::NoiseMultiplier(1), privacy::SamplingRate(0.01), 10000}},
+                                privacy::Delta(1e-5))
+          ->epsilon.value();
+  CHECK(simple->at("rdp").at("epsilon_upper").as_double() == by_rdp);
+  CHECK(simple->at("accountant").as_string() == "pld");
+  CHECK(simple->at("epsilon_upper").as_double() == simple->at("pld").at("epsilon_upper").as_double());
+  CHECK(simple->at("epsilon_upper").as_double() == Approx(6.1877).margin(2e-3));  // docs of the reference: true value
+  CHECK(simple->at("epsilon_lower").as_double() <= 6.1877);
   CHECK(simple->at("delta").as_double() == 1e-5);
 
   // Two halves are the whole.
@@ -144,10 +151,18 @@ TEST_CASE("compose takes simple entries and events from reports, mixed", "[compo
   const auto event = compose("[" + privacy::to_json(some_event(1.0, 16)).dump() + "]");
   REQUIRE(event.ok());
   const std::vector<privacy::DpEvent> same = {some_event(1.0, 16)};
-  CHECK(event->at("epsilon_upper").as_double() == privacy::compose(same, privacy::Delta(1e-5))->epsilon.value());
+  CHECK(event->at("rdp").at("epsilon_upper").as_double() == privacy::compose(same, privacy::Delta(1e-5))->epsilon.value());
   const auto tighter = compose("[" + privacy::to_json(some_event(1.0, 16)).dump() + "]", 1e-8);
   CHECK(tighter->at("epsilon_upper").as_double() > event->at("epsilon_upper").as_double());
   CHECK(compose("[]")->at("epsilon_upper").as_double() == 0);
+
+  // A mechanism that one accountant does not know is left to the other, which says so.
+  const auto statements = compose(R"([{"mechanism": "zcdp", "rho": 0.1, "steps": 1}, {"mechanism": "laplace", "scale": 5, "steps": 2}])");
+  CHECK(statements->at("accountant").as_string() == "rdp");
+  CHECK(has(statements->at("pld").at("refused").as_string(), "zcdp"));
+  const auto replaced = compose(R"({"neighbours": "replace", "events": [{"noise_multiplier": 4, "sampling": "fixed_size",
+      "population": 1000, "batch_size": 10, "steps": 50}]})");
+  CHECK(replaced->at("pld").at("epsilon_upper").as_double() < replaced->at("rdp").at("epsilon_upper").as_double());
 }
 
 TEST_CASE("compose refuses what it does not know, by event and name", "[compose]") {
@@ -167,6 +182,8 @@ TEST_CASE("compose refuses what it does not know, by event and name", "[compose]
   CHECK(has(error(R"([{"noise_multiplier": 0, "sampling_rate": 0.01, "steps": 1}])"), "event 0: "));
   CHECK(has(error(R"([{"noise_multiplier": 1, "sampling_rate": 0.01, "steps": -5}])"), "'steps' is -5"));
   CHECK(has(error(R"({"delta": "x", "events": []})"), "field 'delta'"));
+  CHECK(has(error(R"({"neighbours": "twins", "events": []})"), "twins"));
+  CHECK(has(error(R"([{"mechanism": "exponential", "steps": 1}])"), "'exponential' is not known"));
   CHECK_FALSE(error("{\"events\": [").empty());
 }
 
