@@ -33,13 +33,13 @@ Neighbours neighbours_of(const Json& c) {
 }
 
 // The reference's PLD is an upper bound on the same pair's epsilon, looser by at most `slack`.
-void check(const Json& c, const char* pld, const Json& json, Neighbours neighbours, double slack, double smallest_delta = 0) {
+void check(const Json& c, const char* pld, const Json& json, Neighbours neighbours, double slack) {
   for (std::size_t i = 0; i < c.at("delta").items().size(); ++i) {
-    if (c.at("delta").at(i).as_double() < smallest_delta) continue;
     const Bracket ours = bracket(json, neighbours, c.at("delta").at(i).as_double());
     const double theirs = c.at(pld).at(i).as_double();
     INFO(c.dump() << ": ours " << ours.lower << " to " << ours.upper << ", theirs " << theirs);
-    CHECK(ours.lower <= theirs * (1 + 1e-6));
+    // At 1e-10 the reference's transform may be below the truth (SOURCE.md); a finer grid of ours goes on converging above it.
+    CHECK(ours.lower <= theirs * (c.at("delta").at(i).as_double() < 1e-9 ? 1 + 1e-4 : 1 + 1e-6));
     CHECK(ours.upper <= theirs * (1 + 5e-5));
     CHECK(ours.upper >= theirs * (1 - slack));
     CHECK(ours.lower <= ours.upper);
@@ -52,7 +52,7 @@ void check(const Json& c, const char* pld, const Json& json, Neighbours neighbou
 TEST_CASE("PLD of Laplace noise, randomized response and groups meets the reference's", "[privacy]") {
   for (const Json& c : vectors("laplace").items()) {
     check(c, "pld_1e4", with(Json::object({{"mechanism", "laplace"}}), c, {{"scale", "scale"}, {"sampling_rate", "q"}, {"steps", "T"}}),
-          Neighbours::kAddRemove, 1e-4, 1e-6);  // below, some deltas lie in the mass of the largest loss
+          Neighbours::kAddRemove, 1e-4);
   }
   for (const Json& c : vectors("randomized_response").items()) {
     const Json json = with(Json::object({{"mechanism", "randomized_response"}, {"steps", 1}}), c,
