@@ -100,12 +100,24 @@ Result<void> run_compose(const Options& options) {
     delta = parsed->as_double();
   }
   SOTTO_TRY(const Json found, compose_file(options.path, delta));
-  print_bound(found, options.json);
+  if (options.json) {
+    print(found.dump() + "\n");
+    return {};
+  }
+  const auto shown = [&](const char* accountant) {
+    const Json& by = found.at(accountant);
+    if (by.find("refused")) return std::string(accountant) + " none (" + by.at("refused").as_string() + ")";
+    return std::string(accountant) + " " + number(by.at("epsilon_upper"));
+  };
+  print("epsilon " + number(found.at("epsilon_upper")) + " at delta " + number(found.at("delta")) + " (an upper bound; " +
+        shown("rdp") + ", " + shown("pld") + "; neighbours " + found.at("neighbours").as_string() +
+        ", worse direction: " + found.at("direction").as_string() + ")\n");
   return {};
 }
 
 void add_folder_commands(Command& root, Options& o) {
-  root.subcommand("verify", "check a run folder: chains, signatures, heads, every epsilon, the report; or compare parties' logs")
+  root.subcommand("verify",
+                  "check a run folder: chains, signatures, heads, every epsilon, the report; or compare parties' logs")
       .option("path", o.paths, "the run folder, with run.json in it; or two and more parties' own folders or logs", true)
       .option("--expect", o.expect, "file of fingerprints that you got from the parties by another way")
       .flag("--json", o.json, "print JSON")
@@ -166,7 +178,7 @@ void add_accountant_commands(Command& root, Options& o) {
       .option("--accountant", o.calibrate.accountant, "pld or rdp")
       .flag("--json", o.json, "print JSON")
       .on_run([&o] { return run_calibrate(o); });
-  root.subcommand("compose", "epsilon of a list of events (docs/ledger-format.md)")
+  root.subcommand("compose", "epsilon of a list of events (docs/accountant.md)")
       .option("events", o.path, "JSON file", true)
       .option("--delta", o.delta, "goes before the file's delta; without either 1e-5")
       .flag("--json", o.json, "print JSON")

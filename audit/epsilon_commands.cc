@@ -40,9 +40,10 @@ Result<std::vector<privacy::Release>> read_releases(const std::string& path, con
   return releases;
 }
 
-// Both accountants' answers, and the smaller upper end of them first. An accountant that has none says why; when neither has one,
-// that is the error.
-Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::Neighbours neighbours, privacy::Delta delta) {
+// Both accountants' answers, and the smaller upper end of them first. An accountant that has none says why; when neither has
+// one, that is the error.
+Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::Neighbours neighbours,
+                           privacy::Delta delta) {
   const auto rdp = privacy::epsilon_of_releases(releases, neighbours, delta);
   const auto pld = privacy::bracket_of_releases(releases, neighbours, delta);
   if (!rdp.ok() && !pld.ok()) return rdp.error();

@@ -39,11 +39,11 @@ struct CalibrateQuery {
 Result<Json> answer(const CalibrateQuery& query);
 
 // What was released in any mix: a JSON list, or {"delta": D, "neighbours": N, "events": [..]}, of
-//   {"mechanism": M, "sampling": S, .., "steps": T}           docs/accountant.md; a Gaussian, Poisson-sampled, when not named
-//   a DpEvent as logs and reports show it                     (docs/ledger-format.md)
+//   {"mechanism": M, "sampling": S, .., "steps": T}           docs/accountant.md; a Gaussian, Poisson-sampled, when not
+//   named a DpEvent as logs and reports show it                     (docs/ledger-format.md)
 // `delta` goes before the file's; 1e-5 when neither is given. The result:
-// {"epsilon_upper", "epsilon_lower", "delta", "accountant", "direction"} of the accountant with the smaller upper end, "rdp" and
-// "pld" with each one's own numbers (or "refused", and why), "neighbours", and "events", their number.
+// {"epsilon_upper", "epsilon_lower", "delta", "accountant", "direction"} of the accountant with the smaller upper end, "rdp"
+// and "pld" with each one's own numbers (or "refused", and why), "neighbours", and "events", their number.
 Result<Json> compose_file(const std::string& path, const std::optional<double>& delta);
 
 }  // namespace sotto::audit

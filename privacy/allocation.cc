@@ -27,7 +27,8 @@ constexpr double kDropped = 1e-250;  // a point's mass below this: far below eve
 double normal(double x) { return 0.5 * std::erfc(-x / M_SQRT2); }
 double normal_between(double a, double b) { return a > 0 ? normal(-a) - normal(-b) : normal(b) - normal(a); }
 
-// The distribution of a sum of ratios: masses at 0 and at exp(step * (first + k)); `lost` is what of the mean went to infinity.
+// The distribution of a sum of ratios: masses at 0 and at exp(step * (first + k)); `lost` is what of the mean went to
+// infinity.
 struct Spread {
   double step = 0;
   long first = 0;
@@ -98,7 +99,8 @@ void trim(Spread& s, double lowest, double lost) {
   for (double sum = s.mass[0]; begin + 1 < s.mass.size() && sum < lowest; sum += s.mass[++begin]) {
   }
   std::size_t end = s.mass.size();
-  for (double sum = s.mass[end - 1] * s.point(end - 1); end > begin + 2 && sum < lost; --end, sum += s.mass[end - 1] * s.point(end - 1)) {
+  for (double sum = s.mass[end - 1] * s.point(end - 1); end > begin + 2 && sum < lost;
+       --end, sum += s.mass[end - 1] * s.point(end - 1)) {
   }
   const double low = s.point(begin);
   for (std::size_t k = 0; k < begin; ++k) {
@@ -116,8 +118,8 @@ void trim(Spread& s, double lowest, double lost) {
   s.first += static_cast<long>(begin);
 }
 
-// The sum of an `a` and a `b`, on points `finer` times as dense. Point i + point j lies where only j - i says, counted from the
-// larger: each such sum is split between its two neighbours.
+// The sum of an `a` and a `b`, on points `finer` times as dense. Point i + point j lies where only j - i says, counted from
+// the larger: each such sum is split between its two neighbours.
 Spread add(const Spread& a, const Spread& b, long finer, double lost, const LowEnd& low_end) {
   Spread out;
   out.step = a.step / static_cast<double>(finer);
@@ -141,8 +143,10 @@ Spread add(const Spread& a, const Spread& b, long finer, double lost, const LowE
       to[j * finer + 1] += both * share;
     }
   }
-  for (long i = 0; i < na; ++i) out.mass[static_cast<std::size_t>((a.first + i - first) * finer)] += a.mass[static_cast<std::size_t>(i)] * b.zero;
-  for (long j = 0; j < nb; ++j) out.mass[static_cast<std::size_t>((b.first + j - first) * finer)] += b.mass[static_cast<std::size_t>(j)] * a.zero;
+  for (long i = 0; i < na; ++i)
+    out.mass[static_cast<std::size_t>((a.first + i - first) * finer)] += a.mass[static_cast<std::size_t>(i)] * b.zero;
+  for (long j = 0; j < nb; ++j)
+    out.mass[static_cast<std::size_t>((b.first + j - first) * finer)] += b.mass[static_cast<std::size_t>(j)] * a.zero;
   out.zero = a.zero * b.zero;
   out.lost = a.lost + b.lost;
   for (double& mass : out.mass) mass = mass < kDropped ? 0 : mass;
@@ -157,11 +161,13 @@ Merged add(const Merged& a, const Merged& b, const Spread& like) {
   std::vector<double> edges(cells);
   const double from = std::log(like.point(0));
   const double to = std::log(like.point(n - 1));
-  for (std::size_t k = 0; k < cells; ++k) edges[k] = std::exp(from + (to - from) * static_cast<double>(k) / static_cast<double>(cells - 1));
+  for (std::size_t k = 0; k < cells; ++k)
+    edges[k] = std::exp(from + (to - from) * static_cast<double>(k) / static_cast<double>(cells - 1));
   std::vector<double> mass(cells + 1, 0.0);
   std::vector<double> moment(cells + 1, 0.0);
   for (std::size_t i = 0; i < a.mass.size(); ++i) {
-    std::size_t cell = static_cast<std::size_t>(std::upper_bound(edges.begin(), edges.end(), a.at[i] + b.at[0]) - edges.begin());
+    std::size_t cell =
+        static_cast<std::size_t>(std::upper_bound(edges.begin(), edges.end(), a.at[i] + b.at[0]) - edges.begin());
     for (std::size_t j = 0; j < b.mass.size(); ++j) {
       const double at = a.at[i] + b.at[j];
       while (cell < cells && at >= edges[cell]) ++cell;
@@ -195,20 +201,22 @@ Both sum_of(double sigma, std::uint64_t count, double tail, const LowEnd& low_en
   while ((count >> levels) > 1) ++levels;
   Both smaller = single(sigma, (to - from) / kPoints, from, to, low_end);  // of v terms
   if (count == 1) return smaller;
-  Both larger;                                                     // of v + 1
+  Both larger;  // of v + 1
   const double lost = tail / 4 / static_cast<double>(levels + 1);
   for (int level = levels; level-- > 0;) {
     const std::uint64_t v = count >> level;  // next: v terms, and v + 1 unless this is the last level
     const bool needs_more = (count & ((std::uint64_t{1} << level) - 1)) != 0;
     const bool had_more = !larger.upper.mass.empty();
     const bool odd = (v & 1) != 0;
-    if ((odd || needs_more) && !had_more) larger = add(smaller, smaller, 1, lost, low_end);  // 2 of 1 term: only at the start
+    if ((odd || needs_more) && !had_more)
+      larger = add(smaller, smaller, 1, lost, low_end);  // 2 of 1 term: only at the start
     const std::size_t most = std::max(smaller.upper.mass.size(), larger.upper.mass.size());
     const long finer = 2 * most <= kPoints ? 2 : 1;
     const double terms = static_cast<double>(v) * lost;
     Both next = odd ? add(smaller, larger, finer, terms, low_end) : add(smaller, smaller, finer, terms, low_end);
     Both next_more;
-    if (needs_more) next_more = odd ? add(larger, larger, finer, terms, low_end) : add(smaller, larger, finer, terms, low_end);
+    if (needs_more)
+      next_more = odd ? add(larger, larger, finer, terms, low_end) : add(smaller, larger, finer, terms, low_end);
     smaller = std::move(next);
     larger = std::move(next_more);
   }
@@ -286,8 +294,9 @@ class AllocationCurve final : public RdpCurve {
     return std::max(value, 0.0) + 1e-12 * (n + n * std::log(steps_));
   }
 
-  // E[W^-b] without the unit, b = order - 1, of the spread W: convex, hence larger. Outputs below the floor are not in it. As
-  // W^-b is at most the average of the ratios' powers, and E[ratio^-b] = exp(b (b + 1) / (2 sigma^2)), their part is below `out`.
+  // E[W^-b] without the unit, b = order - 1, of the spread W: convex, hence larger. Outputs below the floor are not in it.
+  // As W^-b is at most the average of the ratios' powers, and E[ratio^-b] = exp(b (b + 1) / (2 sigma^2)), their part is
+  // below `out`.
   double add(double order) {
     if (atoms_.empty()) atoms_ = atoms_of(sum_of(sigma_, whole_steps_, 1e-14, kForMoments), whole_steps_, 1e-14).upper;
     const double b = order - 1;

@@ -1,9 +1,9 @@
 // Random allocation (balls and bins): each unit takes part in one of an epoch's t steps, uniformly, Gaussian noise in each.
-// Feldman, Shenfeld 2025 (arXiv 2502.08202, 2602.17284). With the unit in step i the outputs' likelihood ratio to its absence
-// is the average W of t independent ratios exp(x_i / sigma - 1/(2 sigma^2)), and delta(epsilon) = E[max(0, W - e^epsilon)] for
-// removing and E[max(0, 1 - e^epsilon W)] for adding, both without the unit: convex in W. Spreading W about its mean therefore
-// bounds both from above, in any composition, and merging it to means bounds both from below. docs/privacy.md, "Random
-// allocation". Pure functions; any thread.
+// Feldman, Shenfeld 2025 (arXiv 2502.08202, 2602.17284). With the unit in step i the outputs' likelihood ratio to its
+// absence is the average W of t independent ratios exp(x_i / sigma - 1/(2 sigma^2)), and delta(epsilon) = E[max(0, W -
+// e^epsilon)] for removing and E[max(0, 1 - e^epsilon W)] for adding, both without the unit: convex in W. Spreading W about
+// its mean therefore bounds both from above, in any composition, and merging it to means bounds both from below.
+// docs/privacy.md, "Random allocation". Pure functions; any thread.
 #pragma once
 
 #include <cstdint>

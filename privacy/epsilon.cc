@@ -75,8 +75,8 @@ double valley(double low, double x, double high, double fx, const std::function<
   return x;
 }
 
-// epsilon(alpha) is a convex function over alpha - 1, hence quasi-convex (docs/privacy.md, "The best order"), and so it is in
-// t = ln(alpha - 1): doubling brackets its minimum.
+// epsilon(alpha) is a convex function over alpha - 1, hence quasi-convex (docs/privacy.md, "The best order"), and so it is
+// in t = ln(alpha - 1): doubling brackets its minimum.
 double best_order(const Composition& composition, Direction direction) {
   const double first = std::log(kSmallestOrder - 1);
   const double last = std::log(kLargestOrder - 1);
@@ -84,7 +84,8 @@ double best_order(const Composition& composition, Direction direction) {
     const double value = composition.objective(std::clamp(1 + std::exp(t), kSmallestOrder, kLargestOrder), direction);
     return std::isnan(value) ? std::numeric_limits<double>::infinity() : value;
   };
-  // The best order of a Gaussian whose divergence at order 2 is the composition's; not far out, where sampled steps cost more.
+  // The best order of a Gaussian whose divergence at order 2 is the composition's; not far out, where sampled steps cost
+  // more.
   const double guess = 0.5 * std::log(2 * composition.log_one_over_delta() / composition.rdp(2, direction));
   double x = std::isfinite(guess) ? std::clamp(guess, first, 3.0) : 0;
   double fx = f(x);

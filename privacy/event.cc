@@ -25,9 +25,13 @@ struct Optional {
 };
 constexpr std::array<Optional, 5> kOptional = {{
     {"population", &DpEvent::population,
-     [](const DpEvent& e) { return e.sampling == SamplingKind::kTruncatedPoisson || e.sampling == SamplingKind::kFixedSize; }},
+     [](const DpEvent& e) {
+       return e.sampling == SamplingKind::kTruncatedPoisson || e.sampling == SamplingKind::kFixedSize;
+     }},
     {"batch_size", &DpEvent::batch_size,
-     [](const DpEvent& e) { return e.sampling == SamplingKind::kTruncatedPoisson || e.sampling == SamplingKind::kFixedSize; }},
+     [](const DpEvent& e) {
+       return e.sampling == SamplingKind::kTruncatedPoisson || e.sampling == SamplingKind::kFixedSize;
+     }},
     {"epoch_steps", &DpEvent::epoch_steps, [](const DpEvent& e) { return e.sampling == SamplingKind::kRandomAllocation; }},
     {"epoch_step", &DpEvent::epoch_step, [](const DpEvent& e) { return e.sampling == SamplingKind::kRandomAllocation; }},
     {"noise_shares", &DpEvent::noise_shares, [](const DpEvent& e) { return e.noise == NoiseKind::kDiscreteGaussianShares; }},
@@ -62,7 +66,8 @@ Result<DpEvent> checked(DpEvent event, double rate) {
   if (event.batch_size > event.population) return outside("batch_size", "at most the population");
   if (event.epoch_step > event.epoch_steps) return outside("epoch_step", "at most epoch_steps");
   if (event.epoch_step > 0 && event.count != 1) return outside("count", "1 for a single step of an epoch");
-  if (event.noise == NoiseKind::kDiscreteGaussianShares && event.noise_shares < 2) return outside("noise_shares", "2 or more");
+  if (event.noise == NoiseKind::kDiscreteGaussianShares && event.noise_shares < 2)
+    return outside("noise_shares", "2 or more");
   if (event.noise_stddev > kLargest) return outside("noise_stddev", "at most 2^53");
   if (event.sensitivity == 0 || event.sensitivity > kLargest) return outside("sensitivity", "from 1 to 2^53");
   if (event.dimension == 0 || event.dimension > kLargest) return outside("dimension", "from 1 to 2^53");
@@ -186,7 +191,8 @@ Result<DpEvent> event_from_json(const Json& json) {
   SOTTO_TRY(event.sampling, kind_named(kSamplingKinds, "sampling", sampling));
   SOTTO_TRY(event.noise, kind_named(kNoiseKinds, "noise", noise));
   for (const auto& [name, value] : json.members()) {
-    const auto optional = std::find_if(kOptional.begin(), kOptional.end(), [&](const Optional& o) { return o.name == name; });
+    const auto optional =
+        std::find_if(kOptional.begin(), kOptional.end(), [&](const Optional& o) { return o.name == name; });
     const bool known = optional != kOptional.end() ? optional->used(event)
                                                    : std::find(kMembers.begin(), kMembers.end(), name) != kMembers.end() &&
                                                          (name != "sampling_rate" || has_rate(event));

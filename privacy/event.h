@@ -52,8 +52,8 @@ Result<DpEvent> event_from_json(const Json& json);
 
 // The noise's certificate (docs/privacy.md, "The noise"). Discrete Gaussian noise of standard deviation s on the integers is
 // a randomised rounding, of width r, of continuous Gaussian noise of variance s^2 - r^2, up to a log-ratio of at most
-// kLogRatioPerCoordinate in each coordinate and either direction; so is a sum of n such noises, of variance n s^2 - r^2. So an
-// event is accounted as a Gaussian with
+// kLogRatioPerCoordinate in each coordinate and either direction; so is a sum of n such noises, of variance n s^2 - r^2. So
+// an event is accounted as a Gaussian with
 //   effective noise multiplier = sqrt(n s^2 - r^2) / C~   (rounded down)
 // and d * kLogRatioPerCoordinate is charged besides, as a pure max-divergence in both directions.
 inline constexpr double kRoundingWidth = 2.0;             // r, grid units

@@ -13,8 +13,8 @@ constexpr std::int64_t kNoEnd = std::int64_t{1} << 40;
 
 Result<void> in_range(const char* name, double value, double low, double high) {
   if (value >= low && value <= high) return {};
-  return invalid(std::string(name) + " is " + std::to_string(value) + "; give a number from " + std::to_string(low) + " to " +
-                 std::to_string(high));
+  return invalid(std::string(name) + " is " + std::to_string(value) + "; give a number from " + std::to_string(low) +
+                 " to " + std::to_string(high));
 }
 
 }  // namespace
@@ -27,7 +27,8 @@ Result<IntegerNoise> IntegerNoise::discrete_gaussian(double stddev) {
   out.range_ = static_cast<std::int64_t>(std::ceil(stddev * std::sqrt(2 * kLogTail)));
   out.last_ = kNoEnd;
   double norm = 0;  // from the small terms to the large ones
-  for (std::int64_t x = out.range_; x > 0; --x) norm += 2 * std::exp(-out.scale_ * static_cast<double>(x) * static_cast<double>(x));
+  for (std::int64_t x = out.range_; x > 0; --x)
+    norm += 2 * std::exp(-out.scale_ * static_cast<double>(x) * static_cast<double>(x));
   out.log_norm_ = std::log1p(norm);
   return out;
 }
@@ -47,8 +48,8 @@ Result<IntegerNoise> IntegerNoise::skellam(double variance) {
   SOTTO_TRY_VOID(in_range("variance", variance, 0.01, 1e9));
   IntegerNoise out;
   out.shape_ = Shape::kTable;
-  // ln P(x) < -x asinh(x / variance) + sqrt(x^2 + variance^2) - variance: the first x where that is below the tail. The table
-  // goes on to four times that, for Renyi divergences of higher orders.
+  // ln P(x) < -x asinh(x / variance) + sqrt(x^2 + variance^2) - variance: the first x where that is below the tail. The
+  // table goes on to four times that, for Renyi divergences of higher orders.
   double last = 1;
   while (last * std::asinh(last / variance) - std::hypot(last, variance) + variance < kLogTail) last *= 1.05;
   out.range_ = static_cast<std::int64_t>(std::ceil(last));

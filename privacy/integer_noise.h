@@ -21,7 +21,7 @@ class IntegerNoise {
 
   // ln P(x), to within 1e-13 relative of P(x); -inf beyond last().
   double log_probability(std::int64_t x) const;
-  std::int64_t last() const { return last_; }  // probabilities are known up to here on both sides
+  std::int64_t last() const { return last_; }    // probabilities are known up to here on both sides
   std::int64_t range() const { return range_; }  // less than 1e-300 of the mass lies beyond
 
  private:

@@ -27,7 +27,8 @@ class LogSum {
 
 inline double log_add(double a, double b) {
   const double larger = std::max(a, b);
-  return larger == -std::numeric_limits<double>::infinity() ? larger : larger + std::log1p(std::exp(std::min(a, b) - larger));
+  return larger == -std::numeric_limits<double>::infinity() ? larger
+                                                            : larger + std::log1p(std::exp(std::min(a, b) - larger));
 }
 
 }  // namespace sotto::privacy

@@ -1,8 +1,8 @@
-// What was released about a data set, in the accountant's own vocabulary: a mechanism, how the units that it saw were drawn, and
-// how often. A DpEvent (event.h) says what the engine ran; a Release says anything that has a known privacy loss, so that
-// other software's releases and plans compose with it. docs/accountant.md has the JSON and each mechanism's theorem.
-// Distances between neighbours are in the unit that the noise is given in: 1 for a unit added, removed or zeroed, 2 for a unit
-// replaced, unless the release says otherwise. Values; any thread.
+// What was released about a data set, in the accountant's own vocabulary: a mechanism, how the units that it saw were drawn,
+// and how often. A DpEvent (event.h) says what the engine ran; a Release says anything that has a known privacy loss, so
+// that other software's releases and plans compose with it. docs/accountant.md has the JSON and each mechanism's theorem.
+// Distances between neighbours are in the unit that the noise is given in: 1 for a unit added, removed or zeroed, 2 for a
+// unit replaced, unless the release says otherwise. Values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -74,24 +74,24 @@ struct TreeAggregation {  // binary trees, restarted after each count; a unit ta
 // Correlated noise C^-1 z, C lower triangular Toeplitz with the coefficients of `strategy` (a band, or all of them).
 struct MatrixMechanism {
   double noise_multiplier = 0;
-  std::vector<double> strategy;       // c_0 >= c_1 >= .. >= 0
-  std::uint64_t steps = 0;            // n
-  std::uint64_t participations = 1;   // of a unit, at most
-  std::uint64_t min_separation = 1;   // steps between two of them, at least
+  std::vector<double> strategy;      // c_0 >= c_1 >= .. >= 0
+  std::uint64_t steps = 0;           // n
+  std::uint64_t participations = 1;  // of a unit, at most
+  std::uint64_t min_separation = 1;  // steps between two of them, at least
   bool operator==(const MatrixMechanism&) const = default;
 };
 struct Release;
 // The best of a random number of runs, alone, is released: hyperparameter tuning.
 struct RepeatAndSelect {
-  double mean = 1;                // expected number of runs
-  std::optional<double> shape;    // of the truncated negative binomial, >= 0; none: Poisson
-  std::vector<Release> run;       // what one run releases
+  double mean = 1;              // expected number of runs
+  std::optional<double> shape;  // of the truncated negative binomial, >= 0; none: Poisson
+  std::vector<Release> run;     // what one run releases
   bool operator==(const RepeatAndSelect& other) const;
 };
 
-using Mechanism =
-    std::variant<GaussianNoise, GaussianMixtureNoise, LaplaceNoise, DiscreteGaussianNoise, SkellamNoise, DiscreteLaplaceNoise,
-                 RandomizedResponse, ZeroConcentrated, ApproximateDp, TreeAggregation, MatrixMechanism, RepeatAndSelect>;
+using Mechanism = std::variant<GaussianNoise, GaussianMixtureNoise, LaplaceNoise, DiscreteGaussianNoise, SkellamNoise,
+                               DiscreteLaplaceNoise, RandomizedResponse, ZeroConcentrated, ApproximateDp, TreeAggregation,
+                               MatrixMechanism, RepeatAndSelect>;
 std::string_view name_of(const Mechanism& mechanism);  // "gaussian", "gaussian_mixture", ..
 
 struct Sampling {

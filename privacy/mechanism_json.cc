@@ -217,7 +217,8 @@ Result<Sampling> read_sampling(const std::string& name, Members& in) {
     if (out.epoch_selected > out.epoch_steps) return invalid("'epoch_selected' is above 'epoch_steps'");
   }
   if (!out.kind) {
-    return unsupported("sampling '" + name + "' is not known to this version; use none, poisson, truncated_poisson, fixed_size or "
+    return unsupported("sampling '" + name +
+                       "' is not known to this version; use none, poisson, truncated_poisson, fixed_size or "
                        "random_allocation");
   }
   return out;
@@ -227,8 +228,9 @@ Result<Sampling> read_sampling(const std::string& name, Members& in) {
 
 std::string_view name_of(const Mechanism& mechanism) {
   static constexpr std::array<std::string_view, std::variant_size_v<Mechanism>> kNames = {
-      "gaussian", "gaussian_mixture", "laplace", "discrete_gaussian", "skellam", "discrete_laplace",
-      "randomized_response", "zcdp", "approximate_dp", "tree", "matrix", "repeat_and_select"};
+      "gaussian",         "gaussian_mixture",    "laplace", "discrete_gaussian", "skellam",
+      "discrete_laplace", "randomized_response", "zcdp",    "approximate_dp",    "tree",
+      "matrix",           "repeat_and_select"};
   return kNames[mechanism.index()];
 }
 

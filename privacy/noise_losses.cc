@@ -39,8 +39,8 @@ double LaplaceLoss::output_of(double log_ratio) const {
 }
 
 std::vector<LossMass> LaplaceLoss::masses(std::span<const double> edges) const {
-  // With the unit's output pulled up the loss of removing grows with it: interval i is outputs [x_i, x_(i+1)). The constant side
-  // below 0 has the lowest loss, that above 1 the highest; an edge on one takes in the whole side.
+  // With the unit's output pulled up the loss of removing grows with it: interval i is outputs [x_i, x_(i+1)). The constant
+  // side below 0 has the lowest loss, that above 1 the highest; an edge on one takes in the whole side.
   std::vector<LossMass> out(edges.size() + 1);
   const bool remove = direction_ == Direction::kRemove;
   double from = remove ? -kInfinity : kInfinity;

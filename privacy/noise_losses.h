@@ -9,8 +9,8 @@
 
 namespace sotto::privacy {
 
-// Laplace noise of `scale` times the distance, Poisson-sampled. The loss grows with the output between the two centres and is
-// constant beyond them.
+// Laplace noise of `scale` times the distance, Poisson-sampled. The loss grows with the output between the two centres and
+// is constant beyond them.
 class LaplaceLoss final : public PrivacyLoss {
  public:
   LaplaceLoss(double scale, double rate, Direction direction) : scale_(scale), rate_(rate), direction_(direction) {}

@@ -16,9 +16,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 struct Node {
   double at, weight;
 };
-constexpr double kHalf[6][2] = {{0.125233408511468915472, 0.249147045813402785001}, {0.367831498998180193753, 0.233492536538354808761},
-                                {0.587317954286617447297, 0.203167426723065921749}, {0.769902674194304687037, 0.160078328543346226335},
-                                {0.904117256370474856678, 0.106939325995318430960}, {0.981560634246719250690, 0.047175336386511827195}};
+constexpr double kHalf[6][2] = {
+    {0.125233408511468915472, 0.249147045813402785001}, {0.367831498998180193753, 0.233492536538354808761},
+    {0.587317954286617447297, 0.203167426723065921749}, {0.769902674194304687037, 0.160078328543346226335},
+    {0.904117256370474856678, 0.106939325995318430960}, {0.981560634246719250690, 0.047175336386511827195}};
 constexpr double kPoints = 12;
 Node legendre(int i) {
   const auto& half = kHalf[i % 6];
@@ -64,8 +65,8 @@ double IntegerPair::log_term(std::int64_t x, double a) const {
 }
 
 OutputPair::Reach IntegerPair::reach(double a, int) const {
-  // Where P^a Q^(1-a) is largest, on the side that the power pulls to: from there the terms of one output less go down. Walked
-  // in doubling steps; its logarithm is concave there.
+  // Where P^a Q^(1-a) is largest, on the side that the power pulls to: from there the terms of one output less go down.
+  // Walked in doubling steps; its logarithm is concave there.
   const std::int64_t sign = a > 0 ? 1 : -1;
   std::int64_t at = a > 0 ? distance_ : 0;
   std::int64_t step = 1;

@@ -1,5 +1,5 @@
-// Pairs of distributions (pair_rdp.h) of mechanisms other than Gaussian mixtures. `rate` is that of Poisson sampling: P is then
-// (1 - rate) Q + rate P. Values; any thread.
+// Pairs of distributions (pair_rdp.h) of mechanisms other than Gaussian mixtures. `rate` is that of Poisson sampling: P is
+// then (1 - rate) Q + rate P. Values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +42,8 @@ class IntegerPair final : public OutputPair {
   double rate_;
 };
 
-// Laplace noise of a scale in units of the distance, around 1 and around 0: the outputs below 0 and above 1 are one each, those
-// between are the nodes of a Gauss-Legendre rule.
+// Laplace noise of a scale in units of the distance, around 1 and around 0: the outputs below 0 and above 1 are one each,
+// those between are the nodes of a Gauss-Legendre rule.
 class LaplacePair final : public OutputPair {
  public:
   LaplacePair(double scale, double rate) : scale_(scale), rate_(rate) {}

@@ -47,7 +47,8 @@ const PairCurve::Node& PairCurve::node(double k) {
   while (side.size() <= index) {
     const double n = static_cast<double>(side.size());
     const PairOutput o = pair_->output(k >= 0 ? n : -1 - n, level_);
-    const double gap = o.excess < kHuge ? (std::abs(o.excess) > 0.05 ? o.log_ratio - o.excess : log1p_gap(o.excess)) : -kInfinity;
+    const double gap =
+        o.excess < kHuge ? (std::abs(o.excess) > 0.05 ? o.log_ratio - o.excess : log1p_gap(o.excess)) : -kInfinity;
     side.push_back({std::exp(o.log_q), o.log_q, o.excess, o.log_ratio, gap});
   }
   return side[index];
@@ -113,7 +114,9 @@ GaussianPair::Side::Side(double sigma, const std::vector<GaussianComponent>& all
     }
   }
   // Where the nearest other component has fallen to the weight at 0.
-  flat_from = at_zero == 0 ? kInfinity : nearest == kInfinity ? 0 : std::max(0.0, -std::log(at_zero) / nearest - nearest / 2);
+  flat_from = at_zero == 0           ? kInfinity
+              : nearest == kInfinity ? 0
+                                     : std::max(0.0, -std::log(at_zero) / nearest - nearest / 2);
 }
 
 void GaussianPair::Side::over_standard(double x, double& log_ratio, double& excess) const {
@@ -137,7 +140,8 @@ double GaussianPair::step(int level) const {
 
 int GaussianPair::level(double a) const {
   // A negative power of one side's density grows off the real line: docs/privacy.md, "Quadrature".
-  const double grows = 1 + std::max(-a * with_.farthest * with_.farthest, (a - 1) * without_.farthest * without_.farthest) / 4;
+  const double grows =
+      1 + std::max(-a * with_.farthest * with_.farthest, (a - 1) * without_.farthest * without_.farthest) / 4;
   int level = 0;
   while (grows > 1 && step(level) > 0.5 / std::sqrt(grows)) ++level;
   return level;

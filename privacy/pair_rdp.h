@@ -1,8 +1,8 @@
 // Renyi divergences, in both directions and at any order, of a pair of distributions (P, Q) that is given output by output:
 //   D_a(P || Q) = ln(1 + E_Q[(1 + r)^a - 1 - a r]) / (a - 1),   D_a(Q || P): the same with 1 - a for the exponent a,
-// where r = P/Q - 1 has mean 0 under Q. Every term is positive (Bernoulli), so no digit is lost where the divergence is tiny.
-// A continuous pair gives the nodes of a trapezoidal rule as its outputs. docs/privacy.md, "Renyi divergence". A PairCurve
-// belongs to one thread: its table grows as orders ask for it.
+// where r = P/Q - 1 has mean 0 under Q. Every term is positive (Bernoulli), so no digit is lost where the divergence is
+// tiny. A continuous pair gives the nodes of a trapezoidal rule as its outputs. docs/privacy.md, "Renyi divergence". A
+// PairCurve belongs to one thread: its table grows as orders ask for it.
 #pragma once
 
 #include <memory>
@@ -50,8 +50,8 @@ class PairCurve final : public RdpCurve {
   std::vector<Node> up_, down_;  // outputs 0, 1, .. and -1, -2, ..
 };
 
-// P a mixture of N(centre, sigma^2) and Q another, centres of `with` >= 0 and of `without` <= 0, weights of each summing to 1.
-// One Poisson-sampled unit: {1-q at 0, q at 1} against {1 at 0}.
+// P a mixture of N(centre, sigma^2) and Q another, centres of `with` >= 0 and of `without` <= 0, weights of each summing
+// to 1. One Poisson-sampled unit: {1-q at 0, q at 1} against {1 at 0}.
 struct GaussianComponent {
   double weight = 0;
   double centre = 0;
@@ -71,7 +71,7 @@ class GaussianPair final : public OutputPair {
       double weight, log_weight, centre;  // centre in units of sigma
     };
     std::vector<Part> parts;
-    double farthest = 0;  // largest |centre|
+    double farthest = 0;   // largest |centre|
     double flat_from = 0;  // |x| on the far side of 0 beyond which the density over N(0)'s hardly changes
     // The density over that of N(0) at x: its logarithm, and itself less 1.
     void over_standard(double x, double& log_ratio, double& excess) const;

@@ -29,8 +29,8 @@ class RdpCurve {
   virtual double at(double order, Direction direction) = 0;
 };
 
-// One step: Renyi divergence between N(0, sigma^2) and (1-q) N(0, sigma^2) + q N(1, sigma^2), by quadrature (docs/privacy.md,
-// "Renyi divergence").
+// One step: Renyi divergence between N(0, sigma^2) and (1-q) N(0, sigma^2) + q N(1, sigma^2), by quadrature
+// (docs/privacy.md, "Renyi divergence").
 std::unique_ptr<RdpCurve> rdp_curve_of_step(NoiseMultiplier sigma, SamplingRate rate);
 double rdp_of_step(double order, NoiseMultiplier sigma, SamplingRate rate, Direction direction);
 

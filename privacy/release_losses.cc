@@ -27,7 +27,8 @@ Components one_unit(double rate, double centre) {
 }
 
 Loss gaussian(double sigma, double rate, Direction direction, bool replace = false) {
-  return std::make_unique<GaussianLoss>(sigma, one_unit(rate, 1), replace ? one_unit(rate, -1) : Components{{1, 0}}, direction);
+  return std::make_unique<GaussianLoss>(sigma, one_unit(rate, 1), replace ? one_unit(rate, -1) : Components{{1, 0}},
+                                        direction);
 }
 
 Result<Loss> atoms(std::vector<LossAtom> all, Direction direction, double relative_error, double spacing = 0) {
@@ -38,7 +39,8 @@ Result<Loss> atoms(std::vector<LossAtom> all, Direction direction, double relati
   return Loss(std::make_unique<AtomicLoss>(std::move(loss)));
 }
 
-// One visitor a mechanism; what has an RDP curve is refused there first, so that only mechanisms without a pair are refused here.
+// One visitor a mechanism; what has an RDP curve is refused there first, so that only mechanisms without a pair are refused
+// here.
 struct LossOf {
   const Release& release;
   Neighbours neighbours;
@@ -49,7 +51,8 @@ struct LossOf {
   bool replace() const { return neighbours == Neighbours::kReplace; }
   double poisson_rate() const { return release.sampling.kind ? release.sampling.rate : 1; }
   Error no_pair(const std::string& why) const {
-    return unsupported("mechanism '" + std::string(name_of(release.mechanism)) + "' has no privacy loss distribution: " + why);
+    return unsupported("mechanism '" + std::string(name_of(release.mechanism)) +
+                       "' has no privacy loss distribution: " + why);
   }
 
   Result<ReleaseLoss> allocation(double sigma) const {
@@ -73,21 +76,22 @@ struct LossOf {
     if (!sampling.kind) return ReleaseLoss{gaussian(sigma, 1, direction), nullptr, 1};
     const double one_sided = replace() ? 2 * sigma : sigma;  // a replaced unit is two moves of half the distance
     switch (*sampling.kind) {
-      case SamplingKind::kPoisson:
-        return ReleaseLoss{gaussian(one_sided, sampling.rate, direction, replace()), nullptr, 1};
+      case SamplingKind::kPoisson: return ReleaseLoss{gaussian(one_sided, sampling.rate, direction, replace()), nullptr, 1};
       case SamplingKind::kTruncatedPoisson: {
         const Truncation cut = truncation_of(sampling);
         Loss whole = gaussian(one_sided, sampling.rate, direction, replace());
         if (cut.probability == 0) return ReleaseLoss{std::move(whole), nullptr, 1};
         Loss crowded = gaussian(one_sided / 2, cut.rate, direction, replace());
-        return ReleaseLoss{std::make_unique<CoinLoss>(cut.probability_low, cut.probability, std::move(crowded), std::move(whole)), nullptr, 1};
+        return ReleaseLoss{
+            std::make_unique<CoinLoss>(cut.probability_low, cut.probability, std::move(crowded), std::move(whole)), nullptr,
+            1};
       }
       case SamplingKind::kFixedSize: {
         const double rate = static_cast<double>(sampling.batch_size) / static_cast<double>(sampling.population);
         if (rate == 1) return ReleaseLoss{gaussian(sigma, 1, direction), nullptr, 1};
-        return ReleaseLoss{std::make_unique<SplicedLoss>(gaussian(sigma, rate, Direction::kRemove),
-                                                         gaussian(sigma, rate, Direction::kAdd)),
-                           nullptr, 1};
+        return ReleaseLoss{
+            std::make_unique<SplicedLoss>(gaussian(sigma, rate, Direction::kRemove), gaussian(sigma, rate, Direction::kAdd)),
+            nullptr, 1};
       }
       case SamplingKind::kRandomAllocation: return allocation(sigma);
     }
@@ -160,8 +164,8 @@ struct LossOf {
 };
 
 // A bracket holds wherever its grid was made for, but is narrow there alone. Where losses are bounded and delta is below the
-// mass of the largest, a grid made for that delta sees nothing else: then one for a larger delta answers. The upper end is that of
-// a delta smaller by `relative`, the lower end of one as much larger.
+// mass of the largest, a grid made for that delta sees nothing else: then one for a larger delta answers. The upper end is
+// that of a delta smaller by `relative`, the lower end of one as much larger.
 Bracket bracket_near(std::span<const LossSteps> steps, double width, Delta delta, double relative) {
   const Delta smaller(delta.value() * (1 - relative));
   const Delta larger(std::min(delta.value() * (1 + relative), 1 - 0x1p-53));
@@ -175,7 +179,8 @@ Bracket bracket_near(std::span<const LossSteps> steps, double width, Delta delta
   return out;
 }
 
-Result<Bracket> compose_direction(std::span<const Release> releases, Neighbours neighbours, Direction direction, Delta delta) {
+Result<Bracket> compose_direction(std::span<const Release> releases, Neighbours neighbours, Direction direction,
+                                  Delta delta) {
   std::vector<ReleaseLoss> losses;
   std::vector<LossSteps> upper;
   std::vector<LossSteps> lower;

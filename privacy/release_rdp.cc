@@ -46,7 +46,9 @@ class WholeOrdersCurve final : public RdpCurve {
 class CoinCurve final : public RdpCurve {
  public:
   CoinCurve(const Truncation& cut, Curve first, Curve second)
-      : first_most_(cut.probability), second_most_(1 - cut.probability_low), first_(std::move(first)),
+      : first_most_(cut.probability),
+        second_most_(1 - cut.probability_low),
+        first_(std::move(first)),
         second_(std::move(second)) {}
   double at(double order, Direction direction) override {
     // ln(1 + p (e^x - 1) + (1-p) (e^y - 1)): no digits are lost when the divergences are tiny.
@@ -124,7 +126,8 @@ struct CurveOf {
   // The rate of Poisson sampling; 1 without.
   Result<double> poisson_rate() const {
     if (!release.sampling.kind) return 1.0;
-    if (*release.sampling.kind != SamplingKind::kPoisson) return refuse("it is accounted with sampling 'poisson' or without");
+    if (*release.sampling.kind != SamplingKind::kPoisson)
+      return refuse("it is accounted with sampling 'poisson' or without");
     if (neighbours == Neighbours::kReplace) return refuse("sampled, it is accounted for neighbours 'add-remove'");
     return release.sampling.rate;
   }
@@ -145,7 +148,8 @@ struct CurveOf {
     SOTTO_TRY_VOID(unsampled());
     if (neighbours == Neighbours::kReplace) return refuse("it is accounted for neighbours 'add-remove'");
     std::vector<GaussianComponent> with;
-    for (std::size_t i = 0; i < m.sensitivities.size(); ++i) with.push_back({m.probabilities[i], m.sensitivities[i] * distance});
+    for (std::size_t i = 0; i < m.sensitivities.size(); ++i)
+      with.push_back({m.probabilities[i], m.sensitivities[i] * distance});
     return curve_of(std::make_unique<GaussianPair>(m.noise_multiplier, with, std::vector<GaussianComponent>{{1, 0}}));
   }
   Result<Curve> operator()(const LaplaceNoise& m) const {
@@ -172,7 +176,8 @@ struct CurveOf {
     SOTTO_TRY_VOID(unsampled());
     // Agarwal, Kairouz, Liu 2021 (arXiv 2110.04995), theorem 3.5.
     const double l2 = distance;
-    const double l1 = m.l1_distance > 0 ? m.l1_distance : std::min(l2 * l2, std::sqrt(static_cast<double>(m.dimension)) * l2);
+    const double l1 =
+        m.l1_distance > 0 ? m.l1_distance : std::min(l2 * l2, std::sqrt(static_cast<double>(m.dimension)) * l2);
     return Curve(std::make_unique<WholeOrdersCurve>([l1, l2, v = m.variance](double order) {
       return order * l2 * l2 / (2 * v) + std::min(((2 * order - 1) * l2 * l2 + 6 * l1) / (4 * v * v), 3 * l1 / (2 * v));
     }));

@@ -1,5 +1,5 @@
-// The Renyi differential privacy of releases (mechanism.h). Each mechanism's theorem: docs/accountant.md. Pure functions; any
-// thread.
+// The Renyi differential privacy of releases (mechanism.h). Each mechanism's theorem: docs/accountant.md. Pure functions;
+// any thread.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,8 @@ double distance_of(const Release& release, Neighbours neighbours);
 // The log-ratio that the certificate of discrete Gaussian noise charges besides, for each release; 0 for others.
 double certificate_of(const Release& release);
 
-// One time the release, less its max_divergence. Refused by name: a mechanism, sampling and relation that have no proven curve.
+// One time the release, less its max_divergence. Refused by name: a mechanism, sampling and relation that have no proven
+// curve.
 Result<std::unique_ptr<RdpCurve>> rdp_curve(const Release& release, Neighbours neighbours);
 
 // All of them.

@@ -13,9 +13,7 @@ double expm1_over(double x) { return std::abs(x) < 1e-8 ? 1 + x / 2 : std::expm1
 double log_over(double x) { return std::abs(x - 1) < 1e-8 ? 1 - (x - 1) / 2 : std::log(x) / (x - 1); }
 
 // The mean of the truncated negative binomial distribution of parameters shape, gamma: definition 1.
-double mean_runs(double gamma, double shape) {
-  return 1 / (gamma * expm1_over(shape * std::log(gamma)) * log_over(gamma));
-}
+double mean_runs(double gamma, double shape) { return 1 / (gamma * expm1_over(shape * std::log(gamma)) * log_over(gamma)); }
 
 // The gamma in (0, 1] whose mean it is, rounded down (more runs, more loss).
 double gamma_of_mean(double mean, double shape) {
@@ -51,9 +49,8 @@ class Repeated final : public RdpCurve {
       : parts_(std::move(parts)), mean_(mean), shape_(shape) {
     if (!shape_) return;
     const double log_gamma = std::log(gamma_of_mean(mean_, *shape_));
-    selection_ = (1 + *shape_) * least_over_orders([&](double order) {
-                   return (1 - 1 / order) * run(order) - log_gamma / order;
-                 });
+    selection_ =
+        (1 + *shape_) * least_over_orders([&](double order) { return (1 - 1 / order) * run(order) - log_gamma / order; });
   }
 
   double at(double order, Direction) override {

@@ -15,8 +15,8 @@ struct RepeatedPart {
   double max_divergence = 0;  // charged besides, for all of them
 };
 
-// The curve of repeating a run (its parts composed) K times, E[K] = mean >= 1: theorem 2 for K truncated negative binomial of
-// the given shape (0: logarithmic, 1: geometric), theorem 6 for K Poisson (no shape).
+// The curve of repeating a run (its parts composed) K times, E[K] = mean >= 1: theorem 2 for K truncated negative binomial
+// of the given shape (0: logarithmic, 1: geometric), theorem 6 for K Poisson (no shape).
 std::unique_ptr<RdpCurve> repeated(std::vector<RepeatedPart> run, double mean, std::optional<double> shape);
 
 }  // namespace sotto::privacy

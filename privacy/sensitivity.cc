@@ -58,7 +58,8 @@ Truncation truncation_of(const Sampling& sampling) {
   if (probability == 0) return out;
   out.rate = sampling.rate;
   if (!sampling.population_is_bound) {
-    // Drawn (q), and then kept (b of the s + 1): q E[b / (s + 1) | s >= b], where q P(s) / (s + 1) = P(Binomial(n, q) = s + 1) / n.
+    // Drawn (q), and then kept (b of the s + 1): q E[b / (s + 1) | s >= b], where q P(s) / (s + 1) = P(Binomial(n, q) = s +
+    // 1) / n.
     const double n = static_cast<double>(sampling.population);
     const double kept = binomial_tail(sampling.population, sampling.rate, sampling.batch_size + 1) *
                         static_cast<double>(sampling.batch_size) / n / probability;
@@ -76,12 +77,13 @@ double correlated_sensitivity(const TreeAggregation& tree) {
 }
 
 double correlated_sensitivity(const MatrixMechanism& matrix) {
-  // Kalinin, Lampert 2024 (arXiv 2405.13763), theorem 2: for non-negative, non-increasing coefficients the columns that are as
-  // early and as close as allowed move the product most.
+  // Kalinin, Lampert 2024 (arXiv 2405.13763), theorem 2: for non-negative, non-increasing coefficients the columns that are
+  // as early and as close as allowed move the product most.
   std::vector<double> sum(matrix.steps, 0.0);
   for (std::uint64_t j = 0; j < matrix.participations && j * matrix.min_separation < matrix.steps; ++j) {
     const std::uint64_t column = j * matrix.min_separation;
-    for (std::uint64_t i = 0; i < matrix.strategy.size() && column + i < matrix.steps; ++i) sum[column + i] += matrix.strategy[i];
+    for (std::uint64_t i = 0; i < matrix.strategy.size() && column + i < matrix.steps; ++i)
+      sum[column + i] += matrix.strategy[i];
   }
   double squares = 0;
   for (const double value : sum) squares += value * value;

@@ -33,13 +33,14 @@ Neighbours neighbours_of(const Json& c) {
 }
 
 // The reference's PLD is an upper bound on the same pair's epsilon, looser by at most `slack`.
-void check(const Json& c, const char* pld, const Json& json, Neighbours neighbours, double slack, double smallest_delta = 0) {
+void check(const Json& c, const char* pld, const Json& json, Neighbours neighbours, double slack) {
   for (std::size_t i = 0; i < c.at("delta").items().size(); ++i) {
-    if (c.at("delta").at(i).as_double() < smallest_delta) continue;
     const Bracket ours = bracket(json, neighbours, c.at("delta").at(i).as_double());
     const double theirs = c.at(pld).at(i).as_double();
     INFO(c.dump() << ": ours " << ours.lower << " to " << ours.upper << ", theirs " << theirs);
-    CHECK(ours.lower <= theirs * (1 + 1e-6));
+    // At 1e-10 the reference's transform may be below the truth (SOURCE.md); a finer grid of ours goes on converging above
+    // it.
+    CHECK(ours.lower <= theirs * (c.at("delta").at(i).as_double() < 1e-9 ? 1 + 1e-4 : 1 + 1e-6));
     CHECK(ours.upper <= theirs * (1 + 5e-5));
     CHECK(ours.upper >= theirs * (1 - slack));
     CHECK(ours.lower <= ours.upper);
@@ -51,8 +52,9 @@ void check(const Json& c, const char* pld, const Json& json, Neighbours neighbou
 
 TEST_CASE("PLD of Laplace noise, randomized response and groups meets the reference's", "[privacy]") {
   for (const Json& c : vectors("laplace").items()) {
-    check(c, "pld_1e4", with(Json::object({{"mechanism", "laplace"}}), c, {{"scale", "scale"}, {"sampling_rate", "q"}, {"steps", "T"}}),
-          Neighbours::kAddRemove, 1e-4, 1e-6);  // below, some deltas lie in the mass of the largest loss
+    check(c, "pld_1e4",
+          with(Json::object({{"mechanism", "laplace"}}), c, {{"scale", "scale"}, {"sampling_rate", "q"}, {"steps", "T"}}),
+          Neighbours::kAddRemove, 1e-4);
   }
   for (const Json& c : vectors("randomized_response").items()) {
     const Json json = with(Json::object({{"mechanism", "randomized_response"}, {"steps", 1}}), c,
@@ -60,10 +62,12 @@ TEST_CASE("PLD of Laplace noise, randomized response and groups meets the refere
     check(c, "pld_1e4_T1", json, neighbours_of(c), 1e-3);
   }
   for (const Json& c : vectors("mixture").items()) {
-    check(c, "pld_1e4",
-          with(Json::object({{"mechanism", "gaussian_mixture"}}), c,
-               {{"noise_multiplier", "sigma"}, {"sensitivities", "sensitivities"}, {"probabilities", "probs"}, {"steps", "T"}}),
-          Neighbours::kAddRemove, 1e-3);
+    check(
+        c, "pld_1e4",
+        with(
+            Json::object({{"mechanism", "gaussian_mixture"}}), c,
+            {{"noise_multiplier", "sigma"}, {"sensitivities", "sensitivities"}, {"probabilities", "probs"}, {"steps", "T"}}),
+        Neighbours::kAddRemove, 1e-3);
   }
 }
 
@@ -72,7 +76,11 @@ TEST_CASE("PLD of one-dimensional discrete noise meets the reference's, which ro
     const char* name = c.at("mech").as_string() == "discrete_gaussian" ? "stddev" : "parameter";
     check(c, "pld_1e4",
           with(Json::object(), c,
-               {{"mechanism", "mech"}, {name, "parameter"}, {"sensitivity", "sensitivity"}, {"sampling_rate", "q"}, {"steps", "T"}}),
+               {{"mechanism", "mech"},
+                {name, "parameter"},
+                {"sensitivity", "sensitivity"},
+                {"sampling_rate", "q"},
+                {"steps", "T"}}),
           Neighbours::kAddRemove, 1e-4 * static_cast<double>(c.at("T").as_int()) / c.at("pld_1e4").at(0).as_double() + 1e-4);
   }
 }
@@ -81,8 +89,11 @@ TEST_CASE("PLD of truncated Poisson batches is not above the reference's, which 
   for (const Json& c : vectors("truncated").items()) {
     check(c, "pld_1e4",
           with(Json::object({{"sampling", "truncated_poisson"}}), c,
-               {{"noise_multiplier", "sigma"}, {"sampling_rate", "q"}, {"population", "dataset_size"},
-                {"batch_size", "truncated_batch_size"}, {"steps", "T"}}),
+               {{"noise_multiplier", "sigma"},
+                {"sampling_rate", "q"},
+                {"population", "dataset_size"},
+                {"batch_size", "truncated_batch_size"},
+                {"steps", "T"}}),
           neighbours_of(c), 0.02);
   }
 }
@@ -90,7 +101,9 @@ TEST_CASE("PLD of truncated Poisson batches is not above the reference's, which 
 TEST_CASE("random allocation has a bracket of one per cent, inside the one that is known", "[privacy]") {
   for (const Json& c : vectors("random_allocation").items()) {
     const Json json = with(Json::object({{"sampling", "random_allocation"}}), c,
-                           {{"noise_multiplier", "sigma"}, {"epoch_steps", "steps_per_epoch"}, {"epoch_selected", "selected"},
+                           {{"noise_multiplier", "sigma"},
+                            {"epoch_steps", "steps_per_epoch"},
+                            {"epoch_selected", "selected"},
                             {"epochs", "epochs"}});
     const double delta = c.at("delta").as_double();
     const Bracket ours = bracket(json, Neighbours::kAddRemove, delta);
@@ -137,8 +150,9 @@ TEST_CASE("the spread and the merged ratios of a random allocation bracket a clo
   }
 }
 
-// The certificate of the engine's noise (docs/privacy.md, 4.2), where it can be checked: in one dimension the exact probabilities
-// are at hand. A continuous Gaussian of the same standard deviation is below the truth; the certificate is above it.
+// The certificate of the engine's noise (docs/privacy.md, 4.2), where it can be checked: in one dimension the exact
+// probabilities are at hand. A continuous Gaussian of the same standard deviation is below the truth; the certificate is
+// above it.
 TEST_CASE("the certificate of discrete Gaussian noise is above the exact epsilon, where a continuous Gaussian is below",
           "[privacy]") {
   bool below = false;
@@ -155,8 +169,8 @@ TEST_CASE("the certificate of discrete Gaussian noise is above the exact epsilon
           continuous.set("noise_multiplier", s);
           const Bracket truth = bracket(exact, Neighbours::kAddRemove, delta);
           const Bracket bound = bracket(certified, Neighbours::kAddRemove, delta);
-          INFO("s " << s << ", distance " << distance << ", rate " << rate << ", delta " << delta << ": exact " << truth.lower
-                    << " to " << truth.upper << ", certified " << bound.lower << " to " << bound.upper);
+          INFO("s " << s << ", distance " << distance << ", rate " << rate << ", delta " << delta << ": exact "
+                    << truth.lower << " to " << truth.upper << ", certified " << bound.lower << " to " << bound.upper);
           CHECK(bound.upper >= truth.lower);
           CHECK(bound.lower <= truth.upper * 1.08 + 1e-3);
           below = below || bracket(continuous, Neighbours::kAddRemove, delta).upper < truth.lower;
@@ -178,7 +192,8 @@ TEST_CASE("fixed-size batches have a PLD below their RDP, and no sampling when t
       CHECK(ours.upper - ours.lower <= 2e-3 * std::max(1.0, ours.upper));
     }
   }
-  const Json all = Json::object({{"sampling", "fixed_size"}, {"noise_multiplier", 3.0}, {"population", 10}, {"batch_size", 10}, {"steps", 4}});
+  const Json all = Json::object(
+      {{"sampling", "fixed_size"}, {"noise_multiplier", 3.0}, {"population", 10}, {"batch_size", 10}, {"steps", 4}});
   const Json none = Json::object({{"noise_multiplier", 3.0}, {"steps", 4}});
   CHECK(bracket(all, Neighbours::kReplace, 1e-5).upper == Approx(bracket(none, Neighbours::kReplace, 1e-5).upper));
 }
@@ -189,7 +204,8 @@ TEST_CASE("one step of a small fixed-size batch is not above its bracket, enumer
   const double sigma = 1.5;
   const int n = 6;
   const int m = 2;
-  const Json json = Json::object({{"sampling", "fixed_size"}, {"noise_multiplier", sigma}, {"population", n}, {"batch_size", m}, {"steps", 1}});
+  const Json json = Json::object(
+      {{"sampling", "fixed_size"}, {"noise_multiplier", sigma}, {"population", n}, {"batch_size", m}, {"steps", 1}});
   const double delta = 1e-3;
   const double epsilon = bracket(json, Neighbours::kReplace, delta).upper;
   double worst = 0;

@@ -107,7 +107,8 @@ TEST_CASE("tuning costs what Papernot and Steinke's theorems say", "[privacy]") 
   }
 }
 
-TEST_CASE("RDP of groups, of sampled discrete and Laplace noise, and of truncated batches is not below their PLD", "[privacy]") {
+TEST_CASE("RDP of groups, of sampled discrete and Laplace noise, and of truncated batches is not below their PLD",
+          "[privacy]") {
   const auto check = [](const Json& c, const Json& json, Neighbours neighbours) {
     const Json& pld = c.at("pld_1e4");
     for (std::size_t i = 0; i < 2; ++i) {  // at smaller delta the reference's own error shows
@@ -118,9 +119,12 @@ TEST_CASE("RDP of groups, of sampled discrete and Laplace noise, and of truncate
     }
   };
   for (const Json& c : vectors("mixture").items()) {
-    check(c, with(Json::object({{"mechanism", "gaussian_mixture"}}), c,
-                  {{"noise_multiplier", "sigma"}, {"sensitivities", "sensitivities"}, {"probabilities", "probs"}, {"steps", "T"}}),
-          Neighbours::kAddRemove);
+    check(
+        c,
+        with(
+            Json::object({{"mechanism", "gaussian_mixture"}}), c,
+            {{"noise_multiplier", "sigma"}, {"sensitivities", "sensitivities"}, {"probabilities", "probs"}, {"steps", "T"}}),
+        Neighbours::kAddRemove);
   }
   for (const Json& c : vectors("laplace").items()) {
     check(c, with(Json::object({{"mechanism", "laplace"}}), c, {{"scale", "scale"}, {"sampling_rate", "q"}, {"steps", "T"}}),
@@ -128,14 +132,23 @@ TEST_CASE("RDP of groups, of sampled discrete and Laplace noise, and of truncate
   }
   for (const Json& c : vectors("discrete").items()) {
     const char* name = c.at("mech").as_string() == "discrete_gaussian" ? "stddev" : "parameter";
-    check(c, with(Json::object(), c,
-                  {{"mechanism", "mech"}, {name, "parameter"}, {"sensitivity", "sensitivity"}, {"sampling_rate", "q"}, {"steps", "T"}}),
+    check(c,
+          with(Json::object(), c,
+               {{"mechanism", "mech"},
+                {name, "parameter"},
+                {"sensitivity", "sensitivity"},
+                {"sampling_rate", "q"},
+                {"steps", "T"}}),
           Neighbours::kAddRemove);
   }
   for (const Json& c : vectors("truncated").items()) {
-    check(c, with(Json::object({{"sampling", "truncated_poisson"}}), c,
-                  {{"noise_multiplier", "sigma"}, {"sampling_rate", "q"}, {"population", "dataset_size"},
-                   {"batch_size", "truncated_batch_size"}, {"steps", "T"}}),
+    check(c,
+          with(Json::object({{"sampling", "truncated_poisson"}}), c,
+               {{"noise_multiplier", "sigma"},
+                {"sampling_rate", "q"},
+                {"population", "dataset_size"},
+                {"batch_size", "truncated_batch_size"},
+                {"steps", "T"}}),
           neighbours_of(c));
   }
 }
@@ -147,20 +160,28 @@ TEST_CASE("what the accountant does not know is refused by its name", "[privacy]
   };
   CHECK(message(Json::object({{"mechanism", "exponential"}})).find("exponential") != std::string::npos);
   CHECK(message(Json::object({{"noise_multiplier", 1.0}, {"sampling", "shuffle"}})).find("shuffle") != std::string::npos);
-  CHECK(message(Json::object({{"noise_multiplier", 1.0}, {"steps", 1}, {"sampling_rates", 0.1}})).find("sampling_rates") != std::string::npos);
+  CHECK(message(Json::object({{"noise_multiplier", 1.0}, {"steps", 1}, {"sampling_rates", 0.1}})).find("sampling_rates") !=
+        std::string::npos);
   CHECK(message(Json::object({{"noise_multiplier", 0.0}})).find("noise_multiplier") != std::string::npos);
   CHECK(message(Json::object({{"noise_multiplier", 1.0}, {"steps", 0}})).find("steps") != std::string::npos);
   CHECK(message(Json::object({{"mechanism", "laplace"}, {"noise_multiplier", 1.0}})).find("scale") != std::string::npos);
   CHECK(message(Json(3)) != "");
   for (const auto& [json, neighbours, word] :
-       {std::tuple{Json::object({{"mechanism", "zcdp"}, {"rho", 0.1}, {"sampling_rate", 0.1}}), Neighbours::kAddRemove, "zcdp"},
+       {std::tuple{Json::object({{"mechanism", "zcdp"}, {"rho", 0.1}, {"sampling_rate", 0.1}}), Neighbours::kAddRemove,
+                   "zcdp"},
         {Json::object({{"noise_multiplier", 1.0}, {"sampling", "fixed_size"}, {"population", 100}, {"batch_size", 10}}),
          Neighbours::kAddRemove, "fixed_size"},
-        {Json::object({{"noise_multiplier", 1.0}, {"sampling", "random_allocation"}, {"epoch_steps", 10}}), Neighbours::kReplace,
-         "random_allocation"},
-        {Json::object({{"mechanism", "laplace"}, {"scale", 1.0}, {"sampling", "truncated_poisson"}, {"sampling_rate", 0.1},
-                       {"population", 100}, {"batch_size", 20}}), Neighbours::kAddRemove, "truncated_poisson"},
-        {Json::object({{"mechanism", "approximate_dp"}, {"epsilon", 1.0}, {"delta", 1e-6}}), Neighbours::kAddRemove, "delta"}}) {
+        {Json::object({{"noise_multiplier", 1.0}, {"sampling", "random_allocation"}, {"epoch_steps", 10}}),
+         Neighbours::kReplace, "random_allocation"},
+        {Json::object({{"mechanism", "laplace"},
+                       {"scale", 1.0},
+                       {"sampling", "truncated_poisson"},
+                       {"sampling_rate", 0.1},
+                       {"population", 100},
+                       {"batch_size", 20}}),
+         Neighbours::kAddRemove, "truncated_poisson"},
+        {Json::object({{"mechanism", "approximate_dp"}, {"epsilon", 1.0}, {"delta", 1e-6}}), Neighbours::kAddRemove,
+         "delta"}}) {
     const auto curve = rdp_curve(release(json), neighbours);
     REQUIRE_FALSE(curve.ok());
     CHECK(curve.error().code == ErrorCode::kUnsupported);
@@ -168,7 +189,8 @@ TEST_CASE("what the accountant does not know is refused by its name", "[privacy]
   }
 }
 
-TEST_CASE("an epoch of a random allocation is charged whole with its first step, and no step comes without it", "[privacy]") {
+TEST_CASE("an epoch of a random allocation is charged whole with its first step, and no step comes without it",
+          "[privacy]") {
   DpEvent step;
   step.sampling = SamplingKind::kRandomAllocation;
   step.epoch_steps = 10;
@@ -192,9 +214,10 @@ TEST_CASE("an epoch of a random allocation is charged whole with its first step,
 }
 
 TEST_CASE("a matrix mechanism's sensitivity follows from its strategy and from who may take part when", "[privacy]") {
-  CHECK(correlated_sensitivity(MatrixMechanism{1, {1}, 100, 5, 20}) == Approx(std::sqrt(5.0)));           // independent steps
-  CHECK(correlated_sensitivity(MatrixMechanism{1, {1, 0.5}, 100, 5, 20}) == Approx(std::sqrt(5 * 1.25))); // bands apart
-  CHECK(correlated_sensitivity(MatrixMechanism{1, {1, 0.5}, 100, 2, 1}) == Approx(std::sqrt(1 + 2.25 + 0.25)));  // bands overlap
+  CHECK(correlated_sensitivity(MatrixMechanism{1, {1}, 100, 5, 20}) == Approx(std::sqrt(5.0)));  // independent steps
+  CHECK(correlated_sensitivity(MatrixMechanism{1, {1, 0.5}, 100, 5, 20}) == Approx(std::sqrt(5 * 1.25)));  // bands apart
+  CHECK(correlated_sensitivity(MatrixMechanism{1, {1, 0.5}, 100, 2, 1}) ==
+        Approx(std::sqrt(1 + 2.25 + 0.25)));  // bands overlap
   CHECK(correlated_sensitivity(MatrixMechanism{1, {1, 1, 1, 1}, 4, 9, 1}) == Approx(std::sqrt(1.0 + 4 + 9 + 16)));
   CHECK(correlated_sensitivity(TreeAggregation{1, {1024}}) == Approx(std::sqrt(11.0)));
 }
