@@ -8,6 +8,24 @@ namespace {
 
 constexpr double kDecimals = 1e4;
 
+struct Steps {
+  std::vector<privacy::GaussianSteps> gaussians;
+  double max_divergence = 0;
+};
+
+// Each event as its effective Gaussian, as privacy/compose.h takes it; none for other samplers, or noise too small to account.
+std::optional<Steps> steps_of(const Spent& spent) {
+  Steps out;
+  if (spent.without_privacy) return std::nullopt;
+  for (const auto& event : merged(spent.events)) {
+    const auto sigma = privacy::effective_noise_multiplier(event);
+    if (!sigma.ok() || event.sampling != privacy::SamplingKind::kPoisson) return std::nullopt;
+    out.gaussians.push_back({*sigma, event.sampling_rate, event.count});
+    out.max_divergence += static_cast<double>(event.count) * privacy::certificate_log_ratio(event);
+  }
+  return out;
+}
+
 }  // namespace
 
 Json rounded_up(double value) {
@@ -20,16 +38,46 @@ Json rounded_down(double value) {
   return std::floor(value * kDecimals) / kDecimals;
 }
 
+double Accounted::proven() const { return pld ? std::min(rdp, pld->upper) : rdp; }
+
+std::optional<privacy::PrivacyProfile> profile_of(const Spent& spent, double delta) {
+  const auto steps = steps_of(spent);
+  const auto checked = privacy::Delta::make(delta);
+  if (!steps || !checked.ok()) return std::nullopt;
+  auto profile = privacy::PrivacyProfile::of(steps->gaussians, {}, *checked, steps->max_divergence);
+  return profile.ok() ? std::optional(std::move(profile).value()) : std::nullopt;
+}
+
+Accounted account(const Spent& spent, double delta) {
+  Accounted out{composed_epsilon(spent, delta), std::nullopt};
+  const auto steps = steps_of(spent);
+  if (!steps || !std::isfinite(out.rdp)) return out;
+  const auto found = privacy::pld_epsilon(steps->gaussians, privacy::Delta(delta), {}, steps->max_divergence);
+  if (found.ok() && std::isfinite(found->bracket.upper)) out.pld = found->bracket;
+  return out;
+}
+
+std::optional<privacy::AllRelations> relations_of(const Spent& spent, double delta) {
+  const auto steps = steps_of(spent);
+  if (!steps) return std::nullopt;
+  const auto found = privacy::pld_all_relations(steps->gaussians, privacy::Delta(delta), 2, steps->max_divergence);
+  return found.ok() ? std::optional(*found) : std::nullopt;
+}
+
 std::vector<CurvePoint> curve_of(const Spent& spent, double plan_delta) {
   std::vector<CurvePoint> out;
   if (spent.without_privacy) return out;
+  const auto profile = profile_of(spent, plan_delta);
   std::vector<double> deltas = {0.5,  0.4,  0.3,  0.25, 0.2,  0.15, 0.1,  0.05,  3e-2,  1e-2,  3e-3,  1e-3, 3e-4, 1e-4, 3e-5,
                                 1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8, 1e-8, 3e-9, 1e-9, 3e-10, 1e-10, 1e-11, 1e-12};
   if (std::find(deltas.begin(), deltas.end(), plan_delta) == deltas.end()) deltas.push_back(plan_delta);
   std::sort(deltas.begin(), deltas.end(), std::greater<>());
   for (const double delta : deltas) {
-    const double epsilon = composed_epsilon(spent, delta);
-    if (std::isfinite(epsilon)) out.push_back({delta, epsilon});
+    Accounted epsilon{composed_epsilon(spent, delta), std::nullopt};
+    if (!std::isfinite(epsilon.rdp)) continue;
+    if (profile) epsilon.pld = profile->epsilon(privacy::Delta(delta)).bracket;
+    if (epsilon.pld && !std::isfinite(epsilon.pld->upper)) epsilon.pld.reset();
+    out.push_back({delta, epsilon});
   }
   return out;
 }
@@ -38,7 +86,9 @@ std::vector<TradeOffPoint> trade_off_of(const std::vector<CurvePoint>& curve) {
   std::vector<TradeOffPoint> out;
   for (const double alpha : {0.0, 1e-4, 1e-3, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0}) {
     double beta = 0;
-    for (const auto& [delta, epsilon] : curve) {
+    for (const auto& point : curve) {
+      const double delta = point.delta;
+      const double epsilon = point.epsilon.proven();
       beta = std::max({beta, 1 - delta - std::exp(epsilon) * alpha, std::exp(-epsilon) * (1 - delta - alpha)});
     }
     out.push_back({alpha, beta});
@@ -48,8 +98,8 @@ std::vector<TradeOffPoint> trade_off_of(const std::vector<CurvePoint>& curve) {
 
 double advantage_of(const std::vector<CurvePoint>& curve) {
   double least = 1;
-  for (const auto& [delta, epsilon] : curve) {
-    const double e = std::exp(-epsilon);
+  for (const auto& [delta, accounted] : curve) {
+    const double e = std::exp(-accounted.proven());
     least = std::min(least, (1 - e + 2 * delta * e) / (1 + e));
   }
   return least;

@@ -10,6 +10,7 @@
 
 #include "audit/spending.h"
 #include "base/json.h"
+#include "privacy/profile.h"
 
 namespace sotto::audit {
 
@@ -17,9 +18,23 @@ namespace sotto::audit {
 Json rounded_up(double value);
 Json rounded_down(double value);
 
+// Both accountants' answers to one question. The ledger charges by RDP.
+struct Accounted {
+  double rdp = 0;                       // upper bound
+  std::optional<privacy::Bracket> pld;  // the exact composed epsilon lies in it; none for events that it does not know
+  double proven() const;                // the smaller upper bound
+  bool contradicts() const { return pld && pld->lower > rdp; }  // impossible, unless one of them is wrong
+};
+
+// What was spent, by its privacy loss; none without privacy, and for events outside the profile's vocabulary.
+std::optional<privacy::PrivacyProfile> profile_of(const Spent& spent, double delta);
+Accounted account(const Spent& spent, double delta);
+// One unit replaced, or zeroed out, and two units together. None where profile_of has none.
+std::optional<privacy::AllRelations> relations_of(const Spent& spent, double delta);
+
 struct CurvePoint {
   double delta = 0;
-  double epsilon = 0;  // upper bound; finite
+  Accounted epsilon;  // with a finite upper bound
 };
 // From large deltas to small ones, plan_delta among them; empty without a finite epsilon.
 std::vector<CurvePoint> curve_of(const Spent& spent, double plan_delta);

@@ -66,6 +66,7 @@ Finding check_one_opened(const RunFolder& folder);  // one UNMASK a round and si
 Finding check_ledger(const RunFolder& folder, const PartyLog& site);     // reserved, committed, reported in order
 Finding check_mechanism(const RunFolder& folder, const PartyLog& site);  // sampling and noise that ran are those planned
 Finding check_epsilon(const RunFolder& folder, const PartyLog& site);    // the report's number against the events
+Finding check_accountants(const RunFolder& folder, const PartyLog& site);  // the privacy loss's bracket against the RDP value
 Finding check_canaries(const RunFolder& folder, const PartyLog& site);   // the audit that the plan fixed, against the proven bound
 Finding check_report_file(const RunFolder& folder, const std::string& file, const std::string& recomputed);
 

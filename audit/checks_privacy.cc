@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "audit/accounting.h"
 #include "audit/checks.h"
 #include "audit/empirical_result.h"
 #include "audit/ledger.h"
@@ -51,6 +52,15 @@ std::uint64_t dimension_of(const RunFolder& folder) {
   return 1;
 }
 
+// Up to the first entry that contradicts those before it, which check_ledger names.
+Spent spent_by(const PartyLog& site, const RunId& run) {
+  Spending spending;
+  for (const Event& event : site.events) {
+    if (!spending.apply(event).ok()) break;
+  }
+  return spending.of_run(run);
+}
+
 }  // namespace
 
 Finding check_ledger(const RunFolder& folder, const PartyLog& site) {
@@ -84,12 +94,8 @@ Finding check_mechanism(const RunFolder& folder, const PartyLog& site) {
 }
 
 Finding check_epsilon(const RunFolder& folder, const PartyLog& site) {
-  Spending spending;
-  for (const Event& event : site.events) {
-    if (!spending.apply(event).ok()) break;
-  }
   const double delta = folder.facts->plan.delta;
-  const double epsilon = composed_epsilon(spending.of_run(folder.run), delta);
+  const double epsilon = composed_epsilon(spent_by(site, folder.run), delta);
   SOTTO_TRY(const std::string text, read_report_file(folder, kReportJsonFile));
   const auto report = Json::parse(text, kReportJsonFile);
   if (!report.ok()) return report.error();
@@ -116,6 +122,17 @@ Finding check_epsilon(const RunFolder& folder, const PartyLog& site) {
   return invalid(std::string(kReportJsonFile) + " does not name site '" + site.party + "'");
 }
 
+Finding check_accountants(const RunFolder& folder, const PartyLog& site) {
+  const double delta = folder.facts->plan.delta;
+  const Accounted found = account(spent_by(site, folder.run), delta);
+  if (!folder.facts->plan.privacy) return std::string("the plan is without privacy");
+  if (!found.pld) return std::string("RDP alone: an event is outside the privacy loss's vocabulary");
+  const std::string shown = "privacy loss " + Json(found.pld->lower).dump() + " to " + Json(found.pld->upper).dump() + ", RDP " +
+                            Json(found.rdp).dump() + ", at delta " + Json(delta).dump();
+  if (found.contradicts()) return invalid(site.file() + ": " + shown + ": one of the two accountants is wrong");
+  return shown;
+}
+
 Finding check_canaries(const RunFolder& folder, const PartyLog& site) {
   const RunPlan& plan = folder.facts->plan;
   const auto measured = all_of<AuditMeasured>(site, folder.run);
@@ -134,11 +151,7 @@ Finding check_canaries(const RunFolder& folder, const PartyLog& site) {
   if (!finished.empty() && measured[0].event->adapter != finished[0].event->adapter) {
     return at_entry(site, measured[0].entry, "another adapter was scored than the run's last");
   }
-  Spending spending;
-  for (const Event& event : site.events) {
-    if (!spending.apply(event).ok()) break;
-  }
-  const double proven = composed_epsilon(spending.of_run(folder.run), result->delta);
+  const double proven = account(spent_by(site, folder.run), result->delta).proven();
   const std::string shown = "the attack shows epsilon " + Json(result->epsilon_lower).dump() + " at least, " + Json(proven).dump() +
                             " is proven at most, at delta " + Json(result->delta).dump();
   if (result->epsilon_lower > proven) {

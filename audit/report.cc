@@ -43,8 +43,11 @@ Json mechanism_json(const RunPlan& plan) {
 
 Json accountant_json() {
   return Json::object({{"name", "rdp"},
-                       {"pld", "not in this version"},
-                       {"epsilon_is", "an upper bound; no lower bound is computed in this version"},
+                       {"charged", "the ledger charges the RDP value; it is never below the exact one"},
+                       {"second_accountant", "pld: the privacy loss itself, composed on a grid laid from above and from below"},
+                       {"pld_bracket", "the exact epsilon of the composition lies between its two ends, whatever the rounding of floating "
+                                       "point did; the lower end is about the accountant, and no bound on what the models give away"},
+                       {"agreement", "a lower end above the RDP value would make this report fail"},
                        {"orders", "any real order above 1, chosen for the smallest epsilon"},
                        {"conversion", "Canonne, Kamath, Steinke 2020, proposition 12"},
                        {"error", "each divergence is enlarged by 1e-11 relative, above its numerical error"},
@@ -87,11 +90,12 @@ void add_promise(Json& out, const RunFacts& facts, const RunHistory& history, do
   out.set("unit", unit_sentence(plan));
   out.set("neighbouring", neighbouring_sentence(plan));
   out.set("adversary", adversary_sentence(plan));
-  out.set("relations", Json::object({{"add_or_remove", rounded_up(largest)},
-                                     {"replace_one", "not computed in this version"},
-                                     {"zero_out", "not computed in this version"}}));
+  out.set("relations", relations_json(history, plan.delta));
   out.set("max_sites_per_patient", plan.max_sites_per_patient);
   out.set("largest_epsilon", rounded_up(largest));
+  double proven = 0;
+  for (const auto& site : history.sites) proven = std::max(proven, account(site.run, plan.delta).proven());
+  out.set("largest_epsilon_proven", rounded_up(proven));
   out.set("delta", plan.delta);
   out.set("best_guess_accuracy", percent(accuracy));
   out.set("risk", risk_json(history, plan.delta));

@@ -153,7 +153,8 @@ std::vector<std::string> failures_of(const RunFolder& folder) {
   std::vector<std::string> out;
   for (const auto& site : folder.sites) {
     if (site.missing) continue;
-    for (const Finding& finding : {check_ledger(folder, site), check_mechanism(folder, site), check_canaries(folder, site)}) {
+    for (const Finding& finding : {check_ledger(folder, site), check_mechanism(folder, site), check_accountants(folder, site),
+                                   check_canaries(folder, site)}) {
       if (!finding.ok()) out.push_back(finding.error().message);
     }
   }

@@ -8,6 +8,11 @@
 namespace sotto::audit {
 namespace {
 
+// "4.21 – 4.22": between the two ends of an accountant's bracket.
+std::string bracket_of(const Json& b) {
+  return b.is_object() ? number_of(b.at("lower")) + " – " + number_of(b.at("upper")) : "–";
+}
+
 std::string first_page(const Json& r) {
   std::string out = "<h1>Privacy report of run " + text_of(r.at("run")) + "</h1>\n";
   out += "<p class=\"lead\">" + text_of(r.at("started")) + " to " + text_of(r.at("ended")) + ", " +
@@ -17,7 +22,8 @@ std::string first_page(const Json& r) {
     out += "<div class=\"fails\">THIS REPORT DOES NOT HOLD. Nothing in it may be relied upon:" + list(r.at("failures")) + "</div>\n";
   const Json& measured = r.at("measured_epsilon_at_least");
   out += "<div class=\"cards\">\n";
-  out += card(number_of(r.at("largest_epsilon")), "epsilon, proven at most", "worst site, this run, at delta " + text_of(r.at("delta")));
+  out += card(number_of(r.at("largest_epsilon_proven")), "epsilon, proven at most",
+              "worst site, this run, at delta " + text_of(r.at("delta")) + "; charged to the budget: " + text_of(r.at("largest_epsilon")));
   out += card(measured.is_null() ? "–" : number_of(measured), "epsilon, measured at least",
               measured.is_null() ? "no attack was measured" : "by an attack on planted canaries; worst site");
   out += card(text_of(r.at("best_guess_accuracy")), "best guess, at most", "right answers of an all-knowing guesser at even odds");
@@ -26,10 +32,10 @@ std::string first_page(const Json& r) {
          ". The keys vouch for themselves until somebody compares each fingerprint with its owner.</p>\n";
   out += heading("In plain words", "plain");
   for (const auto& p : r.at("plain_words").items()) out += paragraph(p);
-  Table sites({"Site", "#Epsilon of this run", "#With its other runs", "#Measured at least", "Fingerprint of the site's key"});
+  Table sites({"Site", "#Epsilon charged (RDP)", "#Privacy loss (PLD)", "#Charged with other runs", "#Measured at least", "Fingerprint of the site's key"});
   for (const auto& s : r.at("sites").items()) {
     const Json* lower = s.at("empirical").find("epsilon_lower");
-    sites.row({text_of(s.at("name")), text_of(s.at("epsilon")), text_of(s.at("epsilon_with_other_runs")),
+    sites.row({text_of(s.at("name")), text_of(s.at("epsilon")), bracket_of(s.at("accountants").at("pld")), text_of(s.at("epsilon_with_other_runs")),
                lower ? number_of(*lower) : "–", code(s.at("identity"))});
   }
   return out + sites.done() + heading("Points to weigh", "hazards") + list(r.at("hazards"));
@@ -38,14 +44,19 @@ std::string first_page(const Json& r) {
 std::string promise(const Json& r) {
   std::string out = "<div class=\"page\"></div>" + heading("What is promised, exactly", "promise");
   out += paragraph(r.at("unit")) + paragraph(r.at("neighbouring")) + paragraph(r.at("adversary"));
-  Table relations({"Two data sets differ by", "#Epsilon at most"}, Table::Width::kContent);
-  relations.row({"one unit more or less", number_of(r.at("relations").at("add_or_remove"))});
-  relations.row({"one unit replaced by another", number_of(r.at("relations").at("replace_one"))});
-  relations.row({"one unit's content blanked", number_of(r.at("relations").at("zero_out"))});
-  out += relations.done();
-  Table several({"A person who is a patient at", "#Epsilon at most", "Sites (those with the largest epsilon)"}, Table::Width::kContent);
+  if (const Json& found = r.at("relations"); found.is_object()) {
+    Table relations({"At site " + found.at("site").as_string() + ", two data sets differ by", "#Epsilon, between"}, Table::Width::kContent);
+    relations.row({"one unit less", bracket_of(found.at("remove"))});
+    relations.row({"one unit more", bracket_of(found.at("add"))});
+    relations.row({"one unit replaced by another", bracket_of(found.at("replace_one"))});
+    relations.row({"one unit's contribution blanked", bracket_of(found.at("zero_out"))});
+    relations.row({"two units more or less", bracket_of(found.at("two_units_together"))});
+    out += relations.done();
+  }
+  Table several({"A person who is a patient at", "#Epsilon at most (RDP)", "#Privacy loss (PLD)", "Sites (those with the largest epsilon)"}, Table::Width::kContent);
   for (const auto& p : r.at("person_at_several_sites").items()) {
-    several.row({text_of(p.at("sites")) + " of the sites", text_of(p.at("epsilon")), joined(p.at("names"))});
+    const Json* pld = p.find("pld");
+    several.row({text_of(p.at("sites")) + " of the sites", text_of(p.at("epsilon")), pld ? bracket_of(*pld) : "–", joined(p.at("names"))});
   }
   out += several.done();
   out += "<p>The plan's claim is for persons at " + text_of(r.at("max_sites_per_patient")) + " of the sites.</p>\n";
@@ -60,6 +71,31 @@ std::string promise(const Json& r) {
 std::string figure(const Plot& plot, const std::string& caption) {
   const std::string svg = svg_of(plot);
   return svg.empty() ? "" : "<figure>\n" + svg + "<figcaption>" + escape_html(caption) + "</figcaption>\n</figure>\n";
+}
+
+// Both accountants on the site with the largest epsilon.
+std::string accountants_figure(const Json& r) {
+  const Json* worst = nullptr;
+  for (const auto& s : r.at("sites").items()) {
+    if (s.at("epsilon").is_number() && (!worst || s.at("epsilon").as_double() > worst->at("epsilon").as_double())) worst = &s;
+  }
+  if (!worst) return "";
+  Plot plot{"Two accountants, site " + worst->at("name").as_string(), "delta", "epsilon", true, {}, false};
+  PlotSeries rdp{"RDP, at most", {}};
+  PlotSeries upper{"privacy loss, at most", {}};
+  PlotSeries lower{"privacy loss, at least", {}};
+  for (const auto& p : worst->at("curve").items()) {
+    const double delta = p.at("delta").as_double();
+    if (delta > 0.1) continue;
+    const double x = -std::log10(delta);
+    rdp.points.emplace_back(x, p.at("rdp").as_double());
+    if (const Json* pld = p.find("pld")) {
+      upper.points.emplace_back(x, pld->at("upper").as_double());
+      lower.points.emplace_back(x, pld->at("lower").as_double());
+    }
+  }
+  plot.series = {rdp, upper, lower};
+  return figure(plot, "The exact epsilon of the composition lies between the two ends of the privacy loss's bracket; RDP is a coarser upper bound. The lower end is about the accountant, and no bound on what the models give away.");
 }
 
 std::string plots(const Json& r) {
@@ -87,7 +123,7 @@ std::string plots(const Json& r) {
     if (!by_error.points.empty()) errors.series.push_back(std::move(by_error));
   }
   if (errors.series.size() == 1) errors.series.clear();
-  return figure(curve, "The promise holds for every point of a site's curve at once: a smaller chance of failure goes with a larger epsilon.") +
+  return accountants_figure(r) + figure(curve, "The promise holds for every point of a site's curve at once: a smaller chance of failure goes with a larger epsilon.") +
          figure(errors, "No test for one unit's presence has fewer misses at its false alarm rate than the curve shows; the straight line is guessing.") +
          figure(rounds, "How the epsilon of this run grew at each site, at the plan's delta.");
 }
@@ -99,7 +135,13 @@ std::string risk(const Json& r) {
          number_of(risk.at("advantage_at_most")) + " (the membership advantage), at the worst site.</p>\n";
   Table table({"Somebody who held a unit's presence likely with", "#may hold it likely afterwards with at most"}, Table::Width::kContent);
   for (const auto& p : risk.at("posteriors").items()) table.row({text_of(p.at("prior")), text_of(p.at("posterior_at_most"))});
-  return out + table.done() + "<p>But for a probability of delta, in which the promise may fail.</p>\n";
+  Table forms({"Site", "#Gaussian DP, mu", "#its regret", "#Zero-concentrated DP, rho", "#Advantage at most"}, Table::Width::kContent);
+  for (const auto& s : r.at("sites").items()) {
+    const Json& f = s.at("other_forms");
+    if (f.is_object()) forms.row({text_of(s.at("name")), number_of(f.at("gaussian_dp_mu")), number_of(f.at("gaussian_dp_regret")),
+                                  number_of(f.at("zero_concentrated_rho")), number_of(s.at("advantage_at_most"))});
+  }
+  return out + table.done() + forms.done() + "<p>But for a probability of delta, in which the promise may fail.</p>\n";
 }
 
 std::string measured(const Json& r) {

@@ -12,6 +12,7 @@ namespace sotto::audit {
 // report_sites.cc
 Json site_json(const RunFolder& folder, const SiteHistory& site, const SitePlan& plan, const RosterSite& roster);
 Json several_sites_json(const RunHistory& history, double delta);
+Json relations_json(const RunHistory& history, double delta);
 Json risk_json(const RunHistory& history, double delta);  // of the site with the largest epsilon
 
 // report_course.cc

@@ -10,9 +10,35 @@
 namespace sotto::audit {
 namespace {
 
+Json bracket_json(const privacy::Bracket& b) {
+  return Json::object({{"lower", rounded_down(b.lower)}, {"upper", rounded_up(b.upper)}});
+}
+
+// Both accountants on this run, add or remove one unit.
+Json accountants_json(const Accounted& a) {
+  return Json::object({{"rdp", Json::object({{"epsilon_upper", rounded_up(a.rdp)}})},
+                       {"pld", a.pld ? bracket_json(*a.pld) : Json("none: an event is outside its vocabulary")},
+                       {"agree", !a.contradicts()}});
+}
+
+// mu-Gaussian DP with its regret, and zero-concentrated DP, where the profile has them.
+Json other_forms_json(const Spent& spent, double delta) {
+  const auto profile = profile_of(spent, delta);
+  if (!profile) return nullptr;
+  const auto gdp = profile->gaussian_dp();
+  const auto rho = profile->zero_concentrated();
+  return Json::object({{"gaussian_dp_mu", rounded_up(gdp.mu)},
+                       {"gaussian_dp_regret", rounded_up(gdp.regret)},
+                       {"zero_concentrated_rho", rho ? rounded_up(*rho) : Json("none for sampled steps")}});
+}
+
 Json curve_json(const std::vector<CurvePoint>& curve) {
   Json out = Json::array();
-  for (const auto& p : curve) out.push(Json::object({{"delta", p.delta}, {"epsilon", rounded_up(p.epsilon)}}));
+  for (const auto& p : curve) {
+    Json item = Json::object({{"delta", p.delta}, {"epsilon", rounded_up(p.epsilon.proven())}, {"rdp", rounded_up(p.epsilon.rdp)}});
+    if (p.epsilon.pld) item.set("pld", bracket_json(*p.epsilon.pld));
+    out.push(std::move(item));
+  }
   return out;
 }
 
@@ -101,7 +127,7 @@ Json empirical_json(const SiteHistory& site, const RunPlan& plan) {
                        {"mu_lower", rounded_down(result->mu_lower)},
                        {"confidence", 1 - result->failure},
                        {"delta", result->delta},
-                       {"epsilon_proven_at_this_delta", rounded_up(composed_epsilon(site.run, result->delta))},
+                       {"epsilon_proven_at_this_delta", rounded_up(account(site.run, result->delta).proven())},
                        {"canaries", m.canaries},
                        {"guesses", m.guesses},
                        {"correct", m.correct},
@@ -132,6 +158,7 @@ Json site_json(const RunFolder& folder, const SiteHistory& site, const SitePlan&
   out.set("name", site.name);
   out.set("epsilon", rounded_up(epsilon));
   out.set("delta", delta);
+  out.set("accountants", accountants_json(account(site.run, delta)));
   out.set("delta_times_declared_size", rounded_up(delta * static_cast<double>(plan.declared_size)));
   out.set("epsilon_with_other_runs", rounded_up(composed_epsilon(site.all, delta)));
   out.set("other_runs", strings(site.other_runs));
@@ -144,6 +171,7 @@ Json site_json(const RunFolder& folder, const SiteHistory& site, const SitePlan&
   out.set("curve", curve_json(curve));
   out.set("trade_off", trade_off_json(curve));
   out.set("advantage_at_most", rounded_up(advantage_of(curve)));
+  out.set("other_forms", other_forms_json(site.run, delta));
   out.set("by_round", by_round_json(site, delta));
   out.set("empirical", empirical_json(site, folder.facts->plan));
   out.set("sealed_entries", site.sealed);
@@ -163,9 +191,29 @@ Json several_sites_json(const RunHistory& history, double delta) {
     const SiteHistory& site = *order[m - 1].second;
     spent.add(site.run);
     names.push(site.name);
-    out.push(Json::object({{"sites", m}, {"names", names}, {"epsilon", rounded_up(composed_epsilon(spent, delta))}}));
+    const Accounted accounted = account(spent, delta);
+    Json item = Json::object({{"sites", m}, {"names", names}, {"epsilon", rounded_up(accounted.rdp)}});
+    if (accounted.pld) item.set("pld", bracket_json(*accounted.pld));
+    out.push(std::move(item));
   }
   return out;
+}
+
+// The numbers under each neighbouring relation, of the site with the largest epsilon.
+Json relations_json(const RunHistory& history, double delta) {
+  const SiteHistory* worst = nullptr;
+  for (const auto& site : history.sites) {
+    if (!worst || composed_epsilon(site.run, delta) > composed_epsilon(worst->run, delta)) worst = &site;
+  }
+  const auto found = worst ? relations_of(worst->run, delta) : std::nullopt;
+  if (!found) return nullptr;
+  return Json::object({{"site", worst->name},
+                       {"remove", bracket_json(found->remove)},
+                       {"add", bracket_json(found->add)},
+                       {"replace_one", bracket_json(found->replace)},
+                       {"zero_out", bracket_json(found->zero_out)},
+                       {"two_units_together", bracket_json(found->group)},
+                       {"worse_direction", privacy::to_string(found->worse)}});
 }
 
 // What the promise of the worst site means for somebody who guesses.
@@ -173,7 +221,7 @@ Json risk_json(const RunHistory& history, double delta) {
   double epsilon = 0;
   double advantage = 0;
   for (const auto& site : history.sites) {
-    epsilon = std::max(epsilon, composed_epsilon(site.run, delta));
+    epsilon = std::max(epsilon, account(site.run, delta).proven());
     advantage = std::max(advantage, advantage_of(curve_of(site.run, delta)));
   }
   Json posteriors = Json::array();

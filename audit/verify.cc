@@ -56,6 +56,7 @@ class Run {
 
 void check_report(Run& run, const RunFolder& folder) {
   run.each_delivered("epsilon", [&](const PartyLog& site) { return check_epsilon(folder, site); });
+  run.each_delivered("accountants", [&](const PartyLog& site) { return check_accountants(folder, site); });
   run.each_delivered("canaries", [&](const PartyLog& site) { return check_canaries(folder, site); });
   const auto report = make_report(folder);
   if (!report.ok()) {

@@ -40,7 +40,13 @@ TEST_CASE("each site's epsilon is the composition of its events, rounded up", "[
     CHECK(report.at("sites").at(i).at("by_round").at(plan.rounds - 1).at("epsilon").as_double() == shown);
   }
   CHECK(report.at("accountant").at("name").as_string() == "rdp");
-  CHECK(report.at("accountant").at("pld").as_string() == "not in this version");
+  for (const auto& site : report.at("sites").items()) {
+    const Json& pld = site.at("accountants").at("pld");
+    CHECK(pld.at("lower").as_double() <= pld.at("upper").as_double());
+    CHECK(pld.at("upper").as_double() - pld.at("lower").as_double() <= 2e-3 * std::max(1.0, pld.at("upper").as_double()));
+    CHECK(pld.at("lower").as_double() <= site.at("epsilon").as_double());
+    CHECK(site.at("accountants").at("agree").as_bool());
+  }
 }
 
 TEST_CASE("epsilon grows with a smaller delta, with rounds and with the sites a person is at", "[report]") {
@@ -126,17 +132,19 @@ TEST_CASE("text from the logs cannot become markup", "[report]") {
 }
 
 TEST_CASE("the bet in plain words follows the region of error rates that the curve leaves", "[report]") {
-  CHECK(best_guess_accuracy({{1e-300, 0.0}}) == Approx(0.5));
-  CHECK(best_guess_accuracy({{1e-300, std::log(3.0)}}) == Approx(0.75));
-  CHECK(best_guess_accuracy({{0.1, 0.0}}) == Approx(0.55));
-  CHECK(best_guess_accuracy({{1e-5, 8.0}, {0.1, 0.0}}) == Approx(0.55));  // the best point of the curve counts
+  const auto at = [](double delta, double epsilon) { return CurvePoint{delta, {epsilon, std::nullopt}}; };
+  CHECK(best_guess_accuracy({at(1e-300, 0.0)}) == Approx(0.5));
+  CHECK(best_guess_accuracy({at(1e-300, std::log(3.0))}) == Approx(0.75));
+  CHECK(best_guess_accuracy({at(0.1, 0.0)}) == Approx(0.55));
+  CHECK(best_guess_accuracy({at(1e-5, 8.0), at(0.1, 0.0)}) == Approx(0.55));  // the best point of the curve counts
+  CHECK(best_guess_accuracy({CurvePoint{0.1, {1.0, privacy::Bracket{0, 0}}}}) == Approx(0.55));  // and the better accountant
   CHECK(best_guess_accuracy({}) == 1);
   CHECK(percent(0.99966) == "99.97 %");
   CHECK(percent(1) == "100.00 %");
   CHECK(posterior_of(0.5, std::log(3.0)) == Approx(0.75));
   CHECK(posterior_of(0.1, 0) == Approx(0.1));
   CHECK(posterior_of(0.1, std::numeric_limits<double>::infinity()) == 1);
-  const auto line = trade_off_of({{1e-300, 0.0}});
+  const auto line = trade_off_of({at(1e-300, 0.0)});
   for (const auto& p : line) CHECK(p.beta == Approx(1 - p.alpha));
 }
 

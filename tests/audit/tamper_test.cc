@@ -82,7 +82,8 @@ TEST_CASE("tamper: an entry removed", "[tamper]") {
 TEST_CASE("tamper: an entry inserted", "[tamper]") {
   const Forged run;
   auto frames = frames_of(run.original);
-  frames.insert(frames.begin() + 3, frames[2]);
+  const Bytes again = frames[2];
+  frames.insert(frames.begin() + 3, again);
   CHECK(has(run.with(file_of(frames)), run.entry(3) + "it is numbered 2"));
   auto records = run.records;
   Record extra = records[3];
