@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".deps/venv-peft"
-BIN = ROOT / "build/bin"
+BIN = Path(os.environ.get("SOTTO_BIN", ROOT / "build/bin"))
 VECTORS = ROOT / "tests/vectors"
 PEERS = ["torch==2.13.0", "transformers==5.24.0", "peft==0.21.2", "gguf==0.19.0"]
 TINY = {"bias_all": "qwen2", "bias_lora_only": "qwen2", "gpt2_dora": "gpt2", "gpt2_bias": "gpt2", "untied_head": "llama_untied_rope3",
