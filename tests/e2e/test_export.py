@@ -31,9 +31,9 @@ class Test(unittest.TestCase):
     def tearDown(self):
         shutil.rmtree(self.folder)
 
-    def check_scores(self, model, tolerance):
-        for ours, expected in zip(score(model), self.expected, strict=True):
-            self.assertAlmostEqual(ours, expected, delta=tolerance)
+    def check_scores(self, model, tolerance, expected=None):
+        for ours, wanted in zip(score(model), expected or self.expected, strict=True):
+            self.assertAlmostEqual(ours, wanted, delta=tolerance)
 
     def test_a_tuned_model_is_merged_and_exported_and_scores_the_same(self):
         self.assertGreater(max(abs(a - b) for a, b in zip(score(MODEL), self.expected)), 0.1)  # the adapter matters
@@ -53,7 +53,7 @@ class Test(unittest.TestCase):
         self.assertEqual(ids, [428, 223, 20, 445])  # the tokenizer travels along
         back = self.folder / "back"
         client("merge", "--model", self.folder / "F32.gguf", "--adapter", ADAPTER, "--out", back, "--json")
-        self.assertEqual(score(back, ), score(self.folder / "F32.gguf", "--adapter", ADAPTER))
+        self.check_scores(back, 1e-5, score(self.folder / "F32.gguf", "--adapter", ADAPTER))
         client("export", "--model", MODEL, "--adapter", ADAPTER, "--to", "gguf-lora", "--out", self.folder / "lora.gguf", "--json")
         self.assertEqual([p for p in self.folder.iterdir() if p.name.endswith(".new")], [])
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""`make bench-peft`: adapters against Hugging Face PEFT itself, and exports against llama.cpp where it can be had. For every adapter
+"""`make bench-adapters`: adapters against Hugging Face PEFT itself, and exports against llama.cpp where it can be had. For every adapter
 of tests/vectors/lora: our log-probabilities against PEFT's, and our merged folder against PEFT's in transformers. An adapter that a
-federated run of our own leaves: loaded by PEFT. SmolLM2: seconds of a merge side by side. Writes bench/peft.md for people and
-build/bench/peft.json. Two minutes on two cores; the first time it makes .deps/venv-peft.
+federated run of our own leaves: loaded by PEFT. SmolLM2: seconds of a merge side by side. Writes bench/adapters.md for people and
+build/bench/adapters.json. Two minutes on two cores; the first time it makes .deps/venv-peft.
 
 SOTTO_LLAMA_CPP=FOLDER (with libllama.so, and llama-cpp-python in the venv): our GGUF exports run by llama.cpp, too."""
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".deps/venv-peft"
-BIN = ROOT / "build/bin"
+BIN = Path(os.environ.get("SOTTO_BIN", ROOT / "build/bin"))
 VECTORS = ROOT / "tests/vectors"
 PEERS = ["torch==2.13.0", "transformers==5.24.0", "peft==0.21.2", "gguf==0.19.0"]
 TINY = {"bias_all": "qwen2", "bias_lora_only": "qwen2", "gpt2_dora": "gpt2", "gpt2_bias": "gpt2", "untied_head": "llama_untied_rope3",
@@ -152,7 +152,7 @@ def llama_cpp(scratch):
 
 def write(rows, seconds, exports):
     lines = ["# Adapters against PEFT", "",
-             "`make bench-peft`: PEFT 0.21.2 and transformers 5.24.0, fp32. Largest differences of log-probabilities over twelve tokens and the "
+             "`make bench-adapters`: PEFT 0.21.2 and transformers 5.24.0, fp32. Largest differences of log-probabilities over twelve tokens and the "
              "whole vocabulary after the last. Last column, for scale: PEFT's own merged model against PEFT's adapter.", "",
              "| adapter | ours against PEFT's | our merged folder in transformers against PEFT's adapter | PEFT's merge against its adapter |",
              "|---|---|---|---|"]
@@ -163,13 +163,13 @@ def write(rows, seconds, exports):
         lines += ["", "Exports of the fixture with an adapter, against our fp32 log-probabilities with the adapter:", "",
                   "| export | llama.cpp | read back by us |", "|---|---|---|"]
         lines += [f"| {name} | {theirs_:.1e} | {'-' if own is None else f'{own:.1e}'} |" for name, theirs_, own in exports]
-    (ROOT / "bench/peft.md").write_text("\n".join(lines) + "\n")
+    (ROOT / "bench/adapters.md").write_text("\n".join(lines) + "\n")
     table = [{"case": f"{r['case']}: merged against adapter", "ours": r["merged"], "peer": "PEFT 0.21.2", "theirs": r["peft"],
               "unit": "nats", "ratio": r["merged"] / r["peft"] if r["peft"] else None} for r in rows]
     table.append({"case": "merge of SmolLM2", "ours": seconds[0], "peer": "PEFT 0.21.2", "theirs": seconds[1], "unit": "s",
                   "ratio": seconds[1] / seconds[0]})
     (ROOT / "build/bench").mkdir(parents=True, exist_ok=True)
-    (ROOT / "build/bench/peft.json").write_text(json.dumps(table, indent=2) + "\n")
+    (ROOT / "build/bench/adapters.json").write_text(json.dumps(table, indent=2) + "\n")
     print("\n".join(lines))
 
 
@@ -186,7 +186,7 @@ def main():
     write([*rows, row], seconds, exports)
     worst = max(max(r["adapter"], r["merged"]) for r in [*rows, row])
     if worst > 2e-4:
-        sys.exit(f"bench-peft: a difference of {worst:.1e}; at most 2e-4 is a rounding difference")
+        sys.exit(f"bench-adapters: a difference of {worst:.1e}; at most 2e-4 is a rounding difference")
 
 
 if __name__ == "__main__":
