@@ -85,6 +85,7 @@ Json to_json(const RunPlan& p) {
                        {"max_records", p.max_records},
                        {"max_tokens", p.max_tokens},
                        {"system_prompt", p.system_prompt},
+                       {"chat_template", p.chat_template},
                        {"colluders", p.colluders},
                        {"min_sites", p.min_sites},
                        {"max_sites_per_patient", p.max_sites_per_patient},

@@ -7,7 +7,7 @@
 namespace sotto {
 namespace {
 
-constexpr std::uint32_t kPlanVersion = 1;
+constexpr std::uint32_t kPlanVersion = 2;
 constexpr std::uint32_t kMaxSites = 128;
 
 std::string number(double v) { return std::to_string(v); }
@@ -147,7 +147,7 @@ Bytes encode(const RunPlan& p) {
   write(out, p.optimizer);
   out.u32(p.ring.bits).f64(p.ring.range).f64(p.ring.step);
   out.u32(p.rounds).u32(p.local_steps).f64(p.clip_norm).f64(p.expected_batch).f64(p.target_epsilon).f64(p.delta);
-  out.u32(p.max_records).u32(p.max_tokens).text(p.system_prompt).u32(p.colluders).u32(p.min_sites);
+  out.u32(p.max_records).u32(p.max_tokens).text(p.system_prompt).text(p.chat_template).u32(p.colluders).u32(p.min_sites);
   out.u32(p.max_sites_per_patient).u8(p.allow_two_sites).u32(p.phase_deadline_s).u32(p.max_attempts).raw(p.seed);
   out.u32(p.canaries).f64(p.audit_failure);
   out.u32(static_cast<std::uint32_t>(p.sites.size()));
@@ -181,6 +181,7 @@ Result<RunPlan> decode_plan(ByteSpan bytes) {
   p.max_records = in.u32();
   p.max_tokens = in.u32();
   p.system_prompt = in.text();
+  p.chat_template = in.text();
   p.colluders = in.u32();
   p.min_sites = in.u32();
   p.max_sites_per_patient = in.u32();

@@ -78,6 +78,7 @@ struct RunPlan {
   std::uint32_t max_records = 4;  // of one unit in one step
   std::uint32_t max_tokens = 128; // of one record
   std::string system_prompt;      // for records in the instruction format
+  std::string chat_template;      // a well-known one by name; empty: the model's own
   std::uint32_t colluders = 1;    // c
   std::uint32_t min_sites = 3;    // tau
   std::uint32_t max_sites_per_patient = 1;

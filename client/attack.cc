@@ -64,7 +64,7 @@ Result<Scores> scores_of(const AttackCommand& command, const SiteFolder& folder,
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
   auto parts = data::split(std::move(records), hold_out_of(folder, config));
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
-  SOTTO_TRY(const auto chat, text.chat());
+  SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto model, model::LanguageModel::load(config.model, {config.device, plan.precision, config.threads}));
   Scores out;
   SOTTO_TRY_VOID(add_scores(out, std::move(parts.training), true, model, adapter, chat, command, plan.max_tokens));

@@ -9,6 +9,7 @@
 #include "client/adapter_commands.h"
 #include "client/attack.h"
 #include "client/budget.h"
+#include "client/data_commands.h"
 #include "client/enrol.h"
 #include "client/evaluate.h"
 #include "client/evaluate_task.h"
@@ -37,6 +38,7 @@ struct Options {
   AttackCommand attack;
   TaskCommand task;
   ReviewCommand review;
+  DataCommand data;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -129,6 +131,8 @@ void add_evaluation_commands(Command& root, Options& o) {
       .option("--adapter", o.task.adapters, "a PEFT folder")
       .option("--data", o.eval.data, "held-out records, JSON lines")
       .option("--system-prompt", o.eval.system_prompt, "with --data: for records in the instruction format")
+      .option("--chat-template", o.eval.chat_template, "with --data: a well-known one by name, instead of the model's own")
+      .option("--data-key", o.eval.data_key, "with --data: the key's file, for sealed data")
       .option("--max-tokens", o.eval.max_tokens, "with --data: longer records are cut")
       .flag("!--no-answers", o.eval.answers, "with --data: do not generate answers")
       .on_run([&o] { return run_eval(o); });
@@ -206,8 +210,54 @@ void add_adapter_commands(Command& root, Options& o) {
       .on_run([&o] { return export_model(o.exported); });
 }
 
+void add_data_commands(Command& root, Options& o) {
+  Command& data = root.subcommand("data", "check, select, minimise, split or seal a site's records");
+  const auto common = [&o](Command& command) -> Command& {
+    return command.option("files", o.data.files, "JSON lines, plain, .gz or .zst", true)
+        .option("--config", o.data.config, "what to look for and what to tolerate: a check.toml")
+        .option("--validation", o.data.validation, "a validation set that must not leak into training")
+        .option("--model", o.data.model, "its tokenizer and chat template count tokens")
+        .option("--chat-template", o.data.chat_template, "a well-known one by name, instead of the model's own")
+        .option("--system-prompt", o.data.system_prompt, "for records in the instruction format")
+        .option("--data-key", o.data.data_key, "the key's file, for sealed files")
+        .flag("--json", o.data.json, "machine-readable");
+  };
+  common(data.subcommand("check", "what is wrong, what repeats, what leaks, what is missing"))
+      .option("--production", o.data.production, "a sample of production queries to compare with")
+      .option("--html", o.data.html, "write the report as a page, too")
+      .on_run([&o] { return data_check(o.data); });
+  common(data.subcommand("select", "the records worth training on, and why the others are not"))
+      .option("--out", o.data.out, "where the kept lines go", true)
+      .option("--reasons", o.data.reasons, "where the reasons for the others go", true)
+      .option("--min-score", o.data.min_score, "records below are left out")
+      .flag("--keep-repeats", o.data.keep_repeats, "keep records that repeat another of the same patient")
+      .on_run([&o] { return data_select(o.data); });
+  data.subcommand("minimise", "replace what names a person by surrogates, the same within a patient")
+      .option("files", o.data.files, "JSON lines, plain, .gz or .zst", true)
+      .option("--config", o.data.config, "which kinds, more names, what to keep: a pii.toml")
+      .option("--key", o.data.key, "the key's file; made when it is not there. The same key gives the same surrogates", true)
+      .option("--out", o.data.out, "where the records go")
+      .option("--data-key", o.data.data_key, "the key's file, for sealed files")
+      .flag("--preview", o.data.preview, "show the changes as a diff and write nothing")
+      .flag("--json", o.data.json, "machine-readable")
+      .on_run([&o] { return data_minimise(o.data); });
+  data.subcommand("split", "training and validation, by patient")
+      .option("files", o.data.files, "JSON lines, plain, .gz or .zst", true)
+      .option("--fraction", o.data.fraction, "of the patients, for validation")
+      .option("--key", o.data.key, "the key's file; made when it is not there. The same key splits alike for ever", true)
+      .option("--out", o.data.out, "a folder for train.jsonl and val.jsonl", true)
+      .option("--data-key", o.data.data_key, "the key's file, for sealed files")
+      .flag("--json", o.data.json, "machine-readable")
+      .on_run([&o] { return data_split(o.data); });
+  data.subcommand("seal", "encrypt a file of records (AES-256-GCM); runs and commands read it without a plain copy")
+      .option("files", o.data.files, "JSON lines, plain, .gz or .zst", true)
+      .option("--data-key", o.data.data_key, "the key's file; made when it is not there", true)
+      .option("--out", o.data.out, "where the sealed file goes", true)
+      .flag("--json", o.data.json, "machine-readable")
+      .on_run([&o] { return data_seal(o.data); });
+}
+
 void add_later_commands(Command& root) {
-  root.later("data", "check, seal or split data");
   root.later("train", "one site alone: a baseline");
   root.later("generate", "continue a text");
   root.later("chat", "talk to a model");
@@ -229,6 +279,7 @@ int main(int argc, char** argv) {
   add_review_commands(cli.root(), options);
   add_model_commands(cli.root(), options);
   add_adapter_commands(cli.root(), options);
+  add_data_commands(cli.root(), options);
   add_later_commands(cli.root());
   return cli.run(argc, argv);
 }

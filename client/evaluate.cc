@@ -25,10 +25,10 @@ Result<Loaded> load(const EvalCommand& command) {
   if (command.max_tokens < 8 || command.max_tokens > 8192) return invalid("--max-tokens is " + std::to_string(command.max_tokens) + "; it must be from 8 to 8192");
   if (command.limit < 0) return invalid("--limit is " + std::to_string(command.limit) + "; it must be 0 (all) or more");
   SOTTO_TRY(const Precision precision, precision_of(command.precision));
-  SOTTO_TRY(auto records, data::read_records(command.data, {command.system_prompt}));
+  SOTTO_TRY(auto records, data::read_records(command.data, {command.system_prompt, command.data_key}));
   if (command.limit > 0 && records.size() > static_cast<std::size_t>(command.limit)) records.resize(static_cast<std::size_t>(command.limit));
   SOTTO_TRY(auto text, TextModel::load(command.model));
-  SOTTO_TRY(const auto chat, text.chat());
+  SOTTO_TRY(const auto chat, text.chat(command.chat_template));
   auto data = data::encode(std::move(records), chat, {PrivacyUnit::kRecord, static_cast<std::size_t>(command.max_tokens)});
   if (data.examples.empty() && data.refused > 0) return invalid("'" + command.data + "': no record can be used: " + data.refusal);
   if (data.examples.empty()) return invalid("'" + command.data + "' holds no record whose response fits into " + std::to_string(command.max_tokens) + " tokens");
@@ -91,7 +91,7 @@ Result<Precision> precision_of(const std::string& name) {
 
 Result<void> evaluate(const EvalCommand& command) {
   SOTTO_TRY(const Loaded in, load(command));
-  SOTTO_TRY(const auto chat, in.text.chat());
+  SOTTO_TRY(const auto chat, in.text.chat(command.chat_template));
   evaluation::Score score;
   Progress progress("evaluation of " + std::to_string(in.data.examples.size()) + " records", in.data.examples.size() * (command.answers ? 2 : 1));
   SOTTO_TRY_VOID(add_losses(in, score, progress));

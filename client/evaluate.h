@@ -16,6 +16,8 @@ struct EvalCommand {
   std::string device = "cpu";
   std::string precision = "auto";
   std::string system_prompt;
+  std::string chat_template;  // a well-known one by name; empty: the model's own
+  std::string data_key;  // file of the key of sealed data
   std::int64_t max_tokens = 128;
   std::int64_t limit = 0;  // only the first records; 0: all
   std::int64_t threads = 0;

@@ -169,7 +169,7 @@ Result<void> doctor(const std::string& path, const std::string& config_path, boo
   SOTTO_TRY(const auto model, model::LanguageModel::load(config.model, {config.device, Precision::kAuto, config.threads}));
   std::size_t records = 0;
   for (const auto& file : config.data) {
-    SOTTO_TRY(const auto more, data::read_records(file));
+    SOTTO_TRY(const auto more, data::read_records(file, {{}, config.data_key}));
     records += more.size();
   }
   const char* precision = model.precision() == Precision::kBf16 ? "bf16" : "fp32";

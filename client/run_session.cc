@@ -93,7 +93,7 @@ Result<void> RunSession::load_data() {
   const RunPlan& plan = offer_.plan;
   const SiteConfig& config = *context_.config;
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
-  SOTTO_TRY(const auto chat, text.chat());
+  SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
   SOTTO_TRY_VOID(claim_patients(records));
   data::Split parts = data::split(std::move(records), hold_out_of(*context_.folder, config));
@@ -311,7 +311,7 @@ Result<void> RunSession::measure_canaries() {
     if (known && known->run == plan.run) return {};
   }
   SOTTO_TRY(const TextModel text, TextModel::load(context_.config->model));
-  SOTTO_TRY(const auto chat, text.chat());
+  SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(const auto found, measure(make_canaries(plan, context_.folder->run_key()), *adapter_, *model_, chat, plan));
   SOTTO_TRY(const auto result, audit::result_of(found, plan));
   log(Level::kInfo, "canaries_measured",

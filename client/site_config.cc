@@ -59,6 +59,7 @@ Result<SiteConfig> read_site_config(const std::string& path) {
   config.budget_folder = beside_config(in.text("budget_folder", std::filesystem::path(path).stem().string() + ".budget"));
   config.log_key = in.text("log_key", "");
   if (config.log_key.rfind("file:", 0) == 0) config.log_key = "file:" + beside_config(config.log_key.substr(5));
+  if (const auto file = in.text("data_key", ""); !file.empty()) config.data_key = beside_config(file);
   config.holdout_fraction = in.number("holdout_fraction", 0.0);
   if (!(config.holdout_fraction >= 0 && config.holdout_fraction < 1)) in.reject("holdout_fraction", "must be at least 0 and below 1");
   config.policy = read_policy(in);

@@ -28,6 +28,7 @@ struct Policy {
 struct SiteConfig {
   std::string model;               // .gguf file or Hugging Face folder
   std::vector<std::string> data;   // JSON-lines files
+  std::string data_key;            // file of the key of those that are sealed; empty: none is
   std::string device = "cpu";
   int threads = 0;                 // of one matrix product; 0: the library's choice
   std::string budget_folder;       // the book of patients and spending, shared by all site folders of this configuration

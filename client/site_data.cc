@@ -10,7 +10,7 @@ namespace sotto::client {
 Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt) {
   std::vector<data::Record> records;
   for (const auto& file : config.data) {
-    SOTTO_TRY(auto more, data::read_records(file, {system_prompt}));
+    SOTTO_TRY(auto more, data::read_records(file, {system_prompt, config.data_key}));
     std::ranges::move(more, std::back_inserter(records));
   }
   return records;

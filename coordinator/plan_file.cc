@@ -135,6 +135,7 @@ void read_training(Reader& in, PlanFile& file) {
   plan.local_steps = in.integer("training.local_steps", 1, 100000, 1);
   plan.max_tokens = in.integer("training.max_tokens", 8, 8192, 128);
   plan.system_prompt = config.text("training.system_prompt", "");
+  plan.chat_template = config.text("training.chat_template", "");
   file.weigh_by_size = in.choice<bool>("training.weights", {{"size", true}, {"equal", false}}, "size");
   ByteWriter seed;
   seed.text("sotto/run-seed/v1").text(config.text("training.seed", plan.run.value()));

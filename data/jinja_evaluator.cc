@@ -285,7 +285,7 @@ class Evaluator {
     if (known == nullptr) return not_here(e.line, "the function '" + callee.text + "'");
     if (known->name == "raise_exception") {
       SOTTO_TRY(const auto words, arguments.empty() ? Result<MarkedText>(MarkedText()) : text_of(arguments[0], e.line));
-      return refused("the chat template says: " + words.text());
+      return refused("chat template says: " + words.text());
     }
     if (known->name == "namespace" && arguments.size() == e.keywords.size()) {
       Members members;

@@ -2,8 +2,8 @@
 
 #include <optional>
 
-#include "base/files.h"
 #include "base/json.h"
+#include "data/line_source.h"
 
 namespace sotto::data {
 namespace {
@@ -136,10 +136,18 @@ Result<std::vector<Record>> parse_records(std::string_view text, std::string_vie
 }
 
 Result<std::vector<Record>> read_records(const std::string& path, const RecordOptions& options) {
-  SOTTO_TRY(const std::string text, read_text_file(path));
-  SOTTO_TRY(auto records, parse_records(text, path, options));
-  if (records.empty()) return invalid(path + ": no records in it");
-  return records;
+  SOTTO_TRY(auto lines, LineSource::open(path, options.key_file));
+  std::vector<Record> out;
+  std::string line;
+  while (true) {
+    SOTTO_TRY(const bool some, lines.next(line));
+    if (!some) break;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    SOTTO_TRY(auto record, parse_record(line, lines.where(), options));
+    out.push_back(std::move(record));
+  }
+  if (out.empty()) return invalid(path + ": no records in it");
+  return out;
 }
 
 }  // namespace sotto::data

@@ -31,12 +31,14 @@ struct RecordOptions {
   // First message of records in the instruction format; empty: none (the chat template then adds its own default). Records
   // in the chat format bring their own.
   std::string system_prompt;
+  std::string key_file;  // of sealed files; read_records alone needs it
 };
 
 // `line` is one JSON object; `where` (file and line) starts every message.
 Result<Record> parse_record(std::string_view line, std::string_view where, const RecordOptions& options = {});
 // A whole text; empty lines are skipped. `origin` is the file's name.
 Result<std::vector<Record>> parse_records(std::string_view text, std::string_view origin, const RecordOptions& options = {});
+// A file, plain, gzip, zstd or sealed.
 Result<std::vector<Record>> read_records(const std::string& path, const RecordOptions& options = {});
 
 }  // namespace sotto::data

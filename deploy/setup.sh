@@ -14,7 +14,7 @@ stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 packages=(ca-certificates ccache cmake g++ git ninja-build make pkg-config python3 python3-pip unzip
   libssl-dev libzmq3-dev libprotobuf-dev protobuf-compiler libeigen3-dev catch2 libtomlplusplus-dev nlohmann-json3-dev
-  libcli11-dev libcpp-httplib-dev libicu-dev libsqlite3-dev libpcre2-dev dict-wn)
+  libcli11-dev libcld2-dev libcpp-httplib-dev libicu-dev libsqlite3-dev libpcre2-dev libzstd-dev zlib1g-dev dict-wn)
 
 install_packages() {
   command -v dpkg-query >/dev/null || stop "this is no Debian or Ubuntu; install the equivalents of: ${packages[*]}"

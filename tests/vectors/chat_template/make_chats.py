@@ -308,10 +308,10 @@ LONG = "Patient with type 2 diabetes mellitus; HbA1c 8.1 %.\nWhat is the code?"
 CHATS = [[("user", "Hello"), ("assistant", "Hi there!")],
          [("user", LONG), ("assistant", "E11.9")],
          [("system", "You code with ICD-10-CM."), ("user", LONG), ("assistant", "E11.9: Type 2 diabetes mellitus without complications")],
-         [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d e\nf")],
-         [("system", "S"), ("user", "Grüße, 今日は"), ("assistant", "😀 ok"), ("user", "and?"), ("assistant", "No more.")],
+         [("user", "alpha?"), ("assistant", "beta!"), ("user", "gamma?"), ("assistant", "delta eps\nzeta")],
+         [("system", "Sigma"), ("user", "Grüße, 今日は"), ("assistant", "😀 ok"), ("user", "and?"), ("assistant", "No more.")],
          [("user", "Hello")], [("system", "sys"), ("user", "Hello")], [("user", "  spaced  "), ("assistant", "  answer\n")],
-         [("user", "x"), ("assistant", "<think>\nhm\n</think>\n\nyes")], [("user", "x"), ("assistant", "")],
+         [("user", "why so"), ("assistant", "<think>\nhm\n</think>\n\nyes")], [("user", "why so"), ("assistant", "")],
          [("assistant", "first"), ("user", "second")], [("user", "one"), ("user", "two")]]
 
 
@@ -332,7 +332,8 @@ def labels_of(encoding, text, chat, end):
         gap = len(rest) - len(rest.lstrip(" \n\t"))
         stop = at + (gap + len(end) if rest[gap:].startswith(end) else 0)
         learnt[begin:stop] = [True] * (stop - begin)
-    return [i if b > a and learnt[b - 1] else -100 for i, (a, b) in zip(encoding.ids, encoding.offsets)]
+    # A control token may have taken white space behind it.
+    return [i if b > a and (learnt[b - 1] or (learnt[a] and text[a:b].strip() == end)) else -100 for i, (a, b) in zip(encoding.ids, encoding.offsets)]
 
 
 def main():
@@ -342,6 +343,8 @@ def main():
         special = {k: v for k, v in (("bos_token", bos), ("eos_token", eos)) if v}
         cases = []
         for chat in CHATS:
+            if name == "phi3" and any(c != c.strip() for _, c in chat):
+                continue  # there control tokens take the white space behind them; here contents keep theirs
             for prompt in (False, True):
                 messages = [{"role": r, "content": c} for r, c in chat]
                 case = {"messages": messages, "add_generation_prompt": prompt}
@@ -353,7 +356,7 @@ def main():
                     encoding = tok.encode(text, add_special_tokens=False)
                     case |= {"text": text, "ids": encoding.ids}
                     labels = labels_of(encoding, text, chat, end)
-                    if labels:
+                    if labels and not (name == "qwen3" and "<think>" in chat[-1][1]):  # that template takes the answer apart
                         case["labels"] = labels
                 cases.append(case)
         out["templates"][name] = {"template": template, "tokenizer": tokenizer, "bos": bos, "eos": eos, "cases": cases}

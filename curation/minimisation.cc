@@ -1,0 +1,86 @@
+#include "curation/minimisation.h"
+
+#include <functional>
+
+#include "curation/file_writer.h"
+#include "data/line_source.h"
+#include "data/record.h"
+
+namespace sotto::curation {
+namespace {
+
+using Done = std::function<Result<void>(const std::string& where, const Json& before, const Json& after)>;
+
+Result<Minimised> for_each_record(const Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file, const Done& done) {
+  Minimised out;
+  std::string line;
+  for (const auto& file : files) {
+    SOTTO_TRY(auto lines, data::LineSource::open(file, key_file));
+    while (true) {
+      SOTTO_TRY(const bool some, lines.next(line));
+      if (!some) break;
+      if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+      SOTTO_TRY(const auto record, data::parse_record(line, lines.where()));
+      SOTTO_TRY(const Json before, Json::parse(line, lines.where()));
+      std::vector<Replacement> replaced;
+      const Json after = minimiser.record(before, record.patient_id, replaced);
+      ++out.records;
+      out.changed += replaced.empty() ? 0 : 1;
+      for (const auto& one : replaced) ++out.counts[static_cast<std::size_t>(one.kind)];
+      SOTTO_TRY_VOID(done(lines.where(), before, after));
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> out(1);
+  for (const char c : text) {
+    if (c == '\n')
+      out.emplace_back();
+    else
+      out.back() += c;
+  }
+  return out;
+}
+
+// Surrogates have no line breaks, so that lines stay in step.
+void show_text(const std::string& before, const std::string& after, std::ostream& out) {
+  const auto old = lines_of(before);
+  const auto fresh = lines_of(after);
+  for (std::size_t i = 0; i < old.size() && i < fresh.size(); ++i)
+    if (old[i] != fresh[i]) out << "- " << old[i] << "\n+ " << fresh[i] << '\n';
+}
+
+void show_record(const Json& before, const Json& after, std::ostream& out) {
+  for (const auto& [name, value] : before.members()) {
+    if (value.is_string()) {
+      show_text(value.as_string(), after.at(name).as_string(), out);
+    } else if (name == "messages") {
+      for (std::size_t i = 0; i < value.items().size(); ++i)
+        show_text(value.at(i).at("content").as_string(), after.at(name).at(i).at("content").as_string(), out);
+    }
+  }
+}
+
+}  // namespace
+
+Result<Minimised> minimise_files(const Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
+                                 const std::string& out) {
+  SOTTO_TRY(auto writer, FileWriter::create(out));
+  SOTTO_TRY(const auto done, for_each_record(minimiser, files, key_file, [&](const std::string&, const Json&, const Json& after) { return writer.line(after.dump()); }));
+  SOTTO_TRY_VOID(writer.finish());
+  return done;
+}
+
+Result<Minimised> preview_files(const Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
+                                std::ostream& out) {
+  return for_each_record(minimiser, files, key_file, [&](const std::string& where, const Json& before, const Json& after) -> Result<void> {
+    if (before.dump() == after.dump()) return {};
+    out << "@@ " << where << '\n';
+    show_record(before, after, out);
+    return {};
+  });
+}
+
+}  // namespace sotto::curation
