@@ -10,6 +10,7 @@
 #include "client/attack.h"
 #include "client/budget.h"
 #include "client/data_commands.h"
+#include "client/conversation.h"
 #include "client/enrol.h"
 #include "client/evaluate.h"
 #include "client/evaluate_task.h"
@@ -31,6 +32,7 @@ struct Options {
   JoinRequest join;
   DecisionRequest decision;
   TextCommand text;
+  WriteCommand write;
   EvalCommand eval;
   MergeCommand merge;
   ExportCommand exported;
@@ -257,10 +259,37 @@ void add_data_commands(Command& root, Options& o) {
       .on_run([&o] { return data_seal(o.data); });
 }
 
+Command& with_write_options(Command& command, WriteCommand& write) {
+  return command.option("--model", write.model, "a .gguf file or a Hugging Face folder", true)
+      .option("--adapter", write.adapter, "a PEFT folder")
+      .option("--max-tokens", write.max_tokens, "the longest continuation")
+      .option("--temperature", write.temperature, "0: the likeliest token always")
+      .option("--top-k", write.top_k, "only the k likeliest tokens; 0: all")
+      .option("--top-p", write.top_p, "only the likeliest tokens that together have this probability")
+      .option("--min-p", write.min_p, "only tokens with this part of the likeliest one's probability")
+      .option("--repetition-penalty", write.repetition_penalty, "above 1: tokens that occurred become less likely")
+      .option("--seed", write.seed, "the same seed draws the same text")
+      .option("--chat-template", write.chat_template, "the name of a well-known one, instead of the model's own")
+      .option("--stop", write.stop, "a text that ends an answer; may be given more than once")
+      .option("--device", write.device, "cpu or cuda:N")
+      .option("--precision", write.precision, "fp32, bf16 or auto")
+      .option("--threads", write.threads, "of one matrix product; 0: the library's choice")
+      .flag("--json", write.json, "JSON lines in and out");
+}
+
+void add_write_commands(Command& root, Options& o) {
+  with_write_options(root.subcommand("generate", "continue texts, from stdin or --prompt"), o.write)
+      .option("--prompt", o.write.prompt, "one text, instead of stdin")
+      .option("--batch", o.write.batch, "lines that are answered together")
+      .on_run([&o] { return generate(o.write); });
+  with_write_options(root.subcommand("chat", "talk to a model; /reset begins anew"), o.write)
+      .option("--system", o.write.system, "the system message, in place of the template's own")
+      .flag("--compare", o.write.compare, "the model with and without --adapter, side by side")
+      .on_run([&o] { return chat(o.write); });
+}
+
 void add_later_commands(Command& root) {
   root.later("train", "one site alone: a baseline");
-  root.later("generate", "continue a text");
-  root.later("chat", "talk to a model");
 }
 
 }  // namespace
@@ -280,6 +309,7 @@ int main(int argc, char** argv) {
   add_model_commands(cli.root(), options);
   add_adapter_commands(cli.root(), options);
   add_data_commands(cli.root(), options);
+  add_write_commands(cli.root(), options);
   add_later_commands(cli.root());
   return cli.run(argc, argv);
 }

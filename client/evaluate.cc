@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "base/progress.h"
+#include "client/text_lines.h"
 #include "client/text_model.h"
 #include "data/data_set.h"
 #include "evaluation/coding.h"
@@ -67,9 +68,9 @@ Result<void> add_answers(const Loaded& in, const data::ChatTemplate& chat, evalu
       SOTTO_TRY(auto prompt, chat.ids(std::span(messages).first(messages.size() - 1), data::GenerationPrompt::kYes));
       prompts.push_back(std::move(prompt));
     }
-    model::GenerateOptions options{kMaxAnswerTokens, {}};
+    model::GenerateOptions options{kMaxAnswerTokens, {}, {}};
     if (stop) options.stop_ids.push_back(*stop);
-    SOTTO_TRY(const auto answers, in.model.generate_greedy(prompts, options));
+    SOTTO_TRY(const auto answers, in.model.generate(prompts, options));
     for (std::size_t k = 0; k < n; ++k) {
       const auto& record = in.data.records[asked[i + k]];
       SOTTO_TRY(const auto answer, in.text.tokenizer().decode(answers[k], data::DecodeControl::kSkip));

@@ -62,12 +62,12 @@ class Asker {
   }
 
   Result<std::vector<std::string>> answers(std::span<const std::vector<std::int32_t>> prompts, Progress& progress) const {
-    model::GenerateOptions options{task_.max_tokens, {}};
+    model::GenerateOptions options{task_.max_tokens, {}, {}};
     if (const auto stop = text_.tokenizer().spec().eos) options.stop_ids.push_back(*stop);
     std::vector<std::string> out;
     for (std::size_t i = 0; i < prompts.size(); i += kRecordsPerCall) {
       const auto part = prompts.subspan(i, std::min(kRecordsPerCall, prompts.size() - i));
-      SOTTO_TRY(const auto generated, model_.generate_greedy(part, options));
+      SOTTO_TRY(const auto generated, model_.generate(part, options));
       for (const auto& ids : generated) {
         SOTTO_TRY(const auto answer, text_.tokenizer().decode(ids, data::DecodeControl::kSkip));
         out.emplace_back(evaluation::before_stop(task_, answer));

@@ -23,6 +23,10 @@ class TextModel {
   std::unique_ptr<data::Tokenizer> tokenizer_;  // a chat template points at it, so it stays where it is
 };
 
+// The tokens that end an answer: the tokenizer's end of text, a GGUF file's end of turn, and what a folder's
+// generation_config.json (or config.json) names.
+Result<std::vector<std::int32_t>> stop_ids(const std::string& path, const data::Tokenizer& tokenizer);
+
 // The model's shape, read from its metadata alone.
 Result<model::ModelConfig> read_model_config(const std::string& path);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/step_functions.h"
+
 namespace sotto::model {
 namespace {
 
@@ -225,13 +227,19 @@ at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, co
                             const AttentionForm& form) {
   const PassRows& pass = at.pass;
   const at::Tensor q = rotate(q_RHD, pass.cos_RE, pass.sin_RE, 1), k = rotate(k_RKD, pass.cos_RE, pass.sin_RE, 1);
-  at::Tensor out_RHD = at::zeros_like(q);
   for (std::size_t i = 0; i < pass.spans.size(); ++i) {
     const auto& span = pass.spans[i];
     LayerCache& cache = *at.caches[i];
     cache.k_KSD.narrow(1, cache.used, span.length).copy_(keys(k, span));
     cache.v_KSD.narrow(1, cache.used, span.length).copy_(keys(v_RKD, span));
     cache.used += span.length;
+  }
+  const bool step = static_cast<std::size_t>(pass.rows) == pass.spans.size();  // every row is a sequence's next
+  if (step && takes_step_kernels(at.caches[0]->k_KSD)) return step_cached_attention(q, at.caches, form);
+  at::Tensor out_RHD = at::zeros_like(q);
+  for (std::size_t i = 0; i < pass.spans.size(); ++i) {
+    const auto& span = pass.spans[i];
+    const LayerCache& cache = *at.caches[i];
     // Several new rows come only first, into an empty cache; a single one sees everything before it that its window has.
     const bool first = span.length == cache.used;
     const auto seen = first || form.window == 0 ? cache.used : std::min(cache.used, form.window);

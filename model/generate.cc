@@ -1,30 +1,46 @@
-// Greedy generation: every prompt is read once, its keys and values are kept, then all unfinished sequences take one step a
-// pass.
+// Generation: every prompt is read once, its keys and values are kept, then all unfinished sequences take one step a pass.
 #include <algorithm>
 
 #include "model/head.h"
 #include "model/model_state.h"
+#include "model/step_functions.h"
 
 namespace sotto::model {
 namespace {
 
-// Sequences that take a step together; the height of its matrix products.
-constexpr std::uint32_t kStepRows = 32;
-
 struct Sequence {
+  Sequence(std::size_t which, std::span<const std::int32_t> tokens, const Sampling& sampling)
+      : prompt(which), prompt_length(tokens.size()), ids(tokens.begin(), tokens.end()), sampler(sampling, which) {}
+
   std::size_t prompt = 0;  // index
-  std::uint32_t length = 0;
+  std::size_t prompt_length = 0;
+  std::vector<std::int32_t> ids;  // the prompt's and those made
   std::vector<LayerCache> caches;  // one a layer
-  std::vector<std::int32_t> made;
+  Sampler sampler;
   bool done = false;
+
+  std::size_t made() const { return ids.size() - prompt_length; }
+};
+
+// The height of a step's matrix products. Where the kernels for few rows are not used, a fixed one: then a row's result does
+// not depend on how many others there are.
+std::uint32_t step_rows(std::size_t sequences, const Weights& weights) {
+  return takes_step_kernels(weights.layers[0].linears[kO].weight_OI) ? static_cast<std::uint32_t>(sequences) : 32;
+}
+
+// One call of generate(): what is common to all sequences.
+struct Call {
+  const LanguageModel::State& state;
+  const GenerateOptions& options;
+  const OnToken& on_token;
 };
 
 std::vector<LayerCache> make_caches(const Weights& weights, std::size_t room) {
   const ModelConfig& c = weights.config;
-  const auto options = weights.embedding_VC.options();
+  const auto positions = static_cast<std::int64_t>(std::min<std::size_t>(room, c.max_positions));
   std::vector<LayerCache> caches(c.layers);
   for (auto& cache : caches) {
-    cache.k_KSD = at::empty({c.kv_heads, static_cast<std::int64_t>(room), c.head_dim}, options);
+    cache.k_KSD = at::empty({c.kv_heads, positions, c.head_dim}, weights.embedding_VC.options());
     cache.v_KSD = at::empty_like(cache.k_KSD);
   }
   return caches;
@@ -38,87 +54,81 @@ Caches caches_of(std::span<Sequence* const> sequences, std::size_t layers) {
 }
 
 // Each sequence's next token from its last row.
-void append_tokens(std::span<Sequence* const> sequences, const at::Tensor& last_NC, const Weights& weights,
-                   const GenerateOptions& options) {
-  const at::Tensor next = at::argmax(all_logits(last_NC, weights.head), 1).cpu();
+void append_tokens(std::span<Sequence* const> sequences, const at::Tensor& last_NC, const Call& call) {
+  const at::Tensor logits_NV = all_logits(last_NC, call.state.weights.head).cpu().contiguous();
+  const auto vocabulary = static_cast<std::size_t>(logits_NV.size(1));
   for (std::size_t i = 0; i < sequences.size(); ++i) {
-    const auto id = static_cast<std::int32_t>(next.const_data_ptr<std::int64_t>()[i]);
     Sequence& sequence = *sequences[i];
-    if (std::ranges::find(options.stop_ids, id) != options.stop_ids.end()) {
+    const std::int32_t id =
+        sequence.sampler.next(std::span(logits_NV.const_data_ptr<float>() + i * vocabulary, vocabulary), sequence.ids);
+    if (std::ranges::find(call.options.stop_ids, id) != call.options.stop_ids.end()) {
       sequence.done = true;
       continue;
     }
-    sequence.made.push_back(id);
-    sequence.done = sequence.made.size() >= options.max_new_tokens ||
-                    sequence.length + sequence.made.size() >= weights.config.max_positions;
+    sequence.ids.push_back(id);
+    sequence.done = sequence.made() >= call.options.max_new_tokens ||
+                    sequence.ids.size() >= call.state.weights.config.max_positions;
+    if (call.on_token && !call.on_token(sequence.prompt, id)) sequence.done = true;
   }
 }
 
-void read_prompts(std::vector<Sequence>& sequences, std::span<const std::span<const std::int32_t>> prompts,
-                  const LanguageModel::State& state, const GenerateOptions& options) {
-  std::vector<std::uint32_t> lengths;
-  for (const auto& prompt : prompts) lengths.push_back(static_cast<std::uint32_t>(prompt.size()));
-  const std::vector<std::uint32_t> starts(prompts.size(), 0);
-  for (const Pass& pass : pack(lengths)) {
-    std::vector<Sequence*> group;
-    std::vector<std::int64_t> last;
-    for (const auto& segment : pass.segments) {
-      group.push_back(&sequences[segment.sequence]);
-      last.push_back(segment.start + segment.length - 1);
-    }
-    auto caches = caches_of(group, state.weights.layers.size());
-    const at::Tensor x_RC = final_hidden(state.weights, state.adapter_or_null(),
-                                         make_pass(pass, prompts, starts, state.weights), nullptr, &caches);
-    append_tokens(group, x_RC.index_select(0, at::tensor(last, at::kLong).to(state.device)), state.weights, options);
-  }
+// A prompt has a pass of its own: what it gives depends on nobody else.
+void read_prompt(Sequence& sequence, const Call& call) {
+  Sequence* const one = &sequence;
+  const std::span<const std::int32_t> ids = sequence.ids;
+  const std::uint32_t start = 0;
+  auto caches = caches_of(std::span(&one, 1), call.state.weights.layers.size());
+  const auto pass = make_pass(single_pass(static_cast<std::uint32_t>(ids.size())), std::span(&ids, 1), std::span(&start, 1),
+                              call.state.weights);
+  const at::Tensor x_RC = final_hidden(call.state.weights, call.state.adapter_or_null(), pass, nullptr, &caches);
+  append_tokens(std::span(&one, 1), x_RC.narrow(0, static_cast<std::int64_t>(ids.size()) - 1, 1), call);
 }
 
-void step(std::span<Sequence* const> group, const LanguageModel::State& state, const GenerateOptions& options) {
-  Pass pass{kStepRows, {}};
+void step(std::span<Sequence* const> group, const Call& call) {
+  Pass pass{step_rows(group.size(), call.state.weights), {}};
   std::vector<std::span<const std::int32_t>> tokens;
   std::vector<std::uint32_t> positions;
   for (std::uint32_t i = 0; i < group.size(); ++i) {
-    const Sequence& sequence = *group[i];
     pass.segments.push_back({i, i, 1});
-    tokens.push_back(std::span(sequence.made).last(1));
-    positions.push_back(sequence.length + static_cast<std::uint32_t>(sequence.made.size()) - 1);
+    tokens.push_back(std::span(group[i]->ids).last(1));
+    positions.push_back(static_cast<std::uint32_t>(group[i]->ids.size()) - 1);
   }
-  auto caches = caches_of(group, state.weights.layers.size());
-  const at::Tensor x_RC = final_hidden(state.weights, state.adapter_or_null(),
-                                       make_pass(pass, tokens, positions, state.weights), nullptr, &caches);
-  append_tokens(group, x_RC.narrow(0, 0, static_cast<std::int64_t>(group.size())), state.weights, options);
+  auto caches = caches_of(group, call.state.weights.layers.size());
+  const at::Tensor x_RC = final_hidden(call.state.weights, call.state.adapter_or_null(),
+                                       make_pass(pass, tokens, positions, call.state.weights), nullptr, &caches);
+  append_tokens(group, x_RC.narrow(0, 0, static_cast<std::int64_t>(group.size())), call);
 }
 
 }  // namespace
 
-Result<std::vector<std::vector<std::int32_t>>> LanguageModel::generate_greedy(
-    std::span<const std::vector<std::int32_t>> prompts, const GenerateOptions& options) const {
-  std::vector<std::span<const std::int32_t>> spans;
-  for (const auto& prompt : prompts) {
-    SOTTO_TRY_VOID(check_ids(prompt, config()));
-    spans.emplace_back(prompt);
-  }
-  if (options.max_new_tokens == 0) return std::vector<std::vector<std::int32_t>>(prompts.size());
+Result<std::vector<std::vector<std::int32_t>>> LanguageModel::generate(std::span<const std::vector<std::int32_t>> prompts,
+                                                                       const GenerateOptions& options,
+                                                                       const OnToken& on_token) const {
+  for (const auto& prompt : prompts) SOTTO_TRY_VOID(check_ids(prompt, config()));
+  SOTTO_TRY_VOID(check(options.sampling));
   return guarded([&]() -> Result<std::vector<std::vector<std::int32_t>>> {
     std::vector<std::vector<std::int32_t>> result(prompts.size());
+    const Call call{*state_, options, on_token};
     // Caches live for one group at a time.
-    for (std::size_t begin = 0; begin < prompts.size(); begin += kStepRows) {
-      const auto count = std::min<std::size_t>(kStepRows, prompts.size() - begin);
-      std::vector<Sequence> sequences(count);
-      for (std::size_t i = 0; i < count; ++i) {
-        sequences[i].prompt = begin + i;
-        sequences[i].length = static_cast<std::uint32_t>(prompts[begin + i].size());
-        sequences[i].caches = make_caches(state_->weights, sequences[i].length + options.max_new_tokens);
+    for (std::size_t begin = 0; begin < prompts.size() && options.max_new_tokens > 0; begin += kFewRows) {
+      std::vector<Sequence> sequences;
+      for (std::size_t i = begin; i < std::min<std::size_t>(begin + kFewRows, prompts.size()); ++i) {
+        auto& sequence = sequences.emplace_back(i, prompts[i], options.sampling);
+        if (prompts[i].size() == config().max_positions) sequence.done = true;  // no room
+        if (sequence.done) continue;
+        sequence.caches = make_caches(state_->weights, prompts[i].size() + options.max_new_tokens);
+        read_prompt(sequence, call);
       }
-      read_prompts(sequences, std::span(spans).subspan(begin, count), *state_, options);
       while (true) {
         std::vector<Sequence*> active;
         for (auto& sequence : sequences)
           if (!sequence.done) active.push_back(&sequence);
         if (active.empty()) break;
-        step(active, *state_, options);
+        step(active, call);
       }
-      for (auto& sequence : sequences) result[sequence.prompt] = std::move(sequence.made);
+      for (const auto& sequence : sequences)
+        result[sequence.prompt].assign(sequence.ids.begin() + static_cast<std::ptrdiff_t>(sequence.prompt_length),
+                                       sequence.ids.end());
     }
     return result;
   });

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/step_functions.h"
+
 namespace sotto::model {
 namespace {
 
@@ -28,10 +30,11 @@ Chunk chunk_at(const at::Tensor& x_RC, const Targets& targets, std::size_t begin
   return chunk;
 }
 
-at::Tensor logits_of(const at::Tensor& x_NC, const Head& head) {
-  at::Tensor logits_NV = at::mm(x_NC, head.weight_VC.t());
+at::Tensor capped(at::Tensor logits_NV, const Head& head) {
   return head.softcap == 0 ? logits_NV : logits_NV.div_(head.softcap).tanh_().mul_(head.softcap);
 }
+
+at::Tensor logits_of(const at::Tensor& x_NC, const Head& head) { return capped(at::mm(x_NC, head.weight_VC.t()), head); }
 
 at::Tensor logits(const Chunk& chunk, const Head& head) { return logits_of(chunk.x_NC, head).narrow(0, 0, chunk.used); }
 
@@ -77,6 +80,7 @@ std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const He
 
 at::Tensor all_logits(const at::Tensor& x_NC, const Head& head) {
   const auto n = x_NC.size(0);
+  if (n <= kFewRows && takes_step_kernels(head.weight_VC)) return capped(step_product(x_NC, head.weight_VC), head);
   at::Tensor padded = at::zeros({(n + kHeadRows - 1) / kHeadRows * kHeadRows, x_NC.size(1)}, x_NC.options());
   padded.narrow(0, 0, n).copy_(x_NC);
   std::vector<at::Tensor> parts;

@@ -12,13 +12,6 @@
 namespace sotto::model {
 namespace {
 
-// A pass for one sequence on its own: for few tokens a low one, so that a short text is answered fast.
-Pass single_pass(std::uint32_t length) {
-  for (const std::uint32_t rows : {32U, 64U, 128U})
-    if (length <= rows) return {rows, {{0, 0, length}}};
-  return pack(std::span(&length, 1)).front();
-}
-
 // A pass of that sequence alone.
 PassRowsPtr pass_of(const LanguageModel::State& state, std::span<const std::int32_t> ids) {
   const std::uint32_t start = 0;
@@ -37,6 +30,12 @@ std::vector<float> to_vector(const at::Tensor& tensor) {
 }
 
 }  // namespace
+
+Pass single_pass(std::uint32_t length) {
+  for (const std::uint32_t rows : {32U, 64U, 128U})
+    if (length <= rows) return {rows, {{0, 0, length}}};
+  return pack(std::span(&length, 1)).front();
+}
 
 Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& config) {
   if (ids.empty()) return invalid("a token sequence is empty");

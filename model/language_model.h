@@ -1,4 +1,4 @@
-// A frozen language model with, optionally, a LoRA adapter on it: scoring, evaluation, greedy generation. (Training:
+// A frozen language model with, optionally, a LoRA adapter on it: scoring, evaluation, generation. (Training:
 // trainer.h.) The only public face of the tensor library: no header of this part mentions it. Movable; one thread at a time.
 // Numbers. kFp32: everything in fp32 (the parity path). kBf16: the layers' matrix products take bf16 inputs and give bf16
 // outputs; embeddings, norms, rotary angles, softmax, residual stream, LoRA, head, loss and gradients with respect to A and
@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,6 +18,7 @@
 #include "base/run_plan.h"
 #include "data/chat_template.h"
 #include "model/adapter.h"
+#include "model/sampling.h"
 
 namespace sotto::model {
 
@@ -49,7 +51,10 @@ struct ExampleLoss {
 struct GenerateOptions {
   std::uint32_t max_new_tokens = 64;
   std::vector<std::int32_t> stop_ids;  // generation of a sequence ends at one of these; it is not part of the result
+  Sampling sampling;                   // greedy
 };
+// Told of every token as it is made; false ends that sequence after it.
+using OnToken = std::function<bool(std::size_t prompt, std::int32_t id)>;
 
 class LanguageModel {
  public:
@@ -74,9 +79,10 @@ class LanguageModel {
   // refused).
   Result<Scores> score(std::span<const std::int32_t> ids, std::size_t top = 10) const;
   Result<std::vector<ExampleLoss>> evaluate(std::span<const data::Example> examples) const;
-  // Greedy continuations, one per prompt.
-  Result<std::vector<std::vector<std::int32_t>>> generate_greedy(std::span<const std::vector<std::int32_t>> prompts,
-                                                                 const GenerateOptions& options) const;
+  // Continuations, one per prompt, up to config().max_positions in all. What a prompt gives does not depend on the others.
+  Result<std::vector<std::vector<std::int32_t>>> generate(std::span<const std::vector<std::int32_t>> prompts,
+                                                          const GenerateOptions& options = {},
+                                                          const OnToken& on_token = {}) const;
   // All logits after position `row`, for each of `rows`: [rows, vocab_size], row-major.
   Result<std::vector<float>> logits(std::span<const std::int32_t> ids, std::span<const std::uint32_t> rows) const;
 

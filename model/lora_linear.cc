@@ -1,5 +1,7 @@
 #include "model/lora_linear.h"
 
+#include "model/step_functions.h"
+
 namespace sotto::model {
 namespace {
 
@@ -78,6 +80,7 @@ class LoraLinear : public Function<LoraLinear> {
 }  // namespace
 
 at::Tensor product(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
+  if (x_RI.size(0) <= kFewRows && takes_step_kernels(weight_OI)) return step_product(x_RI, weight_OI);
   return at::mm(x_RI.to(weight_OI.scalar_type()), weight_OI.t()).to(at::kFloat);
 }
 

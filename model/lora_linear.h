@@ -27,7 +27,8 @@ struct SequenceGradients : torch::CustomClassHolder {
 };
 using SequenceGradientsPtr = c10::intrusive_ptr<SequenceGradients>;
 
-// x W^T in fp32; the product itself takes x in W's precision and rounds to it.
+// x W^T in fp32; the product itself takes x in W's precision and rounds to it. Few rows (a step of generation) take the
+// kernels of step_kernels.h where the CPU has them; those do not round the result.
 at::Tensor product(const at::Tensor& x_RI, const at::Tensor& weight_OI);
 
 // Without LoRA.

@@ -19,6 +19,9 @@ struct LanguageModel::State {
   const AdapterOnDevice* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
 };
 
+// A pass for one sequence on its own: for few tokens a low one, so that a short text is answered fast.
+Pass single_pass(std::uint32_t length);
+
 // Refuses an empty or too long sequence and ids outside the vocabulary.
 Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& config);
 

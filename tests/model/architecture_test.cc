@@ -199,7 +199,7 @@ TEST_CASE("generation with kept keys and values goes on as scoring without them 
     std::vector<std::vector<std::int32_t>> prompts;
     for (const auto& row : expected_rows(name)) prompts.push_back({row.ids.begin(), row.ids.begin() + 11});
     prompts.push_back({7});
-    const auto made = model.generate_greedy(prompts, {.max_new_tokens = 14, .stop_ids = {}}).value();
+    const auto made = model.generate(prompts, {.max_new_tokens = 14, .stop_ids = {}, .sampling = {}}).value();
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       auto ids = prompts[i];
       for (const auto id : made[i]) {

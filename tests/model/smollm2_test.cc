@@ -61,8 +61,8 @@ TEST_CASE("the real model gives the reference's logits, likelihoods and greedy c
     if (c.find("greedy") == nullptr || !c.at("greedy").is_array()) continue;
     const auto greedy = int_list(c.at("greedy"));
     const auto made = model
-                          .generate_greedy(std::vector<std::vector<std::int32_t>>{ids},
-                                           {.max_new_tokens = static_cast<std::uint32_t>(greedy.size()), .stop_ids = {}})
+                          .generate(std::vector<std::vector<std::int32_t>>{ids},
+                                           {.max_new_tokens = static_cast<std::uint32_t>(greedy.size()), .stop_ids = {}, .sampling = {}})
                           .value()
                           .front();
     for (std::size_t i = 0; i < greedy.size(); ++i) {

@@ -111,7 +111,7 @@ TEST_CASE("generation goes on with the likeliest token, whoever is in the batch,
   std::vector<std::vector<std::int32_t>> prompts;
   for (const auto& row : expected_rows()) prompts.push_back({row.ids.begin(), row.ids.begin() + 9});
   prompts.push_back({7});
-  const auto made = model.generate_greedy(prompts, {.max_new_tokens = 12, .stop_ids = {}}).value();
+  const auto made = model.generate(prompts, {.max_new_tokens = 12, .stop_ids = {}, .sampling = {}}).value();
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     REQUIRE(made[i].size() == 12);
     auto ids = prompts[i];
@@ -119,14 +119,14 @@ TEST_CASE("generation goes on with the likeliest token, whoever is in the batch,
       CHECK(model.score(ids, 1).value().top[0].id == id);
       ids.push_back(id);
     }
-    const auto alone = model.generate_greedy(std::span(&prompts[i], 1), {.max_new_tokens = 12, .stop_ids = {}}).value();
+    const auto alone = model.generate(std::span(&prompts[i], 1), {.max_new_tokens = 12, .stop_ids = {}, .sampling = {}}).value();
     CHECK(alone.front() == made[i]);
     const auto stopped =
-        model.generate_greedy(std::span(&prompts[i], 1), {.max_new_tokens = 12, .stop_ids = {made[i][4]}}).value();
+        model.generate(std::span(&prompts[i], 1), {.max_new_tokens = 12, .stop_ids = {made[i][4]}, .sampling = {}}).value();
     const auto first = std::ranges::find(made[i], made[i][4]);
     CHECK(stopped.front() == std::vector<std::int32_t>(made[i].begin(), first));
   }
-  CHECK(model.generate_greedy(prompts, {.max_new_tokens = 0, .stop_ids = {}}).value()[0].empty());
+  CHECK(model.generate(prompts, {.max_new_tokens = 0, .stop_ids = {}, .sampling = {}}).value()[0].empty());
 }
 
 TEST_CASE("ids outside the vocabulary, empty and too long sequences are refused", "[model]") {
@@ -137,7 +137,7 @@ TEST_CASE("ids outside the vocabulary, empty and too long sequences are refused"
   CHECK_FALSE(model.score(empty).ok());
   CHECK(model.score(too_long).error().message.find("257") != std::string::npos);
   CHECK_FALSE(model.logits(std::vector<std::int32_t>{1, 2}, std::vector<std::uint32_t>{2}).ok());
-  CHECK_FALSE(model.generate_greedy(std::vector<std::vector<std::int32_t>>{outside}, {}).ok());
+  CHECK_FALSE(model.generate(std::vector<std::vector<std::int32_t>>{outside}, {}).ok());
   const std::vector<data::Example> unlabelled = {{{1, 2, 3}, {1, data::kNoLabel, data::kNoLabel}}};
   CHECK_FALSE(model.evaluate(unlabelled).ok());
 }

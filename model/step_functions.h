@@ -1,0 +1,18 @@
+// step_kernels.h on tensors and on all threads. Internal to model/: uses LibTorch. Shapes as in functions.h.
+#pragma once
+
+#include "model/functions.h"
+#include "model/step_kernels.h"
+
+namespace sotto::model {
+
+// Whether products with this matrix, or attention to a cache of its device, may take the kernels.
+bool takes_step_kernels(const at::Tensor& weight_OI);
+
+// x W^T in fp32, x rounded to W's precision; for at most kFewRows rows.
+at::Tensor step_product(const at::Tensor& x_RI, const at::Tensor& weight_OI);
+
+// cached_attention of one new row a sequence, q and k rotated already; the new keys and values stand in the caches.
+at::Tensor step_cached_attention(const at::Tensor& q_RHD, std::span<LayerCache* const> caches, const AttentionForm& form);
+
+}  // namespace sotto::model
