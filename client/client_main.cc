@@ -16,6 +16,7 @@
 #include "client/review.h"
 #include "client/site.h"
 #include "client/text_commands.h"
+#include "client/train.h"
 
 namespace {
 
@@ -37,6 +38,7 @@ struct Options {
   AttackCommand attack;
   TaskCommand task;
   ReviewCommand review;
+  TrainRequest train;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -48,6 +50,12 @@ Result<void> run(const Options& o) {
   std::signal(SIGINT, ask_to_stop);
   std::signal(SIGTERM, ask_to_stop);
   return run_site(folder, config, {o.exit_when_finished, [] { return stop_asked != 0; }});
+}
+
+Result<void> train_alone(const Options& o) {
+  std::signal(SIGINT, ask_to_stop);
+  std::signal(SIGTERM, ask_to_stop);
+  return train(o.train, [] { return stop_asked != 0; });
 }
 
 void add_site_commands(Command& root, Options& o) {
@@ -164,6 +172,14 @@ void add_model_commands(Command& root, Options& o) {
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .flag("--json", o.json, "machine-readable")
       .on_run([&o] { return show_fingerprint(o.text.model, o.json); });
+  root.subcommand("train", "one site alone, privately or not: the baseline; the same command goes on where a killed one stood")
+      .option("plan", o.train.plan, "the run's description (RUN.toml)", true)
+      .option("--config", o.train.config, "the site's configuration (site.toml); default: [train] config of the plan")
+      .option("--declared-size", o.train.declared_size, "number of units, rounded; default: [train] declared_size")
+      .option("--out", o.train.out, "folder of the results; default: [train] out, else train-RUN")
+      .flag("--no-privacy", o.train.no_privacy, "no clipping, no noise, no guarantee")
+      .flag("--json", o.train.json, "print summary.json")
+      .on_run([&o] { return train_alone(o); });
   root.subcommand("score", "log-likelihoods and top-k of JSON lines of token ids or text, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .option("--adapter", o.text.adapter, "a PEFT folder")
@@ -208,7 +224,6 @@ void add_adapter_commands(Command& root, Options& o) {
 
 void add_later_commands(Command& root) {
   root.later("data", "check, seal or split data");
-  root.later("train", "one site alone: a baseline");
   root.later("generate", "continue a text");
   root.later("chat", "talk to a model");
 }
