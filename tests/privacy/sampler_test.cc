@@ -121,9 +121,10 @@ TEST_CASE("surplus units of a truncated draw are dropped uniformly", "[privacy]"
   const std::vector<std::uint32_t> records(20, 1);
   FixedRandom random(22);
   std::vector<int> seen(20);
-  for (int trial = 0; trial < 4000; ++trial)
-    for (const auto& unit : SampledUnits::draw_truncated({Unit::kRecord, records, 1}, {SamplingRate(1), 5, 20}, random).units())
-      ++seen[unit.unit];
+  for (int trial = 0; trial < 4000; ++trial) {
+    const SampledUnits drawn = SampledUnits::draw_truncated({Unit::kRecord, records, 1}, {SamplingRate(1), 5, 20}, random);
+    for (const auto& unit : drawn.units()) ++seen[unit.unit];
+  }
   for (const int count : seen) CHECK(std::abs(count - 1000) < 137);
 }
 
