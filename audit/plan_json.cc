@@ -1,5 +1,7 @@
 #include "audit/plan_json.h"
 
+#include <array>
+
 #include "crypto/signature.h"
 
 namespace sotto::audit {
@@ -59,11 +61,26 @@ std::string to_string(PrivacyUnit unit) {
   switch (unit) {
     case PrivacyUnit::kPatient: return "patient";
     case PrivacyUnit::kRecord: return "record";
+    case PrivacyUnit::kSite: return "site";
   }
   return "unknown";
 }
 
 std::string to_string(Mode mode) { return mode == Mode::kLocal ? "local" : "unknown"; }
+
+Json private_step_json(const PrivateStepPlan& p) {
+  constexpr std::array kSamplings = {"unknown", "poisson", "truncated_poisson", "fixed_size", "random_allocation"};
+  constexpr std::array kClippings = {"unknown", "flat", "automatic", "per_layer", "adaptive"};
+  const auto name = [](const auto& names, auto value) {
+    const auto index = static_cast<std::size_t>(value);
+    return names[index < names.size() ? index : 0];
+  };
+  return Json::object({{"sampling", name(kSamplings, p.sampling)},
+                       {"max_batch", p.max_batch},
+                       {"clipping", name(kClippings, p.clipping)},
+                       {"clip_quantile", p.clip_quantile},
+                       {"count_clipped", p.count_clipped}});
+}
 
 Json to_json(const RunPlan& p) {
   return Json::object({{"run", p.run.value()},
@@ -79,6 +96,7 @@ Json to_json(const RunPlan& p) {
                        {"rounds", p.rounds},
                        {"local_steps", p.local_steps},
                        {"clip_norm", p.clip_norm},
+                       {"private_step", private_step_json(p.step)},
                        {"expected_batch", p.expected_batch},
                        {"target_epsilon", p.target_epsilon},
                        {"delta", p.delta},

@@ -30,6 +30,25 @@ std::optional<Spending::Key> key_of(const Event& event) {
       event);
 }
 
+// What the sampler writes into an event (privacy/sampler.h), of all but random allocation.
+privacy::DpEvent planned_sampling(const RunPlan& plan, const SitePlan& site, privacy::Unit unit, privacy::SamplingRate rate) {
+  privacy::DpEvent event;
+  event.unit = unit;
+  if (plan.step.sampling == SamplingScheme::kFixedSize) {
+    event.sampling = privacy::SamplingKind::kFixedSize;
+    event.batch_size = static_cast<std::uint64_t>(plan.expected_batch);
+    event.population = site.declared_size;
+    return event;
+  }
+  event.sampling_rate = rate;
+  if (plan.step.sampling == SamplingScheme::kTruncatedPoisson) {
+    event.sampling = privacy::SamplingKind::kTruncatedPoisson;
+    event.batch_size = plan.step.max_batch;
+    event.population = site.declared_size;
+  }
+  return event;
+}
+
 }  // namespace
 
 std::vector<privacy::DpEvent> merged(const std::vector<privacy::DpEvent>& events) {
@@ -48,7 +67,8 @@ std::vector<privacy::DpEvent> merged(const std::vector<privacy::DpEvent>& events
   return out;
 }
 
-Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
+Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension,
+                                                    RoundId round) {
   std::vector<privacy::DpEvent> out;
   if (!plan.privacy) return out;
   SOTTO_TRY(const auto clip, privacy::ClipNorm::make(plan.clip_norm));
@@ -56,8 +76,19 @@ Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const S
   SOTTO_TRY(const auto sigma, privacy::NoiseMultiplier::make(site.noise_multiplier));
   if (dimension == 0) return invalid("plan: no trained coordinates");
   const auto unit = plan.unit == PrivacyUnit::kRecord ? privacy::Unit::kRecord : privacy::Unit::kPatient;
-  const privacy::Grid grid(clip, static_cast<std::size_t>(dimension));
-  out.push_back(privacy::planned_event(unit, rate, sigma, grid, plan.local_steps));
+  const privacy::Grid grid(clip, static_cast<std::size_t>(dimension) + plan.step.count_clipped);
+  if (plan.step.sampling != SamplingScheme::kRandomAllocation) {
+    out.push_back(privacy::planned_event(planned_sampling(plan, site, unit, rate), sigma, grid, plan.local_steps));
+    return out;
+  }
+  privacy::DpEvent sampling;
+  sampling.unit = unit;
+  sampling.sampling = privacy::SamplingKind::kRandomAllocation;
+  sampling.epoch_steps = epoch_steps(plan, site);
+  for (std::uint64_t step = 0; step < plan.local_steps; ++step) {
+    sampling.epoch_step = (std::uint64_t{round.value()} * plan.local_steps + step) % sampling.epoch_steps + 1;
+    out.push_back(privacy::planned_event(sampling, sigma, grid, 1));
+  }
   return out;
 }
 

@@ -23,8 +23,9 @@ std::vector<privacy::DpEvent> merged(const std::vector<privacy::DpEvent>& events
 
 // The events of one round of run `plan` at a site, as its sampler and noise would return them if they do what the plan says:
 // what a site reserves. Empty for a plan without privacy. `dimension` = trained coordinates. Fails on a plan whose numbers
-// have no events (validate(plan) refuses most of them).
-Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension);
+// have no events (validate(plan) refuses most of them). `round` matters only to random allocation.
+Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension,
+                                                    RoundId round = RoundId(0));
 
 // In mode `joint` a round has two costs: against at most c colluders, whom the other sites' shares of the noise protect from,
 // and by the site's own share alone. In `local` they are one.

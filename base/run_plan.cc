@@ -58,6 +58,36 @@ OptimizerPlan read_optimizer(ByteReader& in) {
   return p;
 }
 
+void write(ByteWriter& out, const PrivateStepPlan& p) {
+  out.u8(static_cast<std::uint8_t>(p.sampling)).u64(p.max_batch).u8(static_cast<std::uint8_t>(p.clipping));
+  out.f64(p.clip_quantile).u8(p.count_clipped);
+}
+
+PrivateStepPlan read_private_step(ByteReader& in) {
+  PrivateStepPlan p;
+  p.sampling = static_cast<SamplingScheme>(in.u8());
+  p.max_batch = in.u64();
+  p.clipping = static_cast<ClippingScheme>(in.u8());
+  p.clip_quantile = in.f64();
+  p.count_clipped = in.u8() != 0;
+  return p;
+}
+
+Result<void> check_private_step(const RunPlan& p) {
+  const auto& s = p.step;
+  const auto known = [](auto value) { return static_cast<int>(value) >= 1 && static_cast<int>(value) <= 4; };
+  if (!known(s.sampling)) return bad("privacy.sampling", "unknown", "one that this version knows");
+  if (!known(s.clipping)) return bad("privacy.clipping", "unknown", "one that this version knows");
+  const bool truncated = s.sampling == SamplingScheme::kTruncatedPoisson;
+  if (truncated != (s.max_batch > 0))
+    return bad("privacy.max_batch", std::to_string(s.max_batch), truncated ? "at least 1 in truncated Poisson sampling"
+                                                                            : "left out unless sampling is truncated_poisson");
+  if (s.sampling == SamplingScheme::kFixedSize && p.expected_batch != std::floor(p.expected_batch))
+    return bad("privacy.expected_batch", number(p.expected_batch), "a whole number of units where batches have a fixed size");
+  if (!(s.clip_quantile > 0 && s.clip_quantile < 1)) return bad("privacy.clip_quantile", number(s.clip_quantile), "in (0, 1)");
+  return {};
+}
+
 Result<void> check_training(const RunPlan& p) {
   const auto& o = p.optimizer;
   if (p.lora.rank < 1 || p.lora.rank > 1024) return bad("lora.rank", std::to_string(p.lora.rank), "from 1 to 1024");
@@ -87,6 +117,7 @@ Result<void> check_privacy(const RunPlan& p) {
   if (p.mode != Mode::kLocal) return unsupported("plan: mode 'joint' is not in this version; use mode = \"local\"");
   if (p.unit != PrivacyUnit::kPatient && p.unit != PrivacyUnit::kRecord)
     return unsupported("plan: unit 'site' is not in this version; use unit = \"patient\" or \"record\"");
+  SOTTO_TRY_VOID(check_private_step(p));
   if (!positive(p.clip_norm)) return bad("clip_norm", number(p.clip_norm), "positive");
   if (!positive(p.expected_batch)) return bad("expected_batch", number(p.expected_batch), "positive");
   if (!(p.delta > 0 && p.delta < 1)) return bad("delta", number(p.delta), "in (0, 1)");
@@ -121,6 +152,9 @@ Result<void> check_round(const RunPlan& p) {
     return refused("plan: with min_sites = " + std::to_string(p.min_sites) +
                    " one site sees another's update (protected by that site's own noise alone); add a site, or allow it with "
                    "--allow-two-sites");
+  if (p.step.sampling == SamplingScheme::kFixedSize || p.step.sampling == SamplingScheme::kRandomAllocation)
+    return unsupported("plan: privacy.sampling 'fixed_size' and 'random_allocation' depend on a site's true count and are for "
+                       "'sotto-client train' alone in this version; use \"poisson\" or \"truncated_poisson\"");
   if (p.ring.bits < 8 || p.ring.bits > 32) return bad("ring.bits", std::to_string(p.ring.bits), "from 8 to 32");
   if (!positive(p.ring.range)) return bad("ring.range", number(p.ring.range), "positive");
   if (!positive(p.ring.step)) return bad("ring.step", number(p.ring.step), "positive");
@@ -136,6 +170,9 @@ Result<void> check_round(const RunPlan& p) {
 
 std::uint32_t counted_colluders(std::uint32_t c) { return std::max(c, 1u); }
 std::uint32_t shamir_threshold(std::uint32_t n, std::uint32_t c) { return (n + c) / 2 + 1; }
+std::uint64_t epoch_steps(const RunPlan& plan, const SitePlan& site) {
+  return static_cast<std::uint64_t>(std::ceil(static_cast<double>(site.declared_size) / plan.expected_batch));
+}
 std::uint32_t default_colluders(std::uint32_t n) { return std::max(1u, n > 0 ? (n - 1) / 3 : 0); }
 
 Bytes encode(const RunPlan& p) {
@@ -148,6 +185,7 @@ Bytes encode(const RunPlan& p) {
   out.u32(p.ring.bits).f64(p.ring.range).f64(p.ring.step);
   out.u32(p.rounds).u32(p.local_steps).f64(p.clip_norm).f64(p.expected_batch).f64(p.target_epsilon).f64(p.delta);
   out.u32(p.max_records).u32(p.max_tokens).text(p.system_prompt).text(p.chat_template).u32(p.colluders).u32(p.min_sites);
+  write(out, p.step);
   out.u32(p.max_sites_per_patient).u8(p.allow_two_sites).u32(p.phase_deadline_s).u32(p.max_attempts).raw(p.seed);
   out.u32(p.canaries).f64(p.audit_failure);
   out.u32(static_cast<std::uint32_t>(p.sites.size()));
@@ -184,6 +222,7 @@ Result<RunPlan> decode_plan(ByteSpan bytes) {
   p.chat_template = in.text();
   p.colluders = in.u32();
   p.min_sites = in.u32();
+  p.step = read_private_step(in);
   p.max_sites_per_patient = in.u32();
   p.allow_two_sites = in.u8() != 0;
   p.phase_deadline_s = in.u32();
@@ -231,6 +270,12 @@ Result<Roster> decode_roster(ByteSpan bytes) {
     if (!keys.insert(s.identity).second) return invalid("roster: site '" + s.name + "' has the identity key of another site");
   }
   return roster;
+}
+
+Result<void> validate_alone(const RunPlan& plan) {
+  if (plan.sites.size() != 1) return bad("number of sites", std::to_string(plan.sites.size()), "1 where a site trains alone");
+  SOTTO_TRY_VOID(check_training(plan));
+  return check_privacy(plan);
 }
 
 Result<void> validate(const RunPlan& plan) {

@@ -18,10 +18,23 @@ using PublicKeyBytes = std::array<std::uint8_t, 32>;  // Ed25519 or X25519, as o
 using SignatureBytes = std::array<std::uint8_t, 64>;  // Ed25519
 
 enum class Mode : std::uint8_t { kLocal = 1 };                          // joint has number 2, and is not in this version
-enum class PrivacyUnit : std::uint8_t { kPatient = 1, kRecord = 2 };    // site has number 3, and is not in this version
+enum class PrivacyUnit : std::uint8_t { kPatient = 1, kRecord = 2, kSite = 3 };  // site is not in this version
 enum class OptimizerKind : std::uint8_t { kAdamW = 1, kSgd = 2 };
 enum class Schedule : std::uint8_t { kConstant = 1, kCosine = 2 };
 enum class Precision : std::uint8_t { kAuto = 0, kFp32 = 1, kBf16 = 2 };
+
+// How a step's units are drawn: docs/privacy.md, "Other samplers".
+enum class SamplingScheme : std::uint8_t { kPoisson = 1, kTruncatedPoisson = 2, kFixedSize = 3, kRandomAllocation = 4 };
+// How a unit's gradient is brought to clip_norm: docs/privacy.md, "Clipping".
+enum class ClippingScheme : std::uint8_t { kFlat = 1, kAutomatic = 2, kPerLayer = 3, kAdaptive = 4 };
+
+struct PrivateStepPlan {
+  SamplingScheme sampling = SamplingScheme::kPoisson;
+  std::uint64_t max_batch = 0;  // truncated Poisson: of more units than this, as many stay; otherwise 0
+  ClippingScheme clipping = ClippingScheme::kFlat;
+  double clip_quantile = 0.5;   // adaptive: the share of units that the threshold should leave as they are
+  bool count_clipped = false;   // the log tells the noised share of clipped units; always on where clipping is adaptive
+};
 
 struct LoraPlan {
   std::uint32_t rank = 8;
@@ -71,7 +84,8 @@ struct RunPlan {
   RingPlan ring;
   std::uint32_t rounds = 1;
   std::uint32_t local_steps = 1;  // K
-  double clip_norm = 1.0;         // C
+  double clip_norm = 1.0;         // C; adaptive clipping starts there
+  PrivateStepPlan step;
   double expected_batch = 0;      // q * declared size, the same at every site
   double target_epsilon = 0;      // what sigma was calibrated for; a site recomputes its own
   double delta = 1e-5;
@@ -112,6 +126,9 @@ std::uint32_t counted_colluders(std::uint32_t c);
 std::uint32_t shamir_threshold(std::uint32_t n, std::uint32_t c);
 std::uint32_t default_colluders(std::uint32_t n);  // max(1, floor((n - 1) / 3))
 
+// Steps of one epoch of random allocation at a site: declared size over expected batch, up.
+std::uint64_t epoch_steps(const RunPlan& plan, const SitePlan& site);
+
 Bytes encode(const RunPlan& plan);
 Result<RunPlan> decode_plan(ByteSpan bytes);
 Bytes encode(const Roster& roster);
@@ -121,5 +138,6 @@ Result<Roster> decode_roster(ByteSpan bytes);
 // allowed, n <= 128, ring wide enough for n updates. The message names the field, its value and what it must be.
 Result<void> validate(const RunPlan& plan);
 Result<void> validate(const RunPlan& plan, const Roster& roster);  // and that both speak of the same sites
+Result<void> validate_alone(const RunPlan& plan);  // of one site's training by itself: nothing is aggregated
 
 }  // namespace sotto

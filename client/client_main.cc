@@ -18,6 +18,7 @@
 #include "client/review.h"
 #include "client/site.h"
 #include "client/text_commands.h"
+#include "client/train.h"
 
 namespace {
 
@@ -41,6 +42,7 @@ struct Options {
   TaskCommand task;
   ReviewCommand review;
   DataCommand data;
+  TrainRequest train;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -52,6 +54,12 @@ Result<void> run(const Options& o) {
   std::signal(SIGINT, ask_to_stop);
   std::signal(SIGTERM, ask_to_stop);
   return run_site(folder, config, {o.exit_when_finished, [] { return stop_asked != 0; }});
+}
+
+Result<void> train_alone(const Options& o) {
+  std::signal(SIGINT, ask_to_stop);
+  std::signal(SIGTERM, ask_to_stop);
+  return train(o.train, [] { return stop_asked != 0; });
 }
 
 void add_site_commands(Command& root, Options& o) {
@@ -170,6 +178,14 @@ void add_model_commands(Command& root, Options& o) {
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .flag("--json", o.json, "machine-readable")
       .on_run([&o] { return show_fingerprint(o.text.model, o.json); });
+  root.subcommand("train", "one site alone, privately or not: the baseline; the same command goes on where a killed one stood")
+      .option("plan", o.train.plan, "the run's description (RUN.toml)", true)
+      .option("--config", o.train.config, "the site's configuration (site.toml); default: [train] config of the plan")
+      .option("--declared-size", o.train.declared_size, "number of units, rounded; default: [train] declared_size")
+      .option("--out", o.train.out, "folder of the results; default: [train] out, else train-RUN")
+      .flag("--no-privacy", o.train.no_privacy, "no clipping, no noise, no guarantee")
+      .flag("--json", o.train.json, "print summary.json")
+      .on_run([&o] { return train_alone(o); });
   root.subcommand("score", "log-likelihoods and top-k of JSON lines of token ids or text, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .option("--adapter", o.text.adapter, "a PEFT folder")
@@ -288,10 +304,6 @@ void add_write_commands(Command& root, Options& o) {
       .on_run([&o] { return chat(o.write); });
 }
 
-void add_later_commands(Command& root) {
-  root.later("train", "one site alone: a baseline");
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -310,6 +322,5 @@ int main(int argc, char** argv) {
   add_adapter_commands(cli.root(), options);
   add_data_commands(cli.root(), options);
   add_write_commands(cli.root(), options);
-  add_later_commands(cli.root());
   return cli.run(argc, argv);
 }

@@ -13,13 +13,12 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "client/canaries.h"
+#include "client/engine_check.h"
 #include "client/site_data.h"
 #include "client/text_model.h"
 #include "crypto/hash.h"
 #include "model/lora.h"
 #include "model/peft_folder.h"
-#include "model/self_check.h"
-#include "privacy/noise.h"
 
 namespace sotto::client {
 namespace {
@@ -57,11 +56,12 @@ Result<void> RunSession::prepare() {
   SOTTO_TRY(layout_, model::lora_layout(model_->config(), plan.lora));
   log(Level::kInfo, "model_loaded",
       {{"run", plan.run.value()}, {"adapter", model::summarize(model_->config(), model_->weight_bytes(), layout_, plan.trained).text()}});
-  SOTTO_TRY_VOID(check_engine());  // before the first private record
+  SOTTO_TRY_VOID(check_engine(plan, plan.sites.at(site_.value()), *model_, *context_.random));  // before the first private record
   SOTTO_TRY_VOID(load_data());
   SOTTO_TRY(trainer_, model::Trainer::make(*model_, model::zero_adapter(layout_), plan.trained, plan.lora.dropout));
   SOTTO_TRY_VOID(trainer_->check(data_));  // so that no step fails, visibly, on what a record holds
   training_.emplace(plan, site_, *trainer_, data_, context_.folder->run_key());
+  SOTTO_TRY_VOID(training_->check_units());
 
   for (const auto& record : context_.log->image().records) logged_.insert(hash_of(record.type, record.payload));
   const ParticipantConfig participant{plan, offer_.roster, site_, layout_, {config.policy.min_sites, config.policy.min_colluders}};
@@ -103,37 +103,6 @@ Result<void> RunSession::load_data() {
   if (data_.examples.empty() && data_.refused > 0) return invalid("no record can be used: " + data_.refusal);
   // Only what the operator sees on the site's own terminal: these counts go into no message, log or report.
   log(Level::kDebug, "data_loaded", {{"records", data_.examples.size()}, {"units", data_.units.size()}, {"skipped", data_.skipped}, {"refused", data_.refused}});
-  return {};
-}
-
-namespace {
-
-// Does the noise that this build draws have the spread that its event states? On a sum over nobody, so that what comes out is
-// noise alone. The empirical deviation of n draws strays by 1 / sqrt(2 n), here 0.55 %; a stray of 4 % happens by chance with a
-// probability below 1e-12.
-Result<void> check_noise(const RunPlan& plan, const SitePlan& own, RandomSource& random) {
-  constexpr std::size_t kDraws = 16384;
-  constexpr double kTolerance = 0.04;
-  const privacy::Grid grid(privacy::ClipNorm(plan.clip_norm), kDraws);
-  auto nobody = privacy::SampledUnits::draw(privacy::Unit::kPatient, {}, privacy::SamplingRate(own.sampling_rate), 1, random);
-  privacy::ClippedSum zero = privacy::GridAccumulator(std::move(nobody), grid).finish();
-  const auto noise = privacy::add_noise(std::move(zero), privacy::NoiseMultiplier(own.noise_multiplier), random);
-  double squares = 0;
-  for (const auto v : noise.values()) squares += static_cast<double>(v) * static_cast<double>(v);
-  const double ratio = std::sqrt(squares / kDraws) / static_cast<double>(noise.event().noise_stddev);
-  if (std::abs(ratio - 1) <= kTolerance) return {};
-  return refused("the noise that this machine draws has " + std::to_string(ratio) + " times the stated deviation; nothing was trained. Rebuild, and run 'make test'");
-}
-
-}  // namespace
-
-// design: "Proves itself", before the first private record.
-Result<void> RunSession::check_engine() {
-  const RunPlan& plan = offer_.plan;
-  if (!plan.privacy) return {};
-  SOTTO_TRY_VOID(check_noise(plan, plan.sites.at(site_.value()), *context_.random));
-  SOTTO_TRY(const auto report, model::self_check(*model_, layout_, plan.trained, privacy::ClipNorm(plan.clip_norm), *context_.random));
-  log(Level::kInfo, "self_check", {{"run", plan.run.value()}, {"result", report.text()}});
   return {};
 }
 

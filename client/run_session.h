@@ -52,7 +52,6 @@ class RunSession {
   Result<void> prepare();
   Result<void> load_data();
   Result<void> claim_patients(const std::vector<data::Record>& records) const;
-  Result<void> check_engine();
   Result<void> drive(Event event);
   Result<void> carry_out(Action action);
   Result<void> append(const audit::Event& event);

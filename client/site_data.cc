@@ -16,8 +16,8 @@ Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, co
   return records;
 }
 
-data::HoldOut hold_out_of(const SiteFolder& folder, const SiteConfig& config) {
-  return {data::HoldOutKey(crypto::hkdf_sha256<32>({}, folder.run_key().reveal(), as_bytes("sotto/hold-out-key/v1"))),
+data::HoldOut hold_out_of(const RunKey& run_key, const SiteConfig& config) {
+  return {data::HoldOutKey(crypto::hkdf_sha256<32>({}, run_key.reveal(), as_bytes("sotto/hold-out-key/v1"))),
           config.holdout_fraction};
 }
 

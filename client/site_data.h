@@ -9,6 +9,7 @@ namespace sotto::client {
 
 Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt);
 // From the site's run key: the same patients for the life of the site.
-data::HoldOut hold_out_of(const SiteFolder& folder, const SiteConfig& config);
+data::HoldOut hold_out_of(const RunKey& run_key, const SiteConfig& config);
+inline data::HoldOut hold_out_of(const SiteFolder& folder, const SiteConfig& config) { return hold_out_of(folder.run_key(), config); }
 
 }  // namespace sotto::client

@@ -1,7 +1,7 @@
 #include "client/update.h"
 
+#include "base/log.h"
 #include "crypto/kdf.h"
-#include "crypto/stream_random.h"
 #include "model/lora.h"
 #include "privacy/noise.h"
 
@@ -15,7 +15,7 @@ privacy::Unit unit_of(PrivacyUnit unit) {
 }  // namespace
 
 LocalTraining::LocalTraining(const RunPlan& plan, SiteIndex site, model::Trainer& trainer, const data::DataSet& data, const RunKey& key)
-    : plan_(&plan), own_(&plan.sites.at(site.value())), trainer_(&trainer), data_(&data), key_(&key) {
+    : plan_(&plan), own_(&plan.sites.at(site.value())), trainer_(&trainer), data_(&data), key_(&key), threshold_(plan.clip_norm) {
   for (const auto& unit : data.units) records_of_unit_.push_back(static_cast<std::uint32_t>(unit.examples.size()));
 }
 
@@ -29,36 +29,111 @@ model::DropoutStreams LocalTraining::dropout(std::uint64_t step) const {
   };
 }
 
+// The stream that says in which step of an epoch each unit takes part: the same for all steps of the epoch.
+crypto::StreamRandom LocalTraining::allocation(std::uint64_t epoch) const {
+  ByteWriter info;
+  info.text("sotto/allocation/v1").text(plan_->run.value()).u64(epoch);
+  return crypto::StreamRandom(crypto::StreamKey(crypto::hkdf_sha256<32>({}, key_->reveal(), info.view())));
+}
+
+privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& random) const {
+  const RunPlan& plan = *plan_;
+  const privacy::Population from{unit_of(plan.unit), records_of_unit_, plan.max_records};
+  const privacy::SamplingRate rate(own_->sampling_rate);
+  switch (plan.step.sampling) {
+    case SamplingScheme::kPoisson: break;
+    case SamplingScheme::kTruncatedPoisson:
+      return privacy::SampledUnits::draw_truncated(from, {rate, plan.step.max_batch, own_->declared_size}, random);
+    case SamplingScheme::kFixedSize:
+      return privacy::SampledUnits::draw_fixed_size(from, static_cast<std::uint64_t>(plan.expected_batch), random);
+    case SamplingScheme::kRandomAllocation: {
+      const std::uint64_t steps = epoch_steps(plan, *own_);
+      auto stream = allocation(step / steps);
+      return privacy::SampledUnits::draw_allocated(from, {steps, step % steps + 1}, stream, random);
+    }
+  }
+  return privacy::SampledUnits::draw(from.unit, from.records_of_unit, rate, from.max_records, random);
+}
+
+// Sizes of the groups that per-layer clipping treats alone: the trained numbers of each layer.
+std::vector<std::size_t> LocalTraining::layer_groups() const {
+  std::vector<std::size_t> groups;
+  std::string layer;
+  for (const auto& module : trainer_->layout().modules) {
+    const auto digits = module.path.find_first_of("0123456789");
+    const std::string own = module.path.substr(0, module.path.find('.', digits));
+    if (groups.empty() || own != layer) groups.push_back(0);
+    layer = own;
+    groups.back() += AdapterLayout{{module}}.trained_size(plan_->trained);
+  }
+  return groups;
+}
+
+privacy::Clipping LocalTraining::clipping() const {
+  privacy::Clipping clipping{privacy::ClippingKind::kFlat, threshold_, {}, plan_->step.count_clipped};
+  switch (plan_->step.clipping) {
+    case ClippingScheme::kFlat: break;
+    case ClippingScheme::kAutomatic: clipping.kind = privacy::ClippingKind::kAutomatic; break;
+    case ClippingScheme::kAdaptive: clipping.kind = privacy::ClippingKind::kAdaptive; break;
+    case ClippingScheme::kPerLayer:
+      clipping.kind = privacy::ClippingKind::kPerLayer;
+      clipping.groups = layer_groups();
+      break;
+  }
+  return clipping;
+}
+
+Result<void> LocalTraining::check_units() const {
+  const std::size_t units = records_of_unit_.size();
+  const auto& site = *own_;
+  const std::string counts = "the data hold " + std::to_string(units) + " units and the declared size is " + std::to_string(site.declared_size);
+  if (plan_->step.sampling == SamplingScheme::kTruncatedPoisson && units > site.declared_size)
+    return refused(counts + ": truncated Poisson sampling is accounted for at most as many; declare a size at or above the true one");
+  if (plan_->step.sampling == SamplingScheme::kFixedSize && units != site.declared_size)
+    return refused(counts + ": batches of a fixed size are accounted for exactly as many; declare the true size, or use \"poisson\"");
+  return {};
+}
+
+Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, model::Optimizer& optimizer, RandomSource& random) {
+  const RunPlan& plan = *plan_;
+  const privacy::ExpectedBatch batch(privacy::SamplingRate(own_->sampling_rate), own_->declared_size);
+  const double lr = model::learning_rate(plan.optimizer, step, std::uint64_t{plan.rounds} * plan.local_steps);
+  auto units = draw(step, random);
+  if (!plan.privacy) {
+    SOTTO_TRY(privacy::UnclippedSum sum, trainer_->unclipped_sum(*data_, std::move(units), dropout(step)));
+    std::vector<float> mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
+    if (plan.optimizer.max_grad_norm > 0) model::clip_global_norm(mean, plan.optimizer.max_grad_norm);
+    trainer_->step(optimizer, mean, lr);
+    return std::optional<privacy::DpEvent>();
+  }
+  const privacy::Grid grid(privacy::ClipNorm(plan.clip_norm), trainer_->dimension() + plan.step.count_clipped);
+  SOTTO_TRY(privacy::ClippedSum sum, trainer_->clipped_sum(*data_, std::move(units), {grid, clipping()}, dropout(step)));
+  crypto::StreamRandom noise(crypto::StreamKey::random(random));  // one key a step: 16 bytes of keystream a coordinate
+  const privacy::NoisySum noisy = privacy::add_noise(std::move(sum), privacy::NoiseMultiplier(own_->noise_multiplier), noise);
+  trainer_->step(optimizer, noisy.mean(batch), lr);
+  if (plan.step.count_clipped) note_clipped(noisy.clip_fraction(batch));
+  return std::optional(noisy.event());
+}
+
+// What the log tells is the noised share: post-processing of the step's release.
+void LocalTraining::note_clipped(double fraction) {
+  log(Level::kInfo, "clipped", {{"run", plan_->run.value()}, {"noised_fraction", fraction}, {"threshold", threshold_}});
+  if (plan_->step.clipping == ClippingScheme::kAdaptive)
+    threshold_ = privacy::next_threshold(threshold_, fraction, plan_->step.clip_quantile, plan_->clip_norm);
+}
+
 Result<LocalUpdate> LocalTraining::round(RoundId round, const AdapterState& start, RandomSource& random,
                                          const std::function<void(std::uint32_t)>& on_step) {
   const RunPlan& plan = *plan_;
   SOTTO_TRY_VOID(trainer_->set_adapter(start));
   model::Optimizer optimizer(plan.optimizer, trainer_->dimension());
-  const privacy::Grid grid(privacy::ClipNorm(plan.clip_norm), trainer_->dimension());
-  const privacy::SamplingRate rate(own_->sampling_rate);
-  const privacy::ExpectedBatch batch(rate, own_->declared_size);
-  const std::uint64_t total_steps = std::uint64_t{plan.rounds} * plan.local_steps;
   const std::vector<float> before = model::trained_vector(start, plan.trained);
   std::vector<privacy::DpEvent> events;
-
   for (std::uint32_t k = 0; k < plan.local_steps; ++k) {
-    const std::uint64_t step = std::uint64_t{round.value()} * plan.local_steps + k;
-    auto units = privacy::SampledUnits::draw(unit_of(plan.unit), records_of_unit_, rate, plan.max_records, random);
-    std::vector<float> mean;
-    if (plan.privacy) {
-      SOTTO_TRY(privacy::ClippedSum sum, trainer_->clipped_sum(*data_, std::move(units), grid, dropout(step)));
-      const privacy::NoisySum noisy = privacy::add_noise(std::move(sum), privacy::NoiseMultiplier(own_->noise_multiplier), random);
-      events.push_back(noisy.event());
-      mean = noisy.mean(batch);
-    } else {
-      SOTTO_TRY(privacy::UnclippedSum sum, trainer_->unclipped_sum(*data_, std::move(units), dropout(step)));
-      mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
-      if (plan.optimizer.max_grad_norm > 0) model::clip_global_norm(mean, plan.optimizer.max_grad_norm);
-    }
-    trainer_->step(optimizer, mean, model::learning_rate(plan.optimizer, step, total_steps));
+    SOTTO_TRY(const auto event, step(std::uint64_t{round.value()} * plan.local_steps + k, optimizer, random));
+    if (event) events.push_back(*event);
     if (on_step) on_step(k);
   }
-
   std::vector<float> change = model::trained_vector(trainer_->adapter(), plan.trained);
   for (std::size_t i = 0; i < change.size(); ++i) change[i] -= before[i];
   return LocalUpdate(std::move(change), std::move(events));

@@ -5,12 +5,14 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/random.h"
 #include "base/run_plan.h"
 #include "client/site_folder.h"
+#include "crypto/stream_random.h"
 #include "data/data_set.h"
 #include "model/trainer.h"
 #include "privacy/event.h"
@@ -40,19 +42,36 @@ class LocalTraining {
   // `trainer` and `data` must outlive this. `site` is the position in the plan.
   LocalTraining(const RunPlan& plan, SiteIndex site, model::Trainer& trainer, const data::DataSet& data, const RunKey& key);
 
+  // Whether the declared size allows the plan's sampling of these units; to be asked once, before a run.
+  Result<void> check_units() const;
+
+  // One DP-SGD step from where the trainer stands; `step` counts from the start of the run. The event of what ran; none without
+  // privacy.
+  Result<std::optional<privacy::DpEvent>> step(std::uint64_t step, model::Optimizer& optimizer, RandomSource& random);
+
   // From the adapter that the round starts with. `on_step` is told after each step. Moments start anew: the coordinator's
   // re-factoring changes the basis that they were in.
   Result<LocalUpdate> round(RoundId round, const AdapterState& start, RandomSource& random,
                             const std::function<void(std::uint32_t step)>& on_step = {});
 
+  // Where adaptive clipping stands: to go on from later.
+  double threshold() const { return threshold_; }
+  void set_threshold(double threshold) { threshold_ = threshold; }
+
  private:
   model::DropoutStreams dropout(std::uint64_t step) const;
+  crypto::StreamRandom allocation(std::uint64_t epoch) const;
+  privacy::SampledUnits draw(std::uint64_t step, RandomSource& random) const;
+  std::vector<std::size_t> layer_groups() const;
+  privacy::Clipping clipping() const;
+  void note_clipped(double fraction);
 
   const RunPlan* plan_;
   const SitePlan* own_;
   model::Trainer* trainer_;
   const data::DataSet* data_;
   const RunKey* key_;
+  double threshold_;  // of clipping; moves where clipping is adaptive
   std::vector<std::uint32_t> records_of_unit_;
 };
 

@@ -37,7 +37,7 @@ Result<Json> ask(const CoordinatorFolder& folder, const Json& request) {
 }
 
 Result<PlanReport> planned(const PlanRequest& request, const CoordinatorFolder& folder) {
-  SOTTO_TRY(auto file, read_plan_file(request.file));
+  SOTTO_TRY(auto file, audit::read_plan_file(request.file));
   if (request.allow_two_sites) file.plan.allow_two_sites = true;
   SOTTO_TRY(const auto registry, Registry::open(folder.registry_path()));
   SOTTO_TRY(auto proposal, propose(file, registry.approved(), folder.identity()));

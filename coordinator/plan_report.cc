@@ -36,7 +36,7 @@ Traffic traffic_of(const RunPlan& plan, const AdapterLayout& layout) {
   return out;
 }
 
-Result<PlanReport> report_on(const PlanFile& file, Proposal proposal) {
+Result<PlanReport> report_on(const audit::PlanFile& file, Proposal proposal) {
   PlanReport report;
   const auto& plan = proposal.plan;
   report.threshold = shamir_threshold(static_cast<std::uint32_t>(plan.sites.size()), plan.colluders);
@@ -53,7 +53,7 @@ Result<PlanReport> report_on(const PlanFile& file, Proposal proposal) {
     report.sites.push_back(cost);
   }
   if (file.shape) {
-    const auto layout = layout_of(*file.shape, plan.lora);
+    const auto layout = audit::layout_of(*file.shape, plan.lora);
     report.trained = layout.trained_size(plan.trained);
     report.traffic = traffic_of(plan, layout);
   }

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/json.h"
-#include "coordinator/plan_file.h"
+#include "coordinator/proposal.h"
 
 namespace sotto::coordinator {
 
@@ -29,7 +29,7 @@ struct PlanReport {
   std::optional<Traffic> traffic;
 };
 
-Result<PlanReport> report_on(const PlanFile& file, Proposal proposal);
+Result<PlanReport> report_on(const audit::PlanFile& file, Proposal proposal);
 Traffic traffic_of(const RunPlan& plan, const AdapterLayout& layout);
 
 Json to_json(const PlanReport& report);

@@ -138,38 +138,44 @@ at::Tensor softmax_backward(const at::Tensor& g, const at::Tensor& p) {
   return gp.addcmul_(p, sum, -1);
 }
 
+// Whether P of a sequence stays for the backward pass: of a long one it is as large as all its other activations, and is
+// computed again.
+bool keeps_weights(const RowSpan& span) { return span.length <= 256; }
+
 class Attention : public Function<Attention> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD,
                             const PassRowsPtr& pass, const AttentionForm& form) {
     const at::Tensor q = rotate(q_RHD, pass->cos_RE, pass->sin_RE, 1), k = rotate(k_RKD, pass->cos_RE, pass->sin_RE, 1);
-    ctx->save_for_backward({q, k, v_RKD});
+    variable_list saved = {q, k, v_RKD};
     ctx->saved_data["pass"] = c10::IValue::make_capsule(pass);
     ctx->saved_data["scale"] = form.scale;
     ctx->saved_data["softcap"] = form.softcap;
     ctx->saved_data["window"] = form.window;
     at::Tensor out_RHD = at::zeros_like(q);
-    for (const auto& span : pass->spans)
-      put_queries(out_RHD, span,
-                  at::bmm(weights(queries_by_key(q, span, k.size(1)), keys(k, span), mask_of(span, form), form),
-                          keys(v_RKD, span)));
+    for (const auto& span : pass->spans) {
+      const at::Tensor p = weights(queries_by_key(q, span, k.size(1)), keys(k, span), mask_of(span, form), form);
+      put_queries(out_RHD, span, at::bmm(p, keys(v_RKD, span)));
+      if (keeps_weights(span)) saved.push_back(p);
+    }
+    ctx->save_for_backward(std::move(saved));
     return out_RHD;
   }
 
   // With S = softcap(scale Q K^T), P = softmax(S) and O = P V, from the gradient of O: dV = P^T dO, dS = P (dP - sum(dP P))
-  // with dP = dO V^T, times the soft cap's derivative 1 - (S / c)^2; dQ = scale dS K, dK = scale dS^T Q. P is computed again:
-  // it is cheaper than to keep.
+  // with dP = dO V^T, times the soft cap's derivative 1 - (S / c)^2; dQ = scale dS K, dK = scale dS^T Q.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &q_RHD = saved[0], &k_RKD = saved[1], &v_RKD = saved[2];
     const auto pass = c10::static_intrusive_pointer_cast<PassRows>(ctx->saved_data["pass"].toCapsule());
     const AttentionForm form{ctx->saved_data["scale"].toDouble(), ctx->saved_data["softcap"].toDouble(),
                              ctx->saved_data["window"].toInt()};
+    std::size_t kept = 3;
     at::Tensor gq = at::zeros_like(q_RHD), gk = at::zeros_like(k_RKD), gv = at::zeros_like(v_RKD);
     for (const auto& span : pass->spans) {
       const at::Tensor q = queries_by_key(q_RHD, span, k_RKD.size(1)), k = keys(k_RKD, span), v = keys(v_RKD, span);
       const at::Tensor g = queries_by_key(grads[0], span, k_RKD.size(1));
-      const at::Tensor p = weights(q, k, mask_of(span, form), form);
+      const at::Tensor p = keeps_weights(span) ? saved[kept++] : weights(q, k, mask_of(span, form), form);
       keys(gv, span).copy_(at::bmm(p.transpose(1, 2), g));
       at::Tensor gs = softmax_backward(at::bmm(g, v.transpose(1, 2)), p).mul_(form.scale);
       if (const at::Tensor capped = capped_scores(q, k, form); capped.defined())

@@ -7,25 +7,25 @@
 namespace sotto::model {
 namespace {
 
-at::Tensor on_device(const std::vector<std::int64_t>& values, const at::Tensor& like) {
-  return at::tensor(values, at::kLong).to(like.device());
-}
-
+// Rows from `begin` on, as many as a product has; behind the last one wanted, zeros.
 struct Chunk {
-  at::Tensor x_NC;    // kHeadRows rows, zeros behind the last
-  at::Tensor rows;    // of the pass
-  at::Tensor labels;  // of those rows
+  at::Tensor x_NC;
+  at::Tensor rows;      // of the pass; only those used
+  at::Tensor labels_N;  // 0 behind the last
+  at::Tensor weights_N; // 0 behind the last
   std::int64_t used = 0;
 };
 
 Chunk chunk_at(const at::Tensor& x_RC, const Targets& targets, std::size_t begin) {
-  const auto end = std::min(targets.rows.size(), begin + static_cast<std::size_t>(kHeadRows));
-  const auto slice = [&](const std::vector<std::int64_t>& all) {
-    return on_device({all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(end)},
-                     x_RC);
+  const auto height = static_cast<std::size_t>(targets.height), end = std::min(targets.rows.size(), begin + height);
+  const auto slice = [&]<class T>(const std::vector<T>& all, std::size_t size) {
+    std::vector<T> part(size);
+    const auto known = std::min(end, all.size());  // weights are only for training
+    if (begin < known) std::copy(all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(known), part.begin());
+    return at::tensor(at::ArrayRef<T>(part), c10::CppTypeToScalarType<T>::value).to(x_RC.device());
   };
-  Chunk chunk{at::zeros({kHeadRows, x_RC.size(1)}, x_RC.options()), slice(targets.rows), slice(targets.labels),
-              static_cast<std::int64_t>(end - begin)};
+  Chunk chunk{at::zeros({targets.height, x_RC.size(1)}, x_RC.options()), slice(targets.rows, end - begin),
+              slice(targets.labels, height), slice(targets.weights, height), static_cast<std::int64_t>(end - begin)};
   chunk.x_NC.narrow(0, 0, chunk.used).copy_(x_RC.index_select(0, chunk.rows));
   return chunk;
 }
@@ -36,22 +36,38 @@ at::Tensor capped(at::Tensor logits_NV, const Head& head) {
 
 at::Tensor logits_of(const at::Tensor& x_NC, const Head& head) { return capped(at::mm(x_NC, head.weight_VC.t()), head); }
 
-at::Tensor logits(const Chunk& chunk, const Head& head) { return logits_of(chunk.x_NC, head).narrow(0, 0, chunk.used); }
+at::Tensor used_logits(const Chunk& chunk, const Head& head) { return logits_of(chunk.x_NC, head).narrow(0, 0, chunk.used); }
 
-// -log p of each row's label.
-at::Tensor losses_of(const Chunk& chunk, const at::Tensor& logp_NV) {
-  return at::gather(logp_NV, 1, chunk.labels.unsqueeze(1)).squeeze(1).neg_().cpu();
+// Turns logits into the derivative of the weighted losses, weight * (softmax - one-hot), in place, and returns each row's
+// loss. A few rows at a time stay in a core's cache; always as many, so that a row is treated alike wherever it stands.
+at::Tensor losses_and_derivative(at::Tensor& logits_NV, const Chunk& chunk, double softcap) {
+  constexpr std::int64_t kRowsInCache = 8;
+  static_assert(kHeadRows % kRowsInCache == 0 && kTallHeadRows % kRowsInCache == 0);
+  at::Tensor losses_N = at::empty({logits_NV.size(0)}, logits_NV.options());
+  for (std::int64_t begin = 0; begin < logits_NV.size(0); begin += kRowsInCache) {
+    const auto of_rows = [&](const at::Tensor& all) { return all.narrow(0, begin, kRowsInCache); };
+    at::Tensor block = of_rows(logits_NV);
+    const at::Tensor labels = of_rows(chunk.labels_N).unsqueeze(1), weights = of_rows(chunk.weights_N).unsqueeze(1);
+    const at::Tensor slope = softcap == 0 ? at::Tensor() : at::square(block).mul_(-1 / (softcap * softcap)).add_(1);
+    const at::Tensor largest = at::amax(block, {1}, true), wanted = at::gather(block, 1, labels);
+    block.sub_(largest).exp_();
+    const at::Tensor sum = at::sum(block, {1}, true);
+    of_rows(losses_N).copy_(at::log(sum).add_(largest).sub_(wanted).squeeze(1));
+    block.mul_(at::div(weights, sum)).scatter_add_(1, labels, at::neg(weights));
+    if (slope.defined()) block.mul_(slope);
+  }
+  return losses_N;
 }
 
 }  // namespace
 
 TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
   TokenLosses losses;
-  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(kHeadRows)) {
+  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    const at::Tensor logits_NV = logits(chunk, head);
-    const at::Tensor correct = at::eq(at::argmax(logits_NV, 1), chunk.labels).cpu();
-    const at::Tensor loss = losses_of(chunk, at::log_softmax(logits_NV, 1));
+    const at::Tensor logits_NV = used_logits(chunk, head), labels = chunk.labels_N.narrow(0, 0, chunk.used);
+    const at::Tensor correct = at::eq(at::argmax(logits_NV, 1), labels).cpu();
+    const at::Tensor loss = at::gather(at::log_softmax(logits_NV, 1), 1, labels.unsqueeze(1)).squeeze(1).neg_().cpu();
     losses.loss.insert(losses.loss.end(), loss.const_data_ptr<float>(), loss.const_data_ptr<float>() + chunk.used);
     losses.correct.insert(losses.correct.end(), correct.const_data_ptr<bool>(), correct.const_data_ptr<bool>() + chunk.used);
   }
@@ -61,18 +77,11 @@ TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets
 std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
   double loss_sum = 0;
   at::Tensor gradient_RC = at::zeros_like(x_RC);
-  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(kHeadRows)) {
+  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    const at::Tensor logits_NV = logits(chunk, head);
-    const at::Tensor logp_NV = at::log_softmax(logits_NV, 1);
-    loss_sum += at::sum(losses_of(chunk, logp_NV), at::kDouble).item<double>();
-    at::Tensor g_NV = at::zeros({kHeadRows, head.weight_VC.size(0)}, x_RC.options());  // zeros behind the last row
-    at::Tensor used = g_NV.narrow(0, 0, chunk.used);
-    at::exp_out(used, logp_NV);
-    used.scatter_add_(1, chunk.labels.unsqueeze(1), at::full({chunk.used, 1}, -1, used.options()));
-    const at::ArrayRef<float> weights(targets.weights.data() + begin, static_cast<std::size_t>(chunk.used));
-    used.mul_(at::tensor(weights, at::kFloat).to(x_RC.device()).unsqueeze(1));
-    if (head.softcap != 0) used.addcmul_(used, at::square(logits_NV), -1 / (head.softcap * head.softcap));
+    at::Tensor g_NV = logits_of(chunk.x_NC, head);
+    const at::Tensor losses_N = losses_and_derivative(g_NV, chunk, head.softcap);
+    loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();
     gradient_RC.index_copy_(0, chunk.rows, at::mm(g_NV, head.weight_VC).narrow(0, 0, chunk.used));
   }
   return {loss_sum, gradient_RC};

@@ -87,6 +87,7 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
     auto state = std::make_unique<State>();
     state->base = load_weights(checkpoint, precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat, device);
     state->weights = state->base;
+    keep_heap();  // after the weights, whose buffers go back to the system
     state->precision = precision;
     state->device_name = options.device;
     state->device = device;

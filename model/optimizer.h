@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "base/result.h"
 #include "base/run_plan.h"
 
 namespace sotto::model {
@@ -15,6 +16,12 @@ namespace sotto::model {
 // step counts from 0. Below warmup_steps: lr (step + 1) / warmup_steps. Then constant, or a cosine: with m = min_lr_ratio
 // and p = (step - warmup) / (total - warmup), at most 1, lr (m + (1 - m) (1 + cos(pi p)) / 2).
 double learning_rate(const OptimizerPlan& plan, std::uint64_t step, std::uint64_t total_steps);
+
+struct OptimizerState {
+  std::vector<float> first;   // exponential mean of the gradients (AdamW)
+  std::vector<float> second;  // exponential mean of their squares (AdamW)
+  std::uint64_t steps = 0;
+};
 
 class Optimizer {
  public:
@@ -24,14 +31,17 @@ class Optimizer {
   // decoupled for both kinds: p -= lr * weight_decay * p before the step.
   void step(std::span<float> parameters, std::span<const float> gradient, double lr);
 
+  // Moments and step count, to go on from later.
+  const OptimizerState& state() const { return state_; }
+  // Refused unless its sizes are those of this optimizer.
+  Result<void> restore(OptimizerState state);
+
   // Forgets moments and step count: when the parameters' basis was changed from outside.
   void reset();
 
  private:
   OptimizerPlan plan_;
-  std::vector<float> first_;   // exponential mean of the gradients (AdamW)
-  std::vector<float> second_;  // exponential mean of their squares (AdamW)
-  std::uint64_t steps_ = 0;
+  OptimizerState state_;
 };
 
 // Scales `gradient` to an L2 norm of at most max_norm, by max_norm / (norm + 1e-6) where that is below 1, as torch's

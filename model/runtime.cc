@@ -2,7 +2,12 @@
 
 #include <ATen/Context.h>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include <charconv>
+#include <limits>
 
 #include "base/log.h"
 
@@ -63,6 +68,13 @@ Result<Precision> choose_precision(Precision wanted, const at::Device& device) {
     return unsupported(
         "precision = \"bf16\": this CPU has no instructions for it (AVX512-BF16 or AMX); use \"fp32\" or \"auto\"");
   return wanted;
+}
+
+void keep_heap() {
+#if defined(__GLIBC__)
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
 }
 
 void route_fp32_products() {

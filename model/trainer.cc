@@ -1,6 +1,7 @@
 #include "model/trainer.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "model/head.h"
@@ -32,6 +33,7 @@ class UnitSums {
 
   void add(const DrawnRecord& record, std::span<const float> gradient) {
     auto& records = pending_[record.position];
+    if (records.size() == 1) return sink_.add(record.position, gradient);
     records[record.of_unit].assign(gradient.begin(), gradient.end());
     if (std::ranges::any_of(records, [](const auto& one) { return one.empty(); })) return;
     auto sum = std::move(records.front());
@@ -95,18 +97,25 @@ class DropoutMasks {
   std::vector<std::unique_ptr<RandomSource>> current_;
 };
 
-Targets targets_of(const Pass& pass, std::span<const DrawnRecord> records, RecordLoss loss) {
-  Targets targets;
+// Labelled rows in the products that they meet the vocabulary in. Which one a row is in depends on how many labels its own
+// sequence has, on nothing else: as many as fill a tall product, or nearly, go into tall ones.
+std::array<Targets, 2> targets_of(const Pass& pass, std::span<const DrawnRecord> records, RecordLoss loss) {
+  std::array<Targets, 2> out;
+  out[1].height = kTallHeadRows;
+  constexpr auto kTall = static_cast<std::size_t>(kTallHeadRows), kNearlyTall = kTall - static_cast<std::size_t>(kHeadRows);
   for (const auto& segment : pass.segments) {
     const auto& example = records[segment.sequence].example;
-    const float weight = loss == RecordLoss::kMean ? 1.0F / static_cast<float>(example.rows.size()) : 1.0F;
-    for (std::size_t i = 0; i < example.rows.size(); ++i) {
+    const std::size_t count = example.rows.size(), rest = count % kTall;
+    const std::size_t tall = rest > kNearlyTall ? count : count - rest;
+    const float weight = loss == RecordLoss::kMean ? 1.0F / static_cast<float>(count) : 1.0F;
+    for (std::size_t i = 0; i < count; ++i) {
+      Targets& targets = out[i < tall ? 1 : 0];
       targets.rows.push_back(segment.start + example.rows[i]);
       targets.labels.push_back(example.labels[i]);
       targets.weights.push_back(weight);
     }
   }
-  return targets;
+  return out;
 }
 
 Result<std::vector<DrawnRecord>> drawn_records(const data::DataSet& data, const privacy::SampledUnits& units,
@@ -155,10 +164,14 @@ struct Trainer::State {
       training.dropout = [masks = std::make_shared<DropoutMasks>(streams, dropout, pass, records, model->device)](
                              std::size_t layer, std::int64_t inputs) { return std::optional((*masks)(layer, inputs)); };
     const at::Tensor x_RC = final_hidden(weights, &on_device, make_pass(pass, sequences, starts, weights), &training);
-    const Targets targets = targets_of(pass, records, loss);
-    const auto [loss_sum, gradient_RC] = loss_and_gradient(x_RC.detach(), weights.head, targets);
-    total.loss_sum += loss_sum;
-    total.tokens += targets.rows.size();
+    at::Tensor gradient_RC = at::zeros_like(x_RC, at::TensorOptions().requires_grad(false));
+    for (const Targets& targets : targets_of(pass, records, loss)) {
+      if (targets.rows.empty()) continue;
+      const auto [loss_sum, part_RC] = loss_and_gradient(x_RC.detach(), weights.head, targets);
+      gradient_RC.add_(part_RC);  // each row has its gradient from one of them
+      total.loss_sum += loss_sum;
+      total.tokens += targets.rows.size();
+    }
     x_RC.backward(gradient_RC);
     return training.gradients->rows_NP.cpu();
   }
@@ -222,8 +235,8 @@ Result<BatchLoss> Trainer::add_gradients(const data::DataSet& data, privacy::Uni
 }
 
 Result<privacy::ClippedSum> Trainer::clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
-                                                 const privacy::Grid& grid, const DropoutStreams& dropout) {
-  privacy::GridAccumulator accumulator(std::move(units), grid);
+                                                 const ClipTo& clip, const DropoutStreams& dropout) {
+  privacy::GridAccumulator accumulator(std::move(units), clip.grid, clip.clipping);
   SOTTO_TRY(const auto loss, add_gradients(data, accumulator, RecordLoss::kMean, dropout));
   static_cast<void>(loss);  // a function of private records: not used, not told
   return std::move(accumulator).finish();

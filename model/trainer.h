@@ -37,6 +37,13 @@ struct BatchLoss {
   std::uint64_t tokens = 0;  // response tokens
 };
 
+struct ClipTo {
+  privacy::Grid grid;
+  privacy::Clipping clipping;
+  ClipTo(const privacy::Grid& to) : grid(to), clipping(privacy::flat_clipping(to.clip())) {}
+  ClipTo(const privacy::Grid& to, privacy::Clipping how) : grid(to), clipping(std::move(how)) {}
+};
+
 class Trainer {
  public:
   // `model` must outlive the trainer; its adapter becomes the trainer's. `start` has the layout that lora_layout() gives.
@@ -64,9 +71,10 @@ class Trainer {
   Result<BatchLoss> add_gradients(const data::DataSet& data, privacy::UnitSink& sink, RecordLoss loss,
                                   const DropoutStreams& dropout = {});
 
-  // The same into a fresh privacy::GridAccumulator. grid.dimension() is dimension().
+  // The same into a fresh privacy::GridAccumulator. grid.dimension() is dimension(), or one more where clipped units are
+  // counted; a grid alone means flat clipping at its own norm.
   Result<privacy::ClippedSum> clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
-                                          const privacy::Grid& grid, const DropoutStreams& dropout = {});
+                                          const ClipTo& clip, const DropoutStreams& dropout = {});
   // ... and into a privacy::UnclippedAccumulator, for runs declared non-private.
   Result<privacy::UnclippedSum> unclipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
                                               const DropoutStreams& dropout = {});

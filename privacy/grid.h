@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "privacy/clipping.h"
 #include "privacy/sampler.h"
 #include "privacy/units.h"
 
@@ -36,9 +37,11 @@ class Grid {
   std::uint64_t sensitivity_ = 0;
 };
 
-// One unit's contribution: gradient * min(1, C / norm), rounded to nearest, with integer norm <= C~ always. The norm is
-// taken in double. A gradient with a non-finite entry gives zeros. gradient.size() == grid.dimension().
-std::vector<std::int32_t> clip_and_round(std::span<const float> gradient, const Grid& grid);
+// One unit's contribution: the gradient clipped, then rounded to nearest, with integer norm <= C~ always. Norms are taken in
+// double. A gradient with a non-finite entry gives zeros. gradient.size() == grid.dimension(), or one less where clipped units
+// are counted.
+std::vector<std::int32_t> clip_and_round(std::span<const float> gradient, const Grid& grid, const Clipping& clipping);
+std::vector<std::int32_t> clip_and_round(std::span<const float> gradient, const Grid& grid);  // flat
 
 // What the model hands per-unit gradients to. Every drawn unit is added exactly once, in any order; position counts in
 // units().units(). The gradient is the sum over the unit's drawn records.
@@ -63,30 +66,34 @@ class ClippedSum {
   ClipNorm clip() const { return grid_.clip(); }
   std::size_t dimension() const { return grid_.dimension(); }
   const SamplingEvent& sampling() const { return sampling_; }
+  const Clipping& clipping() const { return clipping_; }
   // The exact sum, unprotected: for tests and for the self-check on throw-away data. Never leaves the process.
   const std::vector<std::int64_t>& reveal_without_noise() const { return values_; }
 
  private:
   friend class GridAccumulator;
   friend class NoisySum;
-  ClippedSum(const Grid& grid, const SamplingEvent& sampling, std::vector<std::int64_t> values)
-      : grid_(grid), sampling_(sampling), values_(std::move(values)) {}
+  ClippedSum(const Grid& grid, const SamplingEvent& sampling, Clipping clipping, std::vector<std::int64_t> values)
+      : grid_(grid), sampling_(sampling), clipping_(std::move(clipping)), values_(std::move(values)) {}
   Grid grid_;
   SamplingEvent sampling_;
+  Clipping clipping_;
   std::vector<std::int64_t> values_;
 };
 
 class GridAccumulator final : public UnitSink {
  public:
-  GridAccumulator(SampledUnits&& units, const Grid& grid);
+  GridAccumulator(SampledUnits&& units, const Grid& grid);  // flat
+  GridAccumulator(SampledUnits&& units, const Grid& grid, Clipping clipping);
   const SampledUnits& units() const override { return units_; }
-  std::size_t dimension() const override { return grid_.dimension(); }
+  std::size_t dimension() const override { return grid_.dimension() - clipping_.counts_clipped; }
   void add(std::size_t position, std::span<const float> gradient) override;
   ClippedSum finish() &&;  // every drawn unit has been added
 
  private:
   SampledUnits units_;
   Grid grid_;
+  Clipping clipping_;
   std::vector<bool> added_;
   std::vector<std::int64_t> values_;
 };

@@ -21,6 +21,8 @@ std::uint64_t noise_stddev(NoiseMultiplier sigma, std::uint64_t sensitivity);
 
 // The event that one step with these parameters would have: for planning and reserving. What ran is NoisySum::event().
 DpEvent planned_event(Unit unit, SamplingRate rate, NoiseMultiplier sigma, const Grid& grid, std::uint64_t steps);
+// The same of any sampler: `sampling` has the members that SamplingEvent::event() has.
+DpEvent planned_event(const DpEvent& sampling, NoiseMultiplier sigma, const Grid& grid, std::uint64_t steps);
 
 // A released vector: the sum over the drawn units plus the noise, with the event to account it by.
 class NoisySum {
@@ -35,11 +37,18 @@ class NoisySum {
 
   const DpEvent& event() const { return event_; }
   const std::vector<std::int64_t>& values() const { return values_; }  // grid units
-  std::vector<float> mean(ExpectedBatch batch) const;                  // gradient units: values * step / expected batch
+  // In the gradient's unit: values * step / expected batch, times the clipping threshold over C where it moves. Without the
+  // coordinate that counts clipped units.
+  std::vector<float> mean(ExpectedBatch batch) const;
+  // The noised share of units that were clipped, of the expected batch; may lie outside [0, 1]. Only where they are counted.
+  double clip_fraction(ExpectedBatch batch) const;
 
  private:
-  NoisySum(DpEvent event, std::vector<std::int64_t> values) : event_(event), values_(std::move(values)) {}
+  NoisySum(DpEvent event, ClipNorm clip, Clipping clipping, std::vector<std::int64_t> values)
+      : event_(event), clip_(clip), clipping_(std::move(clipping)), values_(std::move(values)) {}
   DpEvent event_;
+  ClipNorm clip_;
+  Clipping clipping_;
   std::vector<std::int64_t> values_;
 };
 

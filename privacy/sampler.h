@@ -1,6 +1,8 @@
-// Poisson sampling of privacy units, exactly as accounted: each unit takes part with probability q, independently, decided
-// by 64 fresh random bits against q * 2^64 (units.h: the rate is a multiple of 2^-64, so the probability is q to the last
-// bit). Nothing is truncated, padded or redrawn; an empty batch is a batch. Not thread-safe (RandomSource is not).
+// How the units of a step are drawn, exactly as accounted, by RandomSource. Poisson: each unit takes part with probability q,
+// independently, decided by 64 fresh random bits against q * 2^64 (units.h: the rate is a multiple of 2^-64, so the
+// probability is q to the last bit); nothing is padded or redrawn, and an empty batch is a batch. Truncated Poisson, fixed
+// size and random allocation: event.h says what each is, docs/privacy.md which neighbours it is for. Not thread-safe
+// (RandomSource is not).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "privacy/event.h"
 #include "privacy/units.h"
 
 namespace sotto::privacy {
@@ -18,27 +21,53 @@ struct DrawnUnit {
   bool operator==(const DrawnUnit&) const = default;
 };
 
-// Proof that a Poisson draw took place, with the rate that ran. Only the sampler makes one.
+// What is sampled from: records_of_unit[u] = number of records of unit u; for Unit::kRecord each is 1. Of a drawn unit's
+// records, at most max_records (> 0) are taken, uniformly without replacement.
+struct Population {
+  Unit unit = Unit::kPatient;
+  std::span<const std::uint32_t> records_of_unit;
+  std::uint32_t max_records = 1;
+};
+
+// Proof that a draw took place, with the parameters that ran. Only the sampler makes one.
 class SamplingEvent {
  public:
-  Unit unit() const { return unit_; }
-  SamplingRate rate() const { return rate_; }
+  Unit unit() const { return event_.unit; }
+  SamplingRate rate() const { return event_.sampling_rate; }
+  // The event of a step with these samples: the members about unit and sampling; the noise's are the caller's to fill in.
+  const DpEvent& event() const { return event_; }
 
  private:
   friend class SampledUnits;
-  SamplingEvent(Unit unit, SamplingRate rate) : unit_(unit), rate_(rate) {}
-  Unit unit_;
-  SamplingRate rate_;
+  explicit SamplingEvent(const DpEvent& event) : event_(event) {}
+  DpEvent event_;
 };
 
 // One step's draw. Move-only and consumed by the sum over it (grid.h): two releases from one draw would not compose as two
 // independently sampled steps.
 class SampledUnits {
  public:
-  // records_of_unit[u] = number of records of unit u; for Unit::kRecord each is 1. Of a drawn unit's records, at most
-  // max_records (> 0) are taken, uniformly without replacement.
+  // Poisson.
   static SampledUnits draw(Unit unit, std::span<const std::uint32_t> records_of_unit, SamplingRate rate,
                            std::uint32_t max_records, RandomSource& random);
+
+  struct Truncation {
+    SamplingRate rate{1.0};
+    std::uint64_t batch_size = 1;  // of more units than this, as many stay, uniformly
+    std::uint64_t population = 1;  // declared upper bound on the units; more than that are the caller's to refuse
+  };
+  static SampledUnits draw_truncated(const Population& from, const Truncation& truncation, RandomSource& random);
+
+  // batch_size of all units, uniformly without replacement; at most as many as there are.
+  static SampledUnits draw_fixed_size(const Population& from, std::uint64_t batch_size, RandomSource& random);
+
+  // Step `step` (1 to steps) of an epoch in which each unit takes part once. `allocation` must be the same stream, from its
+  // beginning, for every step of the epoch, and for no other; `random` draws the records.
+  struct EpochStep {
+    std::uint64_t steps = 1;
+    std::uint64_t step = 1;
+  };
+  static SampledUnits draw_allocated(const Population& from, const EpochStep& at, RandomSource& allocation, RandomSource& random);
 
   SampledUnits(SampledUnits&&) noexcept = default;
   SampledUnits& operator=(SampledUnits&&) noexcept = default;
@@ -49,7 +78,7 @@ class SampledUnits {
   const SamplingEvent& event() const { return event_; }
 
  private:
-  SampledUnits(SamplingEvent event, std::vector<DrawnUnit> units) : event_(event), units_(std::move(units)) {}
+  SampledUnits(const DpEvent& event, std::vector<DrawnUnit> units) : event_(event), units_(std::move(units)) {}
   SamplingEvent event_;
   std::vector<DrawnUnit> units_;
 };

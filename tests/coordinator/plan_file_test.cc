@@ -1,4 +1,4 @@
-#include "coordinator/plan_file.h"
+#include "coordinator/proposal.h"
 
 #include <cmath>
 
@@ -11,6 +11,9 @@
 
 namespace sotto::coordinator {
 namespace {
+
+using audit::PlanFile;
+using audit::read_plan_file;
 
 std::vector<Site> some_sites(std::vector<std::pair<std::string, std::uint64_t>> sizes) {
   std::vector<Site> out;

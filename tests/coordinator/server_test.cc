@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "audit/run_folder.h"
-#include "coordinator/plan_file.h"
+#include "coordinator/proposal.h"
 #include "coordinator/spool.h"
 #include "crypto/hash.h"
 #include "tests/coordinator/fake_site.h"
@@ -67,7 +67,7 @@ class Federation {
     }
   }
   Result<Json> submit(const std::string& run, std::uint32_t rounds, std::uint32_t deadline_s = 20) {
-    PlanFile file;
+    audit::PlanFile file;
     file.path = "test";
     file.plan.run = RunId(run);
     file.plan.lora.targets = {"q_proj", "v_proj"};

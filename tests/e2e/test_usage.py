@@ -84,16 +84,12 @@ class Test(unittest.TestCase):
                 self.assertEqual(len(complaints), 1, done.stderr)
 
     def test_commands_of_later_versions_say_so(self):
-        cases = [("sotto-client", c) for c in ("train",)]
-        cases += [("sotto-coordinator", c) for c in ("models", "promote", "lineage", "doctor", "resume")]
+        cases = [("sotto-coordinator", c) for c in ("models", "promote", "lineage", "doctor", "resume")]
         for program, command in cases:
             with self.subTest(program=program, command=command):
                 done = run(program, command, "--anything", "else")
                 self.assertEqual(done.returncode, 2)
                 self.assertIn("not in this version", done.stderr)
-        pld = run("sotto-audit", "epsilon", "--noise-multiplier", "1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5", "--accountant", "pld")
-        self.assertEqual(pld.returncode, 2)
-        self.assertIn("not in this version", pld.stderr)
 
     def test_machine_readable_formats(self):
         ids = json.loads(run("sotto-client", "tokenize", "--model", MODEL, "--json", text='{"text": "Type 2 diabetes"}\n').stdout)["ids"]

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "privacy/discrete_gaussian.h"
+#include "privacy/exp_comparison.h"
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
 
@@ -138,6 +139,60 @@ TEST_CASE("at a training run's width the draws have the normal distribution's sh
         std::max({largest, std::abs(cdf - static_cast<double>(i) / 1e4), std::abs(cdf - static_cast<double>(i + 1) / 1e4)});
   }
   CHECK(largest * 100 < 2.7);
+}
+
+// 2,000,000 draws at a training run's width in 64 cells of equal probability: chi-square with 63 degrees of freedom, z > 5 has a
+// false-alarm rate of 3e-7. The moments: the sum of squares over s^2 strays by sqrt(2 n), that of fourth powers by sqrt(96 n),
+// 5 standard deviations each, 5.8e-7. Tails: beyond 4 s lie 6.33e-5 of the mass, 126.7 draws; 5 standard deviations are 56.
+TEST_CASE("two million draws have the cells, the moments and the tails of the normal distribution at a run's width", "[privacy]") {
+  constexpr std::size_t kDraws = 2000000;
+  const double s = 151053;
+  FixedRandom random(31);
+  std::vector<std::int64_t> draws(kDraws);
+  DiscreteGaussian(151053, random).add_to(draws);
+  ChiSquare cells{0, 63};
+  std::vector<double> counts(64);
+  double squares = 0, fourths = 0, tail = 0;
+  for (const auto draw : draws) {
+    const double x = static_cast<double>(draw) / s;
+    counts[static_cast<std::size_t>(64 * 0.5 * std::erfc(-x / std::sqrt(2.0)))] += 1;
+    squares += x * x;
+    fourths += x * x * x * x;
+    tail += std::abs(x) > 4;
+  }
+  const double expected = kDraws / 64.0;
+  for (const double count : counts) cells.statistic += (count - expected) * (count - expected) / expected;
+  CHECK(z_score(cells) < 5);
+  CHECK(std::abs(squares - kDraws) < 5 * std::sqrt(2.0 * kDraws));
+  CHECK(std::abs(fourths - 3.0 * kDraws) < 5 * std::sqrt(96.0 * kDraws));
+  CHECK(std::abs(tail - 6.334e-5 * kDraws) < 56);
+}
+
+// exp(-1/2), exp(-800/49) and exp(-1/8) to 64 and more bits (Python fractions, 200 terms): numbers next to them fall on either side.
+TEST_CASE("the exact comparison decides next to the bound", "[privacy]") {
+  FixedRandom random(32);
+  const ExpBound half{1, 1, 1, 1, 0};
+  CHECK(below_exp(11188515852577165298U, 64, half, random));
+  CHECK_FALSE(below_exp(11188515852577165300U, 64, half, random));
+  const ExpBound far{40, 7, 1, 1, 0};
+  CHECK(below_exp(1497605991791U, 64, far, random));
+  CHECK_FALSE(below_exp(1497605991793U, 64, far, random));
+  const ExpBound scaled{1, 2, 3, 4, 0};  // 3/4 exp(-1/8)
+  CHECK(below_exp(12209395880864565548U, 64, scaled, random));
+  CHECK_FALSE(below_exp(12209395880864565550U, 64, scaled, random));
+}
+
+// 20,000 answers each: 5 standard deviations are below 0.018, false-alarm rate 5.8e-7.
+TEST_CASE("the exact comparison's answers have the probability of the bound", "[privacy]") {
+  FixedRandom random(33);
+  for (const ExpBound& bound : {ExpBound{3, 2, 1, 1, 0}, ExpBound{1000, 300, 5, 7, 3}, ExpBound{1, 1000, 9, 10, 0}}) {
+    const double x = static_cast<double>(bound.m) / static_cast<double>(bound.s);
+    const double p = std::ldexp(static_cast<double>(bound.numerator) / static_cast<double>(bound.denominator), static_cast<int>(bound.shift)) *
+                     std::exp(-x * x / 2);
+    int below = 0;
+    for (int i = 0; i < 20000; ++i) below += below_exp(random.bits64() & 7, 3, bound, random);
+    CHECK(std::abs(below / 20000.0 - p) < 5 * std::sqrt(p * (1 - p) / 20000));
+  }
 }
 
 TEST_CASE("neighbouring coordinates' draws are uncorrelated", "[privacy]") {

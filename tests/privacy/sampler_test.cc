@@ -97,3 +97,64 @@ TEST_CASE("a draw without records to take, or with several records a record unit
   CHECK_THROWS_AS(SampledUnits::draw(Unit::kPatient, records, SamplingRate(1), 0, random), Failure);
   CHECK_THROWS_AS(SampledUnits::draw(Unit::kRecord, records, SamplingRate(1), 1, random), Failure);
 }
+
+TEST_CASE("a truncated draw never exceeds its bound, keeps the whole of a smaller one, and says what ran", "[privacy]") {
+  const std::vector<std::uint32_t> records(40, 1);
+  const Population from{Unit::kRecord, records, 1};
+  FixedRandom random(21);
+  for (int trial = 0; trial < 200; ++trial) {
+    const SampledUnits drawn = SampledUnits::draw_truncated(from, {SamplingRate(0.5), 18, 50}, random);
+    CHECK(drawn.units().size() <= 18);
+  }
+  const SampledUnits all = SampledUnits::draw_truncated(from, {SamplingRate(1), 40, 50}, random);
+  CHECK(all.units().size() == 40);
+  const DpEvent& event = all.event().event();
+  CHECK(event.sampling == SamplingKind::kTruncatedPoisson);
+  CHECK(event.sampling_rate == SamplingRate(1));
+  CHECK(event.batch_size == 40);
+  CHECK(event.population == 50);
+  CHECK_THROWS_AS(SampledUnits::draw_truncated(from, {SamplingRate(0.5), 18, 39}, random), Failure);
+}
+
+// Of 20 units with rate 1 and bound 5, each stays with probability 1/4: 4,000 draws, 5 standard deviations are 137.
+TEST_CASE("surplus units of a truncated draw are dropped uniformly", "[privacy]") {
+  const std::vector<std::uint32_t> records(20, 1);
+  FixedRandom random(22);
+  std::vector<int> seen(20);
+  for (int trial = 0; trial < 4000; ++trial) {
+    const SampledUnits drawn = SampledUnits::draw_truncated({Unit::kRecord, records, 1}, {SamplingRate(1), 5, 20}, random);
+    for (const auto& unit : drawn.units()) ++seen[unit.unit];
+  }
+  for (const int count : seen) CHECK(std::abs(count - 1000) < 137);
+}
+
+// 10 pairs of 5 units, 5,000 draws of 2: each pair 500 times, 5 standard deviations are 106.
+TEST_CASE("a draw of fixed size has that size, and every subset is equally likely", "[privacy]") {
+  const std::vector<std::uint32_t> records(5, 2);
+  FixedRandom random(23);
+  std::map<std::pair<std::uint32_t, std::uint32_t>, int> seen;
+  for (int trial = 0; trial < 5000; ++trial) {
+    const SampledUnits drawn = SampledUnits::draw_fixed_size({Unit::kPatient, records, 1}, 2, random);
+    REQUIRE(drawn.units().size() == 2);
+    CHECK(drawn.event().event().sampling == SamplingKind::kFixedSize);
+    CHECK(drawn.event().event().population == 5);
+    CHECK(drawn.event().event().batch_size == 2);
+    ++seen[{drawn.units()[0].unit, drawn.units()[1].unit}];
+  }
+  CHECK(seen.size() == 10);
+  for (const auto& [pair, count] : seen) CHECK(std::abs(count - 500) < 106);
+}
+
+TEST_CASE("in an epoch of random allocation every unit takes part exactly once", "[privacy]") {
+  const std::vector<std::uint32_t> records(97, 1);
+  FixedRandom random(24);
+  std::vector<int> seen(97);
+  for (std::uint64_t step = 1; step <= 8; ++step) {
+    FixedRandom allocation(25);  // the same stream for every step of the epoch
+    const SampledUnits drawn = SampledUnits::draw_allocated({Unit::kRecord, records, 1}, {8, step}, allocation, random);
+    CHECK(drawn.event().event().epoch_steps == 8);
+    CHECK(drawn.event().event().epoch_step == step);
+    for (const auto& unit : drawn.units()) ++seen[unit.unit];
+  }
+  CHECK(seen == std::vector<int>(97, 1));
+}

@@ -1,16 +1,18 @@
-#include "coordinator/plan_file.h"
+#include "audit/plan_file.h"
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <map>
 
 #include "base/config_reader.h"
+#include "base/json.h"
 #include "crypto/hash.h"
 #include "privacy/calibrate.h"
 #include "privacy/rdp.h"
 
-namespace sotto::coordinator {
+namespace sotto::audit {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -60,7 +62,7 @@ class Reader {
   ConfigReader config_;
 };
 
-void read_head(Reader& in, PlanFile& file) {
+void read_head(Reader& in, PlanFile& file, PlanUse use) {
   auto& config = in.config();
   auto& plan = file.plan;
   plan.run = RunId(config.text("run"));
@@ -68,7 +70,8 @@ void read_head(Reader& in, PlanFile& file) {
     config.reject("run", "is \"" + plan.run.value() + "\", must be 1 to 64 of a-z, 0-9 and '-'");
   file.sites = config.texts("sites", std::vector<std::string>{});
   plan.mode = in.choice<Mode>("mode", {{"local", Mode::kLocal}}, "local");
-  const auto hash = config.text("model.sha256");
+  const std::string none(64, '0');
+  const auto hash = config.text("model.sha256", use == PlanUse::kAlone ? std::optional(none) : std::nullopt);
   if (const auto digest = digest_from_hex(hash); digest.ok())
     plan.model = *digest;
   else if (config.has("model.sha256"))
@@ -87,7 +90,7 @@ void read_privacy(Reader& in, PlanFile& file) {
   auto& config = in.config();
   auto& plan = file.plan;
   plan.privacy = config.boolean("privacy.enabled", true);
-  plan.unit = in.choice<PrivacyUnit>("privacy.unit", {{"patient", PrivacyUnit::kPatient}, {"record", PrivacyUnit::kRecord}},
+  plan.unit = in.choice<PrivacyUnit>("privacy.unit", {{"patient", PrivacyUnit::kPatient}, {"record", PrivacyUnit::kRecord}, {"site", PrivacyUnit::kSite}},
                                      "patient");
   if (config.has("privacy.epsilon")) file.epsilon = in.number_in("privacy.epsilon", 0, 1000, std::nullopt, true);
   if (config.has("privacy.noise_multiplier")) file.noise_multiplier = in.number_in("privacy.noise_multiplier", 1e-3, 1e6);
@@ -103,6 +106,26 @@ void read_privacy(Reader& in, PlanFile& file) {
   plan.max_sites_per_patient = in.integer("privacy.max_sites_per_patient", 1, 3, 1);
   plan.canaries = in.integer("audit.canaries", 0, 100000, 0);
   plan.audit_failure = in.number_in("audit.failure", 0, 0.05, 1e-4, true);
+}
+
+void read_private_step(Reader& in, PrivateStepPlan& step) {
+  auto& config = in.config();
+  step.sampling = in.choice<SamplingScheme>("privacy.sampling",
+                                            {{"poisson", SamplingScheme::kPoisson},
+                                             {"truncated_poisson", SamplingScheme::kTruncatedPoisson},
+                                             {"fixed_size", SamplingScheme::kFixedSize},
+                                             {"random_allocation", SamplingScheme::kRandomAllocation}},
+                                            "poisson");
+  step.max_batch = in.integer("privacy.max_batch", 1, 1000000, 0);
+  if (!config.has("privacy.max_batch")) step.max_batch = 0;
+  step.clipping = in.choice<ClippingScheme>("privacy.clipping",
+                                            {{"flat", ClippingScheme::kFlat},
+                                             {"automatic", ClippingScheme::kAutomatic},
+                                             {"per_layer", ClippingScheme::kPerLayer},
+                                             {"adaptive", ClippingScheme::kAdaptive}},
+                                            "flat");
+  step.clip_quantile = in.number_in("privacy.clip_quantile", 0, 1, 0.5, true);
+  step.count_clipped = config.boolean("privacy.count_clipped", false) || step.clipping == ClippingScheme::kAdaptive;
 }
 
 void read_lora(Reader& in, RunPlan& plan) {
@@ -169,61 +192,23 @@ void read_aggregation(Reader& in, PlanFile& file) {
   plan.max_attempts = in.integer("aggregation.max_attempts", 1, 100, 3);
 }
 
-Error in_file(const PlanFile& file, const Error& error) { return {error.code, file.path + ": " + error.message}; }
-
-Result<std::vector<Site>> choose_sites(const PlanFile& file, const std::vector<Site>& approved) {
-  if (file.sites.empty()) {
-    if (approved.size() < 2)
-      return refused(file.path + ": " + std::to_string(approved.size()) +
-                     " sites are approved, a run needs at least two; see 'sotto-coordinator sites'");
-    return approved;
-  }
-  std::vector<Site> chosen;
-  for (const auto& name : file.sites) {
-    const auto site = std::ranges::find(approved, SiteName(name), &Site::name);
-    if (site == approved.end())
-      return not_found(file.path + ": 'sites' names '" + name +
-                       "', which is no approved site; see 'sotto-coordinator sites'");
-    if (std::ranges::find(chosen, site->name, &Site::name) != chosen.end())
-      return invalid(file.path + ": 'sites' names '" + name + "' twice");
-    chosen.push_back(*site);
-  }
-  return chosen;
-}
-
-// The smallest power of two at which n updates of the full range cannot wrap (validate in run_plan.h asks for the same).
-double smallest_step(const RingPlan& ring, std::size_t n) {
-  double step = std::exp2(std::ceil(std::log2(static_cast<double>(n) * ring.range)) - ring.bits);
-  while (!(static_cast<double>(n) * std::ceil(ring.range / step) < std::ldexp(1.0, static_cast<int>(ring.bits) - 1)))
-    step *= 2;
-  return step;
-}
-
-Result<void> set_noise(const PlanFile& file, RunPlan& plan) {
-  if (!plan.privacy) return {};
-  const privacy::Delta delta(plan.delta);
-  const std::uint64_t steps = std::uint64_t{plan.rounds} * plan.local_steps;
-  std::map<std::uint64_t, double> known;  // sites of one size have one noise
-  for (auto& site : plan.sites) {
-    const privacy::SamplingRate rate(site.sampling_rate);
-    if (file.noise_multiplier) {
-      site.noise_multiplier = *file.noise_multiplier;
-    } else if (const auto same = known.find(site.declared_size); same != known.end()) {
-      site.noise_multiplier = same->second;
-    } else {
-      const auto sigma = privacy::calibrate_noise(privacy::Epsilon(*file.epsilon), delta, rate, steps);
-      if (!sigma.ok()) return in_file(file, sigma.error());
-      site.noise_multiplier = sigma->value();
-      known.emplace(site.declared_size, site.noise_multiplier);
-    }
-    if (file.epsilon) continue;
-    const privacy::GaussianSteps run{privacy::NoiseMultiplier(site.noise_multiplier), rate, steps};
-    const auto spent = privacy::epsilon_of_steps({&run, 1}, delta);
-    if (!spent.ok()) return in_file(file, spent.error());
-    plan.target_epsilon = std::max(plan.target_epsilon, spent->epsilon.value());
-  }
-  if (file.epsilon) plan.target_epsilon = *file.epsilon;
-  return {};
+// Paths are relative to the file.
+void read_alone(Reader& in, PlanFile& file) {
+  auto& config = in.config();
+  const auto folder = std::filesystem::path(file.path).parent_path();
+  const auto beside = [&](const char* key) {
+    const auto name = config.text(key, "");
+    return name.empty() ? name : (folder / name).lexically_normal().string();
+  };
+  file.alone.config = beside("train.config");
+  file.alone.out = beside("train.out");
+  file.alone.validation = beside("train.validation");
+  if (config.has("train.declared_size")) file.alone.declared_size = in.integer("train.declared_size", 1, 1000000000);
+  file.alone.evaluate_every = in.integer("train.evaluate_every", 1, 100000, 1);
+  file.alone.patience = in.integer("train.patience", 0, 100000, 0);
+  file.alone.checkpoint_s = in.integer("train.checkpoint_s", 0, 86400, 30);
+  if (file.alone.patience > 0 && file.alone.validation.empty())
+    config.reject("train.patience", "asks for early stopping, which needs train.validation");
 }
 
 }  // namespace
@@ -246,41 +231,54 @@ AdapterLayout layout_of(const ModelShape& shape, const LoraPlan& lora) {
   return layout;
 }
 
-Result<PlanFile> read_plan_file(const std::string& path) {
+Result<PlanFile> read_plan_file(const std::string& path, PlanUse use) {
   SOTTO_TRY(auto config, ConfigReader::read_file(path));
   Reader in(std::move(config));
   PlanFile file;
   file.path = path;
-  read_head(in, file);
+  read_head(in, file, use);
   read_privacy(in, file);
+  read_private_step(in, file.plan.step);
   read_lora(in, file.plan);
   read_training(in, file);
   read_aggregation(in, file);
+  read_alone(in, file);
   SOTTO_TRY_VOID(in.config().finish());
+  if (file.plan.unit == PrivacyUnit::kSite)
+    return unsupported(path + ": privacy.unit = \"site\" (client-level privacy) is not in this version; use \"patient\" or \"record\"");
   return file;
 }
 
-Result<Proposal> propose(const PlanFile& file, const std::vector<Site>& approved, const PublicKeyBytes& coordinator) {
-  SOTTO_TRY(const auto sites, choose_sites(file, approved));
-  const auto n = static_cast<std::uint32_t>(sites.size());
-  Proposal out{file.plan, {coordinator, {}, file.colluders.value_or(default_colluders(n))}};
-  auto& plan = out.plan;
-  plan.colluders = out.roster.colluders;
-  const auto t = shamir_threshold(n, plan.colluders);
-  plan.min_sites = file.min_sites.value_or(std::max(t, std::min(n, counted_colluders(plan.colluders) + 2)));
-  plan.ring.step = file.ring_step.value_or(smallest_step(plan.ring, n));
-  for (const auto& site : sites) {
-    const double q = plan.expected_batch / static_cast<double>(site.declared_size);
-    if (!(q <= 1))
-      return invalid(file.path + ": privacy.expected_batch = " + number(plan.expected_batch) + " is more than the " +
-                     std::to_string(site.declared_size) + " units that site '" + site.name.value() + "' declared");
-    plan.sites.push_back(
-        {site.name.value(), site.declared_size, q, 0, file.weigh_by_size ? static_cast<double>(site.declared_size) : 1.0});
-    out.roster.sites.push_back({site.name.value(), site.identity, site.transport, site.declared_size});
+Error in_file(const PlanFile& file, const Error& error) { return {error.code, file.path + ": " + error.message}; }
+
+Result<void> set_noise(const PlanFile& file, RunPlan& plan) {
+  if (!plan.privacy) return {};
+  const privacy::Delta delta(plan.delta);
+  const std::uint64_t steps = std::uint64_t{plan.rounds} * plan.local_steps;
+  std::map<std::uint64_t, double> known;  // sites of one size have one noise
+  if (file.epsilon && plan.step.sampling != SamplingScheme::kPoisson)
+    return unsupported(file.path + ": noise for privacy.epsilon is calibrated for Poisson sampling alone in this version; give "
+                                   "privacy.noise_multiplier");
+  for (auto& site : plan.sites) {
+    const privacy::SamplingRate rate(site.sampling_rate);
+    if (file.noise_multiplier) {
+      site.noise_multiplier = *file.noise_multiplier;
+    } else if (const auto same = known.find(site.declared_size); same != known.end()) {
+      site.noise_multiplier = same->second;
+    } else {
+      const auto sigma = privacy::calibrate_noise(privacy::Epsilon(*file.epsilon), delta, rate, steps);
+      if (!sigma.ok()) return in_file(file, sigma.error());
+      site.noise_multiplier = sigma->value();
+      known.emplace(site.declared_size, site.noise_multiplier);
+    }
+    if (file.epsilon) continue;
+    const privacy::GaussianSteps run{privacy::NoiseMultiplier(site.noise_multiplier), rate, steps};
+    const auto spent = privacy::epsilon_of_steps({&run, 1}, delta);
+    if (!spent.ok()) return in_file(file, spent.error());
+    plan.target_epsilon = std::max(plan.target_epsilon, spent->epsilon.value());
   }
-  SOTTO_TRY_VOID(set_noise(file, plan));
-  if (const auto ok = validate(plan, out.roster); !ok.ok()) return in_file(file, ok.error());
-  return out;
+  if (file.epsilon) plan.target_epsilon = *file.epsilon;
+  return {};
 }
 
-}  // namespace sotto::coordinator
+}  // namespace sotto::audit

@@ -1,0 +1,15 @@
+// "Proves itself": what stands before the first private record, in a run and where a site trains alone. On random token ids
+// and throw-away state: the fast clipped sum against a slow one, a step that moves the weights, and noise with the spread
+// that its event states. Nothing of a site's data is touched.
+#pragma once
+
+#include "base/random.h"
+#include "base/run_plan.h"
+#include "model/language_model.h"
+
+namespace sotto::client {
+
+// Nothing is checked in a plan without privacy. Refused with what differed and by how much. Leaves `model` without an adapter.
+Result<void> check_engine(const RunPlan& plan, const SitePlan& own, model::LanguageModel& model, RandomSource& random);
+
+}  // namespace sotto::client

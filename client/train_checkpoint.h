@@ -1,0 +1,39 @@
+// Where a site that trains alone stands: all that a killed run needs to go on. Everything in it follows from noised sums and
+// from data outside the guarantee, so it is as public as the adapter that comes of it. Written beside and renamed; read back
+// only by the same plan and its own digest.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/adapter.h"
+#include "base/result.h"
+#include "model/optimizer.h"
+#include "privacy/event.h"
+
+namespace sotto::client {
+
+struct Evaluation {
+  std::uint64_t step = 0;  // steps taken when it was made
+  double loss = 0;         // nats a response token
+  double accuracy = 0;     // of response tokens
+};
+
+struct TrainCheckpoint {
+  Digest plan{};                          // of the plan that it belongs to
+  std::uint64_t steps = 0;                // taken
+  AdapterState adapter;
+  model::OptimizerState optimizer;
+  std::vector<privacy::DpEvent> events;   // of the steps of the round that is under way
+  std::vector<Evaluation> evaluations;
+  std::optional<AdapterState> best;       // the adapter of the best evaluation
+  double threshold = 0;                   // of clipping
+  double seconds = 0;                     // spent so far
+};
+
+Result<void> save_checkpoint(const std::string& path, const TrainCheckpoint& checkpoint);
+// nullopt when there is no file. Refused, by file and cause: damage, or another plan's.
+Result<std::optional<TrainCheckpoint>> load_checkpoint(const std::string& path, const Digest& plan);
+
+}  // namespace sotto::client
