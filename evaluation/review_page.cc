@@ -97,7 +97,7 @@ button { font: inherit; min-height: 2.75rem; padding: 0 1.25rem; border-radius: 
 button.primary { background: var(--accent); border-color: var(--accent); color: var(--on-accent); font-weight: 600; }
 .buttons { display: flex; gap: .5rem; } .buttons .primary { margin-left: auto; }
 .hint, summary { color: var(--soft); } details { margin-bottom: 1rem; } kbd { border: 1px solid var(--line); border-radius: .25rem; padding: 0 .3rem; font: .85em ui-monospace, monospace; }
-#instructions { white-space: pre-wrap; } #login form { max-width: 26rem; }
+#finished h2 { font-size: 1.25rem; color: inherit; text-transform: none; letter-spacing: 0; } #instructions { white-space: pre-wrap; } #login form { max-width: 26rem; }
 @media (max-width: 44rem) {
   .pair { grid-template-columns: 1fr; }
   .points { grid-template-columns: 1fr; gap: .25rem; }

@@ -4,6 +4,7 @@
 #include "evaluation/overlap.h"
 #include "evaluation/rules.h"
 #include "tests/support/catch.h"
+#include "tests/support/fixed_random.h"
 
 namespace sotto::evaluation {
 namespace {
@@ -151,6 +152,24 @@ TEST_CASE("facts in order: the longest chain equals what trying every subset giv
   add_facts(unordered, terms({"fever", "rash"}), false, "A rash, then fever.");
   CHECK(unordered.at("facts_complete") == Ratio{1, 1});
   CHECK_FALSE(unordered.contains("fact_order"));
+}
+
+TEST_CASE("no answer, however broken, breaks a metric", "[evaluation]") {
+  FixedRandom random(9);
+  const std::string pieces[] = {"[", "]", "{\"label\":", "\"x\"", ",", "E11.", "9", "-", "\xF0\x9F", "\xC3", "\xFF", " ", "the", "'", std::string(1, '\0'), "*", "|"};
+  for (int i = 0; i < 3000; ++i) {
+    std::string text;
+    for (std::uint64_t n = random.below(20); n > 0; --n) text += random.below(4) == 0 ? std::string(1, static_cast<char>(random.below(256))) : pieces[random.below(std::size(pieces))];
+    Measures m;
+    add_codes(m, "E11.9", text);
+    add_citations(m, {{"1"}, {"1", text}}, text);
+    add_facts(m, terms({"the", "x*"}), true, text);
+    if (const auto found = mentions_in(text); found.ok()) add_spans(m, {{"x", "", 0, 3}}, *found);
+    for (const auto& [name, ratio] : m) CHECK((ratio.value() >= 0 && ratio.value() <= 1));
+    const double similar[] = {token_f1(text, "E11.9 the x"), rouge_l(text, "E11.9 the x"), token_f1(text, text)};
+    CHECK((similar[0] >= 0 && similar[0] <= 1 && similar[1] >= 0 && similar[1] <= 1 && similar[2] == Approx(1)));
+    CHECK(lower(lower(text)) == lower(text));
+  }
 }
 
 TEST_CASE("safety rules: defer, disclaim, must not", "[evaluation]") {
