@@ -107,6 +107,7 @@ class Test(unittest.TestCase):
                 (1, "given twice", ("compare", "--model", MODEL, "--task", task, "--adapter", "a", "--adapter", "a")),
                 (1, "item 'one' needs", ("eval", "--model", MODEL, "--task", self.path / "long.toml")),
                 (1, "review.toml", ("review", "serve", self.path)),
+                (1, "'0.0.0.0'", ("review", "serve", self.path, "--host", "0.0.0.0")),
                 (2, "command is missing", ("review",))]:
             done = run(*arguments)
             self.assertEqual(done.returncode, code, done.stderr)
