@@ -16,6 +16,14 @@ using evaluation::TaskKind;
 
 constexpr std::size_t kRecordsPerCall = 16;
 
+// A text that is to be continued: behind what the model itself begins a text with (BOS), without what it ends one with.
+std::vector<std::int32_t> begun(const data::Tokenizer& tokenizer, std::string_view text) {
+  std::vector<std::int32_t> ids = tokenizer.spec().before;
+  const auto tokens = tokenizer.encode(text, data::ControlTokens::kAsPlainText);
+  ids.insert(ids.end(), tokens.begin(), tokens.end());
+  return ids;
+}
+
 class Asker {
  public:
   Asker(const Task& task, const model::LanguageModel& model, const TextModel& text, std::optional<data::ChatTemplate> chat)
@@ -43,7 +51,7 @@ class Asker {
     if (chat_) {
       SOTTO_TRY(ids, chat_->ids(messages(item), data::GenerationPrompt::kYes));
     } else {
-      ids = text_.tokenizer().encode(item.prompt, data::ControlTokens::kAsPlainText);
+      ids = begun(text_.tokenizer(), item.prompt);
     }
     if (ids.empty()) return invalid("item '" + item.id + "': its prompt has no token");
     SOTTO_TRY_VOID(fits(item, ids.size() + task_.max_tokens));
@@ -149,9 +157,9 @@ data::Example continuation_plain(const data::Tokenizer& tokenizer, std::string_v
   const std::size_t end = prompt.find_last_not_of(" \t\n\r\v\f") + 1;  // npos + 1 is 0
   const std::string whole = std::string(prompt) + std::string(continuation);
   data::Example out;
-  out.ids = tokenizer.encode(whole, data::ControlTokens::kAsPlainText);
+  out.ids = begun(tokenizer, whole);
   out.labels = out.ids;
-  const std::size_t context = tokenizer.encode(prompt.substr(0, end), data::ControlTokens::kAsPlainText).size();
+  const std::size_t context = begun(tokenizer, prompt.substr(0, end)).size();
   std::fill_n(out.labels.begin(), std::min(context, out.labels.size()), data::kNoLabel);
   return out;
 }
