@@ -1,5 +1,6 @@
 #include "client/run_task.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/progress.h"
@@ -71,7 +72,7 @@ class Asker {
 
   Result<std::vector<std::string>> answers(std::span<const std::vector<std::int32_t>> prompts, Progress& progress) const {
     model::GenerateOptions options{task_.max_tokens, {}};
-    if (const auto stop = text_.tokenizer().spec().eos) options.stop_ids.push_back(*stop);
+    SOTTO_TRY(options.stop_ids, stop_ids());
     std::vector<std::string> out;
     for (std::size_t i = 0; i < prompts.size(); i += kRecordsPerCall) {
       const auto part = prompts.subspan(i, std::min(kRecordsPerCall, prompts.size() - i));
@@ -86,6 +87,18 @@ class Asker {
   }
 
  private:
+  // The model's EOS, and what ends an answer in its chat template where that is another token.
+  Result<std::vector<std::int32_t>> stop_ids() const {
+    std::vector<std::int32_t> out;
+    if (const auto eos = text_.tokenizer().spec().eos) out.push_back(*eos);
+    if (!chat_) return out;
+    const std::vector<data::ChatMessage> turn{{"user", "Q"}, {"assistant", "A"}};
+    SOTTO_TRY(const auto example, chat_->example(turn));
+    const auto last = std::find_if(example.labels.rbegin(), example.labels.rend(), [](auto label) { return label != data::kNoLabel; });
+    if (last != example.labels.rend() && text_.tokenizer().is_control(*last)) out.push_back(*last);
+    return out;
+  }
+
   std::vector<data::ChatMessage> messages(const Item& item) const {
     std::vector<data::ChatMessage> out;
     if (!task_.system.empty()) out.push_back({"system", task_.system});
