@@ -153,6 +153,9 @@ std::string ReviewServer::random_hex() {
 
 Result<void> serve_review(const ReviewCommand& command, const std::function<bool()>& stop) {
   if (command.port < 0 || command.port > 65535) return invalid("--port is " + std::to_string(command.port) + "; it must be from 0 (any) to 65535");
+  // Requests are refused unless they name the server as it is called here, so it must be called by a name that raters can use.
+  if (command.host == "0.0.0.0" || command.host.find(':') != std::string::npos)
+    return invalid("--host is '" + command.host + "'; give the one IPv4 address or name by which raters reach this machine");
   SOTTO_TRY_VOID(evaluation::read_review(command.folder));  // before anything is written into the folder
   SOTTO_TRY(const auto lock, FileLock::acquire(command.folder + "/lock"));
   crypto::SystemRandom random;

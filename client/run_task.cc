@@ -1,5 +1,6 @@
 #include "client/run_task.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/progress.h"
@@ -15,6 +16,14 @@ using evaluation::Task;
 using evaluation::TaskKind;
 
 constexpr std::size_t kRecordsPerCall = 16;
+
+// A text that is to be continued: behind what the model itself begins a text with (BOS), without what it ends one with.
+std::vector<std::int32_t> begun(const data::Tokenizer& tokenizer, std::string_view text) {
+  std::vector<std::int32_t> ids = tokenizer.spec().before;
+  const auto tokens = tokenizer.encode(text, data::ControlTokens::kAsPlainText);
+  ids.insert(ids.end(), tokens.begin(), tokens.end());
+  return ids;
+}
 
 class Asker {
  public:
@@ -43,7 +52,7 @@ class Asker {
     if (chat_) {
       SOTTO_TRY(ids, chat_->ids(messages(item), data::GenerationPrompt::kYes));
     } else {
-      ids = text_.tokenizer().encode(item.prompt, data::ControlTokens::kAsPlainText);
+      ids = begun(text_.tokenizer(), item.prompt);
     }
     if (ids.empty()) return invalid("item '" + item.id + "': its prompt has no token");
     SOTTO_TRY_VOID(fits(item, ids.size() + task_.max_tokens));
@@ -63,7 +72,7 @@ class Asker {
 
   Result<std::vector<std::string>> answers(std::span<const std::vector<std::int32_t>> prompts, Progress& progress) const {
     model::GenerateOptions options{task_.max_tokens, {}, {}};
-    if (const auto stop = text_.tokenizer().spec().eos) options.stop_ids.push_back(*stop);
+    SOTTO_TRY(options.stop_ids, stop_ids());
     std::vector<std::string> out;
     for (std::size_t i = 0; i < prompts.size(); i += kRecordsPerCall) {
       const auto part = prompts.subspan(i, std::min(kRecordsPerCall, prompts.size() - i));
@@ -78,6 +87,18 @@ class Asker {
   }
 
  private:
+  // The model's EOS, and what ends an answer in its chat template where that is another token.
+  Result<std::vector<std::int32_t>> stop_ids() const {
+    std::vector<std::int32_t> out;
+    if (const auto eos = text_.tokenizer().spec().eos) out.push_back(*eos);
+    if (!chat_) return out;
+    const std::vector<data::ChatMessage> turn{{"user", "Q"}, {"assistant", "A"}};
+    SOTTO_TRY(const auto example, chat_->example(turn));
+    const auto last = std::find_if(example.labels.rbegin(), example.labels.rend(), [](auto label) { return label != data::kNoLabel; });
+    if (last != example.labels.rend() && text_.tokenizer().is_control(*last)) out.push_back(*last);
+    return out;
+  }
+
   std::vector<data::ChatMessage> messages(const Item& item) const {
     std::vector<data::ChatMessage> out;
     if (!task_.system.empty()) out.push_back({"system", task_.system});
@@ -149,9 +170,9 @@ data::Example continuation_plain(const data::Tokenizer& tokenizer, std::string_v
   const std::size_t end = prompt.find_last_not_of(" \t\n\r\v\f") + 1;  // npos + 1 is 0
   const std::string whole = std::string(prompt) + std::string(continuation);
   data::Example out;
-  out.ids = tokenizer.encode(whole, data::ControlTokens::kAsPlainText);
+  out.ids = begun(tokenizer, whole);
   out.labels = out.ids;
-  const std::size_t context = tokenizer.encode(prompt.substr(0, end), data::ControlTokens::kAsPlainText).size();
+  const std::size_t context = begun(tokenizer, prompt.substr(0, end)).size();
   std::fill_n(out.labels.begin(), std::min(context, out.labels.size()), data::kNoLabel);
   return out;
 }

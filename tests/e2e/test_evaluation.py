@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -43,10 +44,9 @@ class Test(unittest.TestCase):
     def tearDown(self):
         self.folder.cleanup()
 
-    def test_choices_get_the_numbers_of_lm_evaluation_harness(self):
-        expected = json.loads((VECTORS / "expected.json").read_text())
+    def check_choices(self, model, expected):
         samples = self.path / "samples.jsonl"
-        done = run("eval", "--task", VECTORS / "task.toml", "--model", MODEL, "--precision", "fp32", "--samples", samples, "--json")
+        done = run("eval", "--task", VECTORS / "task.toml", "--model", model, "--precision", "fp32", "--samples", samples, "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         told = json.loads(done.stdout)
         self.assertEqual((told["task"], told["items"], told["model"]), ("local_choice", 36, "base"))
@@ -58,6 +58,17 @@ class Test(unittest.TestCase):
         for line, logprobs in zip(lines, expected["logprobs"]):
             for ours, theirs in zip(line["models"]["base"]["logprobs"], logprobs, strict=True):
                 self.assertAlmostEqual(ours, theirs, delta=1e-3)
+
+    def test_choices_get_the_numbers_of_lm_evaluation_harness(self):
+        self.check_choices(MODEL, json.loads((VECTORS / "expected.json").read_text()))
+        begins = self.path / "begins"  # a model that begins each text with a token of its own
+        shutil.copytree(MODEL, begins)
+        tokenizer = json.loads((MODEL / "tokenizer.json").read_text())
+        token, text = {"SpecialToken": {"id": "<|im_start|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+        tokenizer["post_processor"] = {"type": "TemplateProcessing", "single": [token, text], "pair": [token, text, {"Sequence": {"id": "B", "type_id": 1}}],
+                                       "special_tokens": {"<|im_start|>": {"id": "<|im_start|>", "ids": [1], "tokens": ["<|im_start|>"]}}}
+        (begins / "tokenizer.json").write_text(json.dumps(tokenizer))
+        self.check_choices(begins, json.loads((VECTORS / "expected_bos.json").read_text()))
 
     def test_adapters_are_compared_with_their_base_and_each_other(self):
         (self.path / "loss.toml").write_text('name = "loss"\ndomain = "medical"\nkind = "loss"\ndata = "loss.jsonl"\nprompt = "{q}"\n')
@@ -107,6 +118,7 @@ class Test(unittest.TestCase):
                 (1, "given twice", ("compare", "--model", MODEL, "--task", task, "--adapter", "a", "--adapter", "a")),
                 (1, "item 'one' needs", ("eval", "--model", MODEL, "--task", self.path / "long.toml")),
                 (1, "review.toml", ("review", "serve", self.path)),
+                (1, "'0.0.0.0'", ("review", "serve", self.path, "--host", "0.0.0.0")),
                 (2, "command is missing", ("review",))]:
             done = run(*arguments)
             self.assertEqual(done.returncode, code, done.stderr)
