@@ -211,7 +211,8 @@ Both sum_of(double sigma, std::uint64_t count, double tail, const LowEnd& low_en
     if ((odd || needs_more) && !had_more)
       larger = add(smaller, smaller, 1, lost, low_end);  // 2 of 1 term: only at the start
     const std::size_t most = std::max(smaller.upper.mass.size(), larger.upper.mass.size());
-    const long finer = 2 * most <= kPoints ? 2 : 1;
+    constexpr double kFinest = 1e-6;  // a sum's grid reaches over ln 2
+    const long finer = 2 * most <= kPoints && smaller.upper.step > 2 * kFinest ? 2 : 1;
     const double terms = static_cast<double>(v) * lost;
     Both next = odd ? add(smaller, larger, finer, terms, low_end) : add(smaller, smaller, finer, terms, low_end);
     Both next_more;
@@ -323,6 +324,11 @@ class AllocationCurve final : public RdpCurve {
 };
 
 }  // namespace
+
+bool allocation_has_room(double sigma, std::uint64_t steps) {
+  constexpr std::uint64_t kMostSteps = 10'000'000;
+  return sigma >= 0.05 && sigma <= 1000 && steps <= kMostSteps;
+}
 
 AllocationAtoms allocation_atoms(double sigma, std::uint64_t steps, double tail) {
   return atoms_of(sum_of(sigma, steps, tail, kForDelta), steps, tail);

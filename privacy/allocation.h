@@ -19,11 +19,15 @@ struct AllocationAtom {
   double without = 0;  // when it does not; 0: infinite loss
 };
 
-// One epoch, as outcomes with finitely many losses. `tail` is the mass that may be given an infinite loss in `upper`.
+// One epoch, as outcomes with finitely many losses, for what allocation_has_room(). `tail` is the mass that may be given an
+// infinite loss in `upper`.
 struct AllocationAtoms {
   std::vector<AllocationAtom> upper;
   std::vector<AllocationAtom> lower;
 };
+// Noise multipliers from 0.05 to 1000, up to 1e7 steps: what the grids have room and the doubles have range for.
+bool allocation_has_room(double sigma, std::uint64_t steps);
+
 AllocationAtoms allocation_atoms(double sigma, std::uint64_t steps, double tail);
 
 // The RDP of one epoch in which each unit is in `selected` of `steps` steps: at most that of `selected` epochs of

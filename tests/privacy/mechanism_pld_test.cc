@@ -242,3 +242,18 @@ TEST_CASE("mechanisms without a pair are refused by name", "[privacy]") {
   CHECK(bracket(statement, Neighbours::kAddRemove, 1e-5).upper <= 0.5001);
   CHECK(bracket(statement, Neighbours::kAddRemove, 1.01e-6).upper == Approx(0.5).epsilon(1e-3));
 }
+
+TEST_CASE("random allocation is refused where its grids have no room, and answers at their edges", "[privacy]") {
+  const auto json = [](double sigma, std::uint64_t steps) {
+    return Json::object(
+        {{"sampling", "random_allocation"}, {"noise_multiplier", sigma}, {"epoch_steps", steps}, {"epochs", 1}});
+  };
+  for (const Json& outside : {json(0.049, 10), json(1001, 10), json(1, 10'000'001)}) {
+    const Release release = release_from_json(outside).value();
+    CHECK(bracket_of_releases({&release, 1}, Neighbours::kAddRemove, Delta(1e-5)).error().code == ErrorCode::kUnsupported);
+    CHECK(rdp_curve(release, Neighbours::kAddRemove).error().code == ErrorCode::kUnsupported);
+  }
+  const Bracket loud = bracket(json(0.05, 4), Neighbours::kAddRemove, 1e-5);
+  CHECK(loud.upper >= 150);  // not far below one step's 285: three times in four the unit is elsewhere
+  CHECK(loud.lower <= loud.upper);
+}
