@@ -65,7 +65,7 @@ std::string loud_adapter() {
     for (std::size_t i = 0; i < factors.a.size(); ++i) factors.a[i] = static_cast<float>(i % 7) - 3;
     for (std::size_t i = 0; i < factors.b.size(); ++i) factors.b[i] = static_cast<float>(i % 5) - 2;
   }
-  REQUIRE(model::save_peft_folder(folder, state, model::peft_config(plan, state.layout, config, "fixture")).ok());
+  REQUIRE(model::save_peft_folder(folder, state, model::peft_config(plan, state.layout, config, "fixture"), config).ok());
   return folder;
 }
 
