@@ -20,8 +20,9 @@ void wrap_line(std::string line, std::size_t width, std::vector<std::string>& ou
   while (columns(line) > width) {
     std::size_t end = 0, space = 0;  // bytes
     for (std::size_t seen = 0; end < line.size(); ++end) {
-      if (begins_character(line[end]) && seen++ == width) break;
-      if (line[end] == ' ') space = end;
+      const bool full = begins_character(line[end]) && seen++ == width;
+      if (line[end] == ' ') space = end;  // also the one right behind a full line
+      if (full) break;
     }
     const std::size_t cut = space > 0 ? space : end;
     out.push_back(line.substr(0, cut));
