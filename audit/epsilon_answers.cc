@@ -91,7 +91,7 @@ Result<Json> by_pld(const Question& question, const EpsilonQuery& query) {
   SOTTO_TRY(const auto profile, privacy::PrivacyProfile::of({&question.steps, 1}, question.relation, question.delta));
   const privacy::DirectedBracket found = profile.epsilon(question.delta);
   if (!std::isfinite(found.bracket.upper)) {
-    return refused("the privacy loss of these steps has no finite epsilon at this delta; use more noise");
+    return refused("the privacy loss of these steps is too large for the grids of --accountant pld; --accountant rdp bounds it, or use more noise");
   }
   const privacy::GaussianDp gaussian = profile.gaussian_dp();
   const auto rho = profile.zero_concentrated();

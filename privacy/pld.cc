@@ -46,6 +46,7 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTa
 }
 
 ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const LossOutline& outline, const ComposedPlan& plan) {
+  if (plan.length == 0) return {};
   LossSpectrum product(plan);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const LossOutline::Part& part = outline.parts()[i];
@@ -110,6 +111,7 @@ double ComposedLoss::lower_delta(double epsilon) const {
 Bracket ComposedLoss::delta(double epsilon) const { return {lower_delta(epsilon), upper_delta(epsilon)}; }
 
 Bracket ComposedLoss::epsilon(Delta delta) const {
+  if (upper_.rest.empty()) return {0, kInfinity};
   const double least = std::max(0.0, from_ + shift_);
   const double most = from_ + static_cast<double>(upper_.rest.size() - 1) * step_ + shift_;
   const double precision = 1e-3 * step_;

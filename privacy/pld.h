@@ -36,6 +36,7 @@ struct PldTarget {
 // The composition of all steps, in one direction.
 class ComposedLoss {
  public:
+  // Losses so large that no grid holds their tilted sum (thousands, in a step) get the bracket that says nothing.
   static ComposedLoss compose(std::span<const LossSteps> steps, const PldTarget& target);
 
   Bracket epsilon(Delta delta) const;   // each end >= 0

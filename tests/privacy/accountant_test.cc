@@ -102,6 +102,7 @@ TEST_CASE("at whole orders the quadrature equals the binomial sum", "[privacy]")
   for (const double sigma : {0.2, 0.481, 2.0, 30.0}) {
     for (const double q : {1e-3, 0.0171, 0.5, 0.999}) {
       for (const double order : {2.0, 5.0, 40.0}) {
+        if (order * order / (2 * sigma * sigma) > 11000) continue;  // no long double holds the sum
         long double excess = 0;
         for (double k = 2; k <= order; ++k) {
           const long double weight = std::exp(std::lgamma(order + 1) - std::lgamma(k + 1) - std::lgamma(order - k + 1) +
