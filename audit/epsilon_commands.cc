@@ -1,6 +1,7 @@
 #include "audit/epsilon_commands.h"
 
 #include <span>
+#include <cmath>
 #include <vector>
 
 #include "privacy/compose.h"
@@ -45,7 +46,8 @@ Result<std::vector<privacy::Release>> read_releases(const std::string& path, con
 Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::Neighbours neighbours,
                            privacy::Delta delta) {
   const auto rdp = privacy::epsilon_of_releases(releases, neighbours, delta);
-  const auto pld = privacy::bracket_of_releases(releases, neighbours, delta);
+  auto pld = privacy::bracket_of_releases(releases, neighbours, delta);
+  if (pld.ok() && !std::isfinite(pld->epsilon.upper)) pld = refused("the privacy losses are too large for its grids");
   if (!rdp.ok() && !pld.ok()) return rdp.error();
   Json by_rdp = rdp.ok() ? Json::object({{"epsilon_upper", rdp->epsilon.value()},
                                          {"order", rdp->order},

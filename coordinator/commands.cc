@@ -171,6 +171,20 @@ void wait_for_records(const std::string& run_path, const Roster& roster) {
   }
 }
 
+// A party's log and head as they belong together: the coordinator may be at writing one after the other.
+Result<void> copy_record(const std::string& from, const std::string& to, const std::string& party) {
+  for (int tries = 0;; ++tries) {
+    SOTTO_TRY_VOID(copy_file(from + "/" + audit::log_file(party), to + "/" + audit::log_file(party)));
+    SOTTO_TRY_VOID(copy_file(from + "/" + audit::head_file(party), to + "/" + audit::head_file(party)));
+    SOTTO_TRY(const Bytes log, read_binary_file(to + "/" + audit::log_file(party)));
+    SOTTO_TRY(const Bytes head_bytes, read_binary_file(to + "/" + audit::head_file(party)));
+    const auto head = audit::decode_head(head_bytes);
+    const bool together = head.ok() && audit::parse_log(log).image.records.size() == head->size;
+    if (together || tries == 50) return {};  // what does not match is for verify to tell
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
 }  // namespace
 
 Result<void> report(const std::string& path, const std::string& name, const std::string& out) {
@@ -183,18 +197,17 @@ Result<void> report(const std::string& path, const std::string& name, const std:
   SOTTO_TRY(const Bytes roster_bytes, read_binary_file(from + "/roster"));
   SOTTO_TRY(const Roster roster, decode_roster(roster_bytes));
   wait_for_records(from, roster);
-  std::vector<std::string> files{"run.json", "roster", audit::log_file(audit::kCoordinatorParty),
-                                 audit::head_file(audit::kCoordinatorParty)};
+  std::vector<std::string> parties{audit::kCoordinatorParty};
   for (const auto& site : roster.sites) {
     if (!file_exists(from + "/" + audit::head_file(site.name))) {
       log(Level::kWarning, "record_missing",
           {{"site", site.name}, {"next_step", "it arrives when the site connects again; then ask for the report again"}});
       continue;
     }
-    files.push_back(audit::log_file(site.name));
-    files.push_back(audit::head_file(site.name));
+    parties.push_back(site.name);
   }
-  for (const auto& file : files) SOTTO_TRY_VOID(copy_file(from + "/" + file, out + "/" + file));
+  for (const char* file : {"/run.json", "/roster"}) SOTTO_TRY_VOID(copy_file(from + file, out + file));
+  for (const auto& party : parties) SOTTO_TRY_VOID(copy_record(from, out, party));
   SOTTO_TRY(const auto run_folder, audit::read_run_folder(out));
   SOTTO_TRY_VOID(audit::write_report(run_folder));
   print("report of '" + name + "' in '" + out + "'; check it with: sotto-audit verify " + out + "\n");

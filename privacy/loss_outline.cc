@@ -171,7 +171,8 @@ void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget&
   const double fewest = whole ? 0x1p14 : 0x1p11;  // `whole` leaves a sixteenth for the bins' margins
   constexpr double kMost = 0x1p20;
   step = std::max({std::min(step, width / fewest), width / kMost, widest / kMost});
-  if (!(std::isfinite(plan.from) && width / step <= 2 * kMost)) return;  // losses so large that their sums overflow: no grid
+  // Losses so large that their sums overflow have no grid.
+  if (!(std::isfinite(plan.from) && std::isfinite(step) && width / step >= 2 && width / step <= 2 * kMost)) return;
   plan.length = std::bit_ceil(static_cast<std::size_t>(width / step) + 2);
   plan.step = width / static_cast<double>(plan.length - 2);
   if (extent.spacing > 0) {

@@ -99,7 +99,7 @@ TEST_CASE("the commented example shows the defaults", "[coordinator]") {
     // "# key = value" becomes "key = value"; but for what stands against another key, or has no fixed default.
     const bool skipped = line.starts_with("# sites") || line.starts_with("# noise_multiplier") ||
                          line.starts_with("# colluders") || line.starts_with("# min_sites") || line.starts_with("# step") ||
-                         line.starts_with("# key");
+                         line.starts_with("# key") || line.starts_with("# max_batch");
     const bool setting =
         line.starts_with("# ") && line.find(" = ") < 26 && std::islower(static_cast<unsigned char>(line[2]));
     uncommented += setting && !skipped ? line.substr(2) : line;
@@ -124,7 +124,7 @@ TEST_CASE("every error of a plan names file, line and key", "[coordinator]") {
         std::string::npos);
   CHECK(error_of(with("epsilon", "enabled = false\nepsilon = 8")).find("'privacy.enabled'") != std::string::npos);
   CHECK(error_of(with("epsilon", "unit = \"site\"\nepsilon = 8")) ==
-        "run.toml:5: 'privacy.unit' is \"site\", must be one of \"patient\", \"record\"");
+        "run.toml: privacy.unit = \"site\" (client-level privacy) is not in this version; use \"patient\" or \"record\"");
   CHECK(error_of(with("expected_batch", "expected_batch = -1")).starts_with("run.toml:6: 'privacy.expected_batch' is -1"));
   CHECK(error_of(with("expected_batch", "expected_batsh = 24")).find("expected_batch") != std::string::npos);
   CHECK(error_of(with("rounds", "rounds = 0")) == "run.toml:8: 'training.rounds' is 0, must be from 1 to 100000");

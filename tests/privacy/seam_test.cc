@@ -43,7 +43,7 @@ TEST_CASE("a run with other values than planned shows the larger epsilon in its 
   CHECK(epsilon_of_run(kSteps, kRate, NoiseMultiplier(sigma.value() / 2)) > 16);  // half the noise
   CHECK(epsilon_of_run(kSteps + 1, kRate, sigma) > 8);                            // one step more
   CHECK_THROWS_AS(NoiseMultiplier(0), Failure);                                   // noise off
-  CHECK(epsilon_of_run(1, kRate, NoiseMultiplier(1e-3)) > 1e4);                   // as good as off
+  CHECK(epsilon_of_run(1, kRate, NoiseMultiplier(0.02)) > 1e3);                   // as good as off
 }
 
 TEST_CASE("events of a run with the noise taken out or lowered afterwards are refused or cost more", "[privacy]") {
