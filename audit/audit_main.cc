@@ -57,20 +57,26 @@ Result<void> run_report(const Options& options) {
   return {};
 }
 
-Result<void> print_bound(const Json& answer, bool json) {
+void print_bound(const Json& answer, bool json) {
   if (json) {
     print(answer.dump() + "\n");
-  } else {
-    print("epsilon " + number(answer.at("epsilon_upper")) + " at delta " + number(answer.at("delta")) +
-          " (an upper bound; accountant rdp, the only one in this version; add or remove one unit, worse direction: " +
-          answer.at("direction").as_string() + ")\n");
+    return;
   }
-  return {};
+  const std::string at = " at delta " + number(answer.at("delta"));
+  const std::string worse = "worse direction: " + answer.at("direction").as_string();
+  if (const Json* lower = answer.find("epsilon_lower")) {
+    print("epsilon between " + number(*lower) + " and " + number(answer.at("epsilon_upper")) + at +
+          " (certified; accountant pld; " + worse + ")\n");
+  } else {
+    print("epsilon " + number(answer.at("epsilon_upper")) + at + " (an upper bound; accountant rdp; " + worse + ")\n");
+  }
+  if (const Json* advantage = answer.find("advantage")) print(advantage->at("text").as_string() + "\n");
 }
 
 Result<void> run_epsilon(const Options& options) {
   SOTTO_TRY(const Json found, answer(options.epsilon));
-  return print_bound(found, options.json);
+  print_bound(found, options.json);
+  return {};
 }
 
 Result<void> run_calibrate(const Options& options) {
@@ -78,8 +84,10 @@ Result<void> run_calibrate(const Options& options) {
   if (options.json) {
     print(found.dump() + "\n");
   } else {
-    print("noise multiplier " + number(found.at("noise_multiplier")) + " gives epsilon " +
-          number(found.at("epsilon_upper")) + " (accountant rdp, the only one in this version)\n");
+    print("noise multiplier " + number(found.at("noise_multiplier")) + ", sampling rate " +
+          number(found.at("sampling_rate")) + ", " + number(found.at("steps")) + " steps: epsilon at most " +
+          number(found.at("epsilon_upper")) + " at delta " + number(found.at("delta")) + " (accountant " +
+          found.at("accountant").as_string() + ")\n");
   }
   return {};
 }
@@ -92,7 +100,8 @@ Result<void> run_compose(const Options& options) {
     delta = parsed->as_double();
   }
   SOTTO_TRY(const Json found, compose_file(options.path, delta));
-  return print_bound(found, options.json);
+  print_bound(found, options.json);
+  return {};
 }
 
 void add_folder_commands(Command& root, Options& o) {
@@ -142,16 +151,19 @@ void add_accountant_commands(Command& root, Options& o) {
       .option("--sampling-rate", o.epsilon.sampling_rate, "probability of each unit in each step", true)
       .option("--steps", o.epsilon.steps, "number of steps", true)
       .option("--delta", o.epsilon.delta, "delta", true)
-      .option("--accountant", o.epsilon.accountant, "rdp (pld is not in this version)")
-      .option("--neighbours", o.epsilon.neighbours, "add-remove (replace is not in this version)")
-      .flag("--json", o.json, "print JSON")
+      .option("--accountant", o.epsilon.accountant, "pld (a certified bracket) or rdp (an upper bound)")
+      .option("--neighbours", o.epsilon.neighbours, "add-remove, replace or zero-out")
+      .option("--group", o.epsilon.group, "number of units that differ")
+      .flag("--relations", o.epsilon.relations, "with --json: add, remove, replace, zero-out and group, all at once")
+      .flag("--json", o.json, "print JSON: the bracket, the curve and what follows from it")
       .on_run([&o] { return run_epsilon(o); });
-  root.subcommand("calibrate", "the smallest noise multiplier that stays within epsilon")
+  root.subcommand("calibrate", "the noise multiplier, sampling rate or steps, whichever is left out, that stay within epsilon")
       .option("--epsilon", o.calibrate.epsilon, "epsilon", true)
       .option("--delta", o.calibrate.delta, "delta", true)
-      .option("--sampling-rate", o.calibrate.sampling_rate, "probability of each unit in each step", true)
-      .option("--steps", o.calibrate.steps, "number of steps", true)
-      .option("--accountant", o.calibrate.accountant, "rdp (pld is not in this version)")
+      .option("--noise-multiplier", o.calibrate.noise_multiplier, "noise standard deviation over the sensitivity")
+      .option("--sampling-rate", o.calibrate.sampling_rate, "probability of each unit in each step")
+      .option("--steps", o.calibrate.steps, "number of steps")
+      .option("--accountant", o.calibrate.accountant, "pld or rdp")
       .flag("--json", o.json, "print JSON")
       .on_run([&o] { return run_calibrate(o); });
   root.subcommand("compose", "epsilon of a list of events (docs/ledger-format.md)")

@@ -3,7 +3,6 @@
 #include <span>
 #include <vector>
 
-#include "privacy/calibrate.h"
 #include "privacy/compose.h"
 #include "privacy/mechanism.h"
 #include "privacy/release_losses.h"
@@ -11,30 +10,6 @@
 
 namespace sotto::audit {
 namespace {
-
-Result<void> check_accountant(const std::string& name) {
-  if (name == "rdp") return {};
-  if (name == "pld") return unsupported("accountant 'pld' is not in this version; use --accountant rdp");
-  return invalid("accountant '" + name + "' is not known; use rdp");
-}
-
-Result<void> check_neighbours(const std::string& name) {
-  if (name == "add-remove") return {};
-  if (name == "replace") return unsupported("neighbours 'replace' is not in this version; use --neighbours add-remove");
-  return invalid("neighbours '" + name + "' is not known; use add-remove");
-}
-
-Result<std::uint64_t> step_count(std::int64_t steps) {
-  if (steps < 1) return invalid("steps = " + std::to_string(steps) + ", but it must be at least 1");
-  return static_cast<std::uint64_t>(steps);
-}
-
-Json bound_json(const privacy::EpsilonBound& bound, double delta) {
-  return Json::object({{"epsilon_upper", bound.epsilon.value()},
-                       {"delta", delta},
-                       {"accountant", "rdp"},
-                       {"direction", privacy::to_string(bound.direction)}});
-}
 
 // A file's events in the accountant's vocabulary: a DpEvent names its unit, a release does not.
 struct Released {
@@ -91,31 +66,6 @@ Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::
 }
 
 }  // namespace
-
-Result<Json> answer(const EpsilonQuery& query) {
-  SOTTO_TRY_VOID(check_accountant(query.accountant));
-  SOTTO_TRY_VOID(check_neighbours(query.neighbours));
-  SOTTO_TRY(const auto sigma, privacy::NoiseMultiplier::make(query.noise_multiplier));
-  SOTTO_TRY(const auto rate, privacy::SamplingRate::make(query.sampling_rate));
-  SOTTO_TRY(const auto delta, privacy::Delta::make(query.delta));
-  SOTTO_TRY(const std::uint64_t steps, step_count(query.steps));
-  const std::vector<privacy::GaussianSteps> all = {{sigma, rate, steps}};
-  SOTTO_TRY(const auto bound, privacy::epsilon_of_steps(all, delta));
-  return bound_json(bound, query.delta);
-}
-
-Result<Json> answer(const CalibrateQuery& query) {
-  SOTTO_TRY_VOID(check_accountant(query.accountant));
-  SOTTO_TRY(const auto epsilon, privacy::Epsilon::make(query.epsilon));
-  SOTTO_TRY(const auto rate, privacy::SamplingRate::make(query.sampling_rate));
-  SOTTO_TRY(const auto delta, privacy::Delta::make(query.delta));
-  SOTTO_TRY(const std::uint64_t steps, step_count(query.steps));
-  SOTTO_TRY(const auto sigma, privacy::calibrate_noise(epsilon, delta, rate, steps));
-  const std::vector<privacy::GaussianSteps> all = {{sigma, rate, steps}};
-  SOTTO_TRY(const auto bound, privacy::epsilon_of_steps(all, delta));
-  return Json::object(
-      {{"noise_multiplier", sigma.value()}, {"epsilon_upper", bound.epsilon.value()}, {"accountant", "rdp"}});
-}
 
 Result<Json> compose_file(const std::string& path, const std::optional<double>& delta) {
   SOTTO_TRY(const Json json, Json::read_file(path));

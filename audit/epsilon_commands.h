@@ -15,20 +15,27 @@ struct EpsilonQuery {
   double sampling_rate = 0;
   std::int64_t steps = 0;
   double delta = 0;
-  std::string accountant = "rdp";
+  std::string accountant = "pld";
   std::string neighbours = "add-remove";
+  std::int64_t group = 1;  // units that differ
+  bool relations = false;  // also the other neighbouring relations
 };
-// {"epsilon_upper", "delta", "accountant", "direction"}. kUnsupported for the accountant pld and for neighbours replace.
+// pld: {"epsilon_lower", "epsilon_upper", "delta", "accountant", "direction", "neighbours", "group", "curve", "trade_off",
+//       "gaussian_dp", "zcdp_rho", "advantage"}, and "relations" when asked for.
+// rdp: {"epsilon_upper", "delta", "accountant", "direction", "order"}; no groups.
 Result<Json> answer(const EpsilonQuery& query);
 
 struct CalibrateQuery {
+  static constexpr double kSought = -1;  // one of the three below
+  double noise_multiplier = kSought;
+  double sampling_rate = kSought;
+  std::int64_t steps = -1;
   double epsilon = 0;
   double delta = 0;
-  double sampling_rate = 0;
-  std::int64_t steps = 0;
-  std::string accountant = "rdp";
+  std::string accountant = "pld";
 };
-// {"noise_multiplier", "epsilon_upper", "accountant"}: the smallest sigma that stays within epsilon.
+// {"noise_multiplier", "sampling_rate", "steps", "epsilon_upper", "delta", "accountant"} and "epsilon_lower" of pld: the smallest
+// sigma, largest rate or most steps that stay within epsilon, whichever of the three was left out.
 Result<Json> answer(const CalibrateQuery& query);
 
 // What was released in any mix: a JSON list, or {"delta": D, "neighbours": N, "events": [..]}, of

@@ -30,34 +30,72 @@ Ran run_audit(const std::string& arguments) { return run_command(std::string(SOT
 constexpr const char* kQuery = "epsilon --noise-multiplier 1 --sampling-rate 0.01 --steps 10000 --delta 1e-5";
 
 // Google's dp-accounting 0.6: RDP gives 6.7128 here on its grid of orders; the true value, by its PLD, is 6.1877.
-TEST_CASE("epsilon answers with the fields that programs rely on, between the truth and the reference's bound",
-          "[commands]") {
+TEST_CASE("epsilon answers with a certified bracket and the fields that programs rely on", "[commands]") {
   const Ran ran = run_audit(std::string(kQuery) + " --json");
   CHECK(ran.code == 0);
   const Json json = *Json::parse(ran.out, "output");
-  CHECK(json.at("epsilon_upper").as_double() > 6.1877);
-  CHECK(json.at("epsilon_upper").as_double() <= 6.7128 + 1e-4);
+  CHECK(json.at("epsilon_lower").as_double() <= 6.1877);
+  CHECK(json.at("epsilon_upper").as_double() >= 6.1876);
+  CHECK(json.at("epsilon_upper").as_double() - json.at("epsilon_lower").as_double() < 1e-3 * 6.1877);
   CHECK(json.at("delta").as_double() == 1e-5);
-  CHECK(json.at("accountant").as_string() == "rdp");
+  CHECK(json.at("accountant").as_string() == "pld");
   CHECK(json.at("direction").as_string() == "remove");
-  CHECK(has(run_audit(kQuery).out, "accountant rdp, the only one in this version"));
+  double before = 0;
+  for (const Json& point : json.at("curve").items()) {
+    CHECK(point.at("epsilon_lower").as_double() <= point.at("epsilon_upper").as_double());
+    CHECK(point.at("epsilon_lower").as_double() > before);
+    before = point.at("epsilon_upper").as_double();
+  }
+  CHECK(json.at("trade_off").items().size() == 6);
+  CHECK(json.at("gaussian_dp").at("mu").as_double() > 1.3);
+  CHECK(json.at("zcdp_rho").is_null());
+  CHECK(has(json.at("advantage").at("text").as_string(), "right at most 7"));
+  CHECK(has(run_audit(kQuery).out, "certified; accountant pld; worse direction: remove"));
 }
 
-// The same library's RDP calibration for epsilon 3: 1.66186.
-TEST_CASE("calibrate answers with a noise multiplier that stays within epsilon", "[commands]") {
-  const Ran ran = run_audit("calibrate --epsilon 3 --delta 1e-5 --sampling-rate 0.01 --steps 10000 --json");
-  CHECK(ran.code == 0);
-  const Json json = *Json::parse(ran.out, "output");
-  CHECK(json.at("noise_multiplier").as_double() == Approx(1.66186).epsilon(1e-4));
-  CHECK(json.at("epsilon_upper").as_double() <= 3);
+TEST_CASE("epsilon by RDP is an upper bound above the bracket", "[commands]") {
+  const Json json = *Json::parse(run_audit(std::string(kQuery) + " --accountant rdp --json").out, "output");
+  CHECK(json.at("epsilon_upper").as_double() > 6.1877);
+  CHECK(json.at("epsilon_upper").as_double() <= 6.7128 + 1e-4);
+  CHECK(json.at("accountant").as_string() == "rdp");
+  CHECK(json.find("epsilon_lower") == nullptr);
+}
+
+// dp-accounting 0.6 by its mixture of Gaussians: 5.1755 for two units.
+TEST_CASE("epsilon answers for other neighbours, for groups, and for all relations at once", "[commands]") {
+  const std::string query = "epsilon --noise-multiplier 2 --sampling-rate 0.1 --steps 100 --delta 1e-5 --json";
+  const auto upper = [&](const std::string& more) {
+    return Json::parse(run_audit(query + more).out, "output")->at("epsilon_upper").as_double();
+  };
+  const double one = upper("");
+  CHECK(upper(" --neighbours zero-out") == one);
+  CHECK(upper(" --neighbours replace") > 1.5 * one);
+  CHECK(upper(" --group 2") == Approx(5.1755).epsilon(1e-3));  // dp-accounting's mixture of Gaussians
+  const Json all = Json::parse(run_audit(query + " --relations --group 2").out, "output")->at("relations");
+  CHECK(all.at("remove").at("upper").as_double() == Approx(one).epsilon(1e-3));
+  CHECK(all.at("group").at("upper").as_double() == Approx(5.1755).epsilon(1e-3));
+  CHECK(all.at("worse_of_add_and_remove").as_string() == "remove");
+}
+
+// The same library's calibration for epsilon 3: 1.66186 by RDP, 1.56499 by PLD.
+TEST_CASE("calibrate answers with what was left out, within epsilon", "[commands]") {
+  const std::string target = "calibrate --epsilon 3 --delta 1e-5 --json";
+  const auto ask = [&](const std::string& more) { return *Json::parse(run_audit(target + more).out, "output"); };
+  const Json noise = ask(" --sampling-rate 0.01 --steps 10000");
+  CHECK(noise.at("noise_multiplier").as_double() == Approx(1.56499).epsilon(2e-4));
+  CHECK(noise.at("epsilon_upper").as_double() <= 3);
+  CHECK(noise.at("epsilon_lower").as_double() > 2.99);
+  const Json rdp = ask(" --sampling-rate 0.01 --steps 10000 --accountant rdp");
+  CHECK(rdp.at("noise_multiplier").as_double() == Approx(1.66186).epsilon(1e-4));
+  const std::string sigma = " --noise-multiplier " + noise.at("noise_multiplier").dump();
+  CHECK(ask(sigma + " --sampling-rate 0.01").at("steps").as_int() == Approx(10000).margin(10));
+  CHECK(ask(sigma + " --steps 10000").at("sampling_rate").as_double() == Approx(0.01).epsilon(1e-3));
 }
 
 TEST_CASE("what another version brings exits 2 and says so", "[commands]") {
-  for (const auto* later : {" --accountant pld", " --neighbours replace"}) {
-    const Ran ran = run_audit(std::string(kQuery) + later);
-    CHECK(ran.code == 2);
-    CHECK(has(ran.out, "not in this version"));
-  }
+  const Ran ran = run_audit(std::string(kQuery) + " --accountant rdp --group 2");
+  CHECK(ran.code == 2);
+  CHECK(has(ran.out, "not in this version"));
 }
 
 TEST_CASE("wrong use is one line and a code that is not 0", "[commands]") {
@@ -71,6 +109,12 @@ TEST_CASE("wrong use is one line and a code that is not 0", "[commands]") {
       {"epsilon --noise-multiplier 1 --sampling-rate 0.5 --steps 0 --delta 1e-5", 1},
       {"epsilon --noise-multiplier 1 --sampling-rate 0.5 --steps 1 --delta 0", 1},
       {std::string(kQuery) + " --accountant gdp", 1},
+      {std::string(kQuery) + " --neighbours nobody", 1},
+      {std::string(kQuery) + " --group 0", 1},
+      {std::string(kQuery) + " --group 65", 1},
+      {"calibrate --epsilon 3 --delta 1e-5 --steps 10", 1},
+      {"calibrate --epsilon 3 --delta 1e-5 --steps 10 --sampling-rate 0.1 --noise-multiplier 1", 1},
+      {"calibrate --epsilon 3 --delta 1e-5 --steps 0 --sampling-rate 0.1", 1},
       {"verify /nowhere/at/all", 1},
       {"report /nowhere/at/all", 1},
       {"ledger show /nowhere/at/all", 1},
