@@ -35,6 +35,40 @@ TEST_CASE("calibrated noise keeps the target, is the least that does, and lies w
   }
 }
 
+TEST_CASE("noise calibrated by privacy losses keeps the target, is the least that does, and is less than RDP's", "[privacy][pld]") {
+  const Json all = Json::read_file(SOTTO_VECTORS "/accounting/pld.json").value();
+  for (const Json& c : all.at("calibration").items()) {
+    const double target = c.at("target_eps").as_double();
+    const Delta delta(c.at("delta").as_double());
+    const SamplingRate rate(c.at("q").as_double());
+    const auto steps = static_cast<std::uint64_t>(c.at("T").as_int());
+    if (rate.value() < 0.005) continue;  // seconds
+    const double sigma = calibrate_noise(Epsilon(target), delta, rate, steps, Accountant::kPld)->value();
+    INFO("epsilon " << target << ", q " << rate.value() << ", steps " << steps << ": sigma " << sigma);
+    CHECK(epsilon_upper({NoiseMultiplier(sigma), rate, steps}, delta, Accountant::kPld) <= target);
+    CHECK(epsilon_upper({NoiseMultiplier(sigma * (1 - 1e-6)), rate, steps}, delta, Accountant::kPld) > target);
+    if (const Json* exact = c.find("sigma_exact")) {
+      CHECK(sigma >= exact->as_double());
+      CHECK(sigma <= exact->as_double() * (1 + 1e-6));
+    }
+    if (const Json* pld = c.find("sigma_pld")) CHECK(sigma <= pld->as_double() * (1 + 2e-4));
+    if (const Json* rdp = c.find("sigma_rdp")) CHECK(sigma < rdp->as_double());
+  }
+}
+
+TEST_CASE("steps and rates calibrated by privacy losses keep the target, and the next larger ones do not", "[privacy][pld]") {
+  const Delta delta(1e-5);
+  const auto upper = [&](double sigma, double rate, std::uint64_t steps) {
+    return epsilon_upper({NoiseMultiplier(sigma), SamplingRate(rate), steps}, delta, Accountant::kPld);
+  };
+  const std::uint64_t steps = calibrate_steps(Epsilon(3), delta, SamplingRate(0.02), NoiseMultiplier(1), Accountant::kPld).value();
+  CHECK(upper(1, 0.02, steps) <= 3);
+  CHECK(upper(1, 0.02, steps + 1) > 3);
+  const double rate = calibrate_rate(Epsilon(3), delta, NoiseMultiplier(1), 500, Accountant::kPld)->value();
+  CHECK(upper(1, rate, 500) <= 3);
+  CHECK(upper(1, rate * (1 + 1e-6), 500) > 3);
+}
+
 TEST_CASE("the demo's three hospitals get the noise that their declared sizes ask for", "[privacy]") {
   struct Site {
     double declared;
