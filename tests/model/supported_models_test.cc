@@ -37,14 +37,19 @@ std::string features(const ModelConfig& c) {
   return out;
 }
 
+std::string table() {
+  std::string out = "| families | `model_type` | GGUF architecture | LoRA targets |\n| --- | --- | --- | --- |\n";
+  for (const auto& row : supported_architectures())
+    out += "| " + std::string(row.families) + " | " + row.model_type + " | " + row.gguf + " | " + row.lora_targets + " |\n";
+  return out;
+}
+
 std::string page() {
   std::string out =
       "# Models\n\n"
       "Written by tests/model/supported_models_test.cc from the lists that the code itself uses; the test fails when they\n"
-      "differ. Anything else, and any setting that would change the result and is not computed, is refused by its name.\n\n"
-      "| families | `model_type` | GGUF architecture | LoRA targets |\n| --- | --- | --- | --- |\n";
-  for (const auto& row : supported_architectures())
-    out += "| " + std::string(row.families) + " | " + row.model_type + " | " + row.gguf + " | " + row.lora_targets + " |\n";
+      "differ. Anything else, and any setting that would change the result and is not computed, is refused by its name.\n\n";
+  out += table();
   out +=
       "\nEach is checked against the reference implementations (logits and hidden states within 2e-4, log-likelihoods, and the\n"
       "gradient of every LoRA factor of every unit), from a Hugging Face folder and from a GGUF file, with these models:\n\n"
@@ -71,6 +76,10 @@ TEST_CASE("docs/models.md lists what the code supports", "[model]") {
   if (std::getenv("SOTTO_UPDATE_DOCS") != nullptr) REQUIRE(write_file_atomically(path, wanted).ok());
   INFO("run test_model with SOTTO_UPDATE_DOCS=1 to write it");
   CHECK(read_text_file(path).value() == wanted);
+}
+
+TEST_CASE("the README has the same table", "[model]") {
+  CHECK(read_text_file(std::string(SOTTO_SOURCE) + "/README.md").value().find("\n\n" + table() + "\n") != std::string::npos);
 }
 
 TEST_CASE("every architecture in the list is one that the tests compare with the reference", "[model]") {
