@@ -122,11 +122,12 @@ class Test(unittest.TestCase):
 
     def test_training_stops_when_the_loss_outside_the_guarantee_no_longer_falls(self):
         self.site(more="holdout_fraction = 0.4")
-        done = self.train(self.plan(rounds=30, rate=3.0, train="patience = 2\n" + f'validation = "{MODEL}/records.jsonl"'), "--no-privacy")
+        # Steps too short to change a float: the loss stays where it is, whatever is drawn.
+        done = self.train(self.plan(rounds=30, rate=1e-12, train="patience = 2\n" + f'validation = "{MODEL}/records.jsonl"'), "--no-privacy")
         self.assertEqual(done.returncode, 0, done.stderr)
         summary = self.summary()
         self.assertTrue(summary["stopped_early"])
-        self.assertLess(summary["steps"], 60)
+        self.assertLess(summary["steps"], 20)
 
 
 if __name__ == "__main__":
