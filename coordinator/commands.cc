@@ -177,8 +177,8 @@ Result<void> copy_record(const std::string& from, const std::string& to, const s
     SOTTO_TRY_VOID(copy_file(from + "/" + audit::log_file(party), to + "/" + audit::log_file(party)));
     SOTTO_TRY_VOID(copy_file(from + "/" + audit::head_file(party), to + "/" + audit::head_file(party)));
     SOTTO_TRY(const Bytes log, read_binary_file(to + "/" + audit::log_file(party)));
-    SOTTO_TRY(const Bytes head_bytes, read_binary_file(to + "/" + audit::head_file(party)));
-    const auto head = audit::decode_head(head_bytes);
+    SOTTO_TRY(const Json head_json, Json::read_file(to + "/" + audit::head_file(party)));
+    const auto head = audit::head_from_json(head_json);
     const bool together = head.ok() && audit::parse_log(log).image.records.size() == head->size;
     if (together || tries == 50) return {};  // what does not match is for verify to tell
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
