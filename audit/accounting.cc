@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <memory>
+#include <mutex>
 
 namespace sotto::audit {
 namespace {
@@ -26,6 +29,37 @@ std::optional<Steps> steps_of(const Spent& spent) {
   return out;
 }
 
+// A report and its checks ask the same of one site's events again and again, and composing them is the dear part: the last
+// few answers of each kind, by the question itself.
+template <class Answer, class Compute>
+Answer recall(const Spent& spent, double delta, const Compute& compute) {
+  struct Known {
+    std::vector<privacy::DpEvent> events;
+    bool without_privacy;
+    double delta;
+    Answer answer;
+  };
+  constexpr std::size_t kKept = 16;  // a profile takes megabytes
+  static std::mutex mutex;
+  static std::deque<Known> known;
+  auto events = merged(spent.events);
+  const auto find = [&]() -> const Known* {
+    const auto at = std::find_if(known.begin(), known.end(), [&](const Known& k) {
+      return k.delta == delta && k.without_privacy == spent.without_privacy && k.events == events;
+    });
+    return at == known.end() ? nullptr : &*at;
+  };
+  {
+    const std::lock_guard lock(mutex);
+    if (const Known* same = find()) return same->answer;
+  }
+  Answer answer = compute();
+  const std::lock_guard lock(mutex);
+  if (!find()) known.push_back({std::move(events), spent.without_privacy, delta, answer});
+  if (known.size() > kKept) known.pop_front();
+  return answer;
+}
+
 }  // namespace
 
 Json rounded_up(double value) {
@@ -40,46 +74,55 @@ Json rounded_down(double value) {
 
 double Accounted::proven() const { return pld ? std::min(rdp, pld->upper) : rdp; }
 
-std::optional<privacy::PrivacyProfile> profile_of(const Spent& spent, double delta) {
-  const auto steps = steps_of(spent);
-  const auto checked = privacy::Delta::make(delta);
-  if (!steps || !checked.ok()) return std::nullopt;
-  auto profile = privacy::PrivacyProfile::of(steps->gaussians, {}, *checked, steps->max_divergence);
-  return profile.ok() ? std::optional(std::move(profile).value()) : std::nullopt;
+std::shared_ptr<const privacy::PrivacyProfile> profile_of(const Spent& spent, double delta) {
+  using Shared = std::shared_ptr<const privacy::PrivacyProfile>;
+  return recall<Shared>(spent, delta, [&]() -> Shared {
+    const auto steps = steps_of(spent);
+    const auto checked = privacy::Delta::make(delta);
+    if (!steps || !checked.ok()) return nullptr;
+    auto profile = privacy::PrivacyProfile::of(steps->gaussians, {}, *checked, steps->max_divergence);
+    return profile.ok() ? std::make_shared<const privacy::PrivacyProfile>(std::move(profile).value()) : nullptr;
+  });
 }
 
 Accounted account(const Spent& spent, double delta) {
-  Accounted out{composed_epsilon(spent, delta), std::nullopt};
-  const auto steps = steps_of(spent);
-  if (!steps || !std::isfinite(out.rdp)) return out;
-  const auto found = privacy::pld_epsilon(steps->gaussians, privacy::Delta(delta), {}, steps->max_divergence);
-  if (found.ok() && std::isfinite(found->bracket.upper)) out.pld = found->bracket;
-  return out;
+  return recall<Accounted>(spent, delta, [&] {
+    Accounted out{composed_epsilon(spent, delta), std::nullopt};
+    const auto steps = steps_of(spent);
+    if (!steps || !std::isfinite(out.rdp)) return out;
+    const auto found = privacy::pld_epsilon(steps->gaussians, privacy::Delta(delta), {}, steps->max_divergence);
+    if (found.ok() && std::isfinite(found->bracket.upper)) out.pld = found->bracket;
+    return out;
+  });
 }
 
 std::optional<privacy::AllRelations> relations_of(const Spent& spent, double delta) {
-  const auto steps = steps_of(spent);
-  if (!steps) return std::nullopt;
-  const auto found = privacy::pld_all_relations(steps->gaussians, privacy::Delta(delta), 2, steps->max_divergence);
-  return found.ok() ? std::optional(*found) : std::nullopt;
+  return recall<std::optional<privacy::AllRelations>>(spent, delta, [&]() -> std::optional<privacy::AllRelations> {
+    const auto steps = steps_of(spent);
+    if (!steps) return std::nullopt;
+    const auto found = privacy::pld_all_relations(steps->gaussians, privacy::Delta(delta), 2, steps->max_divergence);
+    return found.ok() ? std::optional(*found) : std::nullopt;
+  });
 }
 
 std::vector<CurvePoint> curve_of(const Spent& spent, double plan_delta) {
-  std::vector<CurvePoint> out;
-  if (spent.without_privacy) return out;
-  const auto profile = profile_of(spent, plan_delta);
-  std::vector<double> deltas = {0.5,  0.4,  0.3,  0.25, 0.2,  0.15, 0.1,  0.05,  3e-2,  1e-2,  3e-3,  1e-3, 3e-4, 1e-4, 3e-5,
-                                1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8, 1e-8, 3e-9, 1e-9, 3e-10, 1e-10, 1e-11, 1e-12};
-  if (std::find(deltas.begin(), deltas.end(), plan_delta) == deltas.end()) deltas.push_back(plan_delta);
-  std::sort(deltas.begin(), deltas.end(), std::greater<>());
-  for (const double delta : deltas) {
-    Accounted epsilon{composed_epsilon(spent, delta), std::nullopt};
-    if (!std::isfinite(epsilon.rdp)) continue;
-    if (profile) epsilon.pld = profile->epsilon(privacy::Delta(delta)).bracket;
-    if (epsilon.pld && !std::isfinite(epsilon.pld->upper)) epsilon.pld.reset();
-    out.push_back({delta, epsilon});
-  }
-  return out;
+  if (spent.without_privacy) return {};
+  return recall<std::vector<CurvePoint>>(spent, plan_delta, [&] {
+    std::vector<CurvePoint> out;
+    const auto profile = profile_of(spent, plan_delta);
+    std::vector<double> deltas = {0.5,  0.4,  0.3,  0.25, 0.2,  0.15, 0.1,  0.05,  3e-2,  1e-2,  3e-3,  1e-3, 3e-4, 1e-4, 3e-5,
+                                  1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8, 1e-8, 3e-9, 1e-9, 3e-10, 1e-10, 1e-11, 1e-12};
+    if (std::find(deltas.begin(), deltas.end(), plan_delta) == deltas.end()) deltas.push_back(plan_delta);
+    std::sort(deltas.begin(), deltas.end(), std::greater<>());
+    for (const double delta : deltas) {
+      Accounted epsilon{composed_epsilon(spent, delta), std::nullopt};
+      if (!std::isfinite(epsilon.rdp)) continue;
+      if (profile) epsilon.pld = profile->epsilon(privacy::Delta(delta)).bracket;
+      if (epsilon.pld && !std::isfinite(epsilon.pld->upper)) epsilon.pld.reset();
+      out.push_back({delta, epsilon});
+    }
+    return out;
+  });
 }
 
 std::vector<TradeOffPoint> trade_off_of(const std::vector<CurvePoint>& curve) {

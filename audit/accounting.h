@@ -1,8 +1,10 @@
 // The numbers that a report draws from what was spent: bounds by each accountant, the curve over delta, the trade-off of an
 // attacker's errors, and what they mean for a guess. Upper bounds are rounded up and lower ends down to four decimals, so that
-// machines agree on every digit and no printed bound is better than the computed one. Pure functions.
+// machines agree on every digit and no printed bound is better than the computed one. Pure functions, which remember their last answers;
+// any thread.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -27,7 +29,7 @@ struct Accounted {
 };
 
 // What was spent, by its privacy loss; none without privacy, and for events outside the profile's vocabulary.
-std::optional<privacy::PrivacyProfile> profile_of(const Spent& spent, double delta);
+std::shared_ptr<const privacy::PrivacyProfile> profile_of(const Spent& spent, double delta);
 Accounted account(const Spent& spent, double delta);
 // One unit replaced, or zeroed out, and two units together. None where profile_of has none.
 std::optional<privacy::AllRelations> relations_of(const Spent& spent, double delta);
