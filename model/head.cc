@@ -36,6 +36,9 @@ at::Tensor capped(at::Tensor logits_NV, const Head& head) {
 
 at::Tensor logits_of(const at::Tensor& x_NC, const Head& head) { return capped(at::mm(x_NC, head.weight_VC.t()), head); }
 
+// a b in b's precision, as fp32.
+at::Tensor product_in(const at::Tensor& a, const at::Tensor& b) { return at::mm(a.to(b.scalar_type()), b).to(at::kFloat); }
+
 at::Tensor used_logits(const Chunk& chunk, const Head& head) { return logits_of(chunk.x_NC, head).narrow(0, 0, chunk.used); }
 
 // Turns logits into the derivative of the weighted losses, weight * (softmax - one-hot), in place, and returns each row's
@@ -79,10 +82,10 @@ std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const He
   at::Tensor gradient_RC = at::zeros_like(x_RC);
   for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    at::Tensor g_NV = logits_of(chunk.x_NC, head);
+    at::Tensor g_NV = capped(product_in(chunk.x_NC, head.training_VC.t()), head);
     const at::Tensor losses_N = losses_and_derivative(g_NV, chunk, head.softcap);
     loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();
-    gradient_RC.index_copy_(0, chunk.rows, at::mm(g_NV, head.weight_VC).narrow(0, 0, chunk.used));
+    gradient_RC.index_copy_(0, chunk.rows, product_in(g_NV, head.training_VC).narrow(0, 0, chunk.used));
   }
   return {loss_sum, gradient_RC};
 }

@@ -1,6 +1,6 @@
 // The output head: from final hidden states to losses and log-probabilities. Only the rows that are asked for meet the
 // vocabulary, kHeadRows or kTallHeadRows at a time, so that no [rows, vocabulary] matrix of a whole pass ever exists and the matrix products
-// have one height. fp32 throughout. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V
+// have one height. Losses and log-probabilities are fp32 throughout; the products of a training step are in the base's precision. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V
 // vocabulary, N rows asked for.
 #pragma once
 
@@ -15,8 +15,9 @@ inline constexpr std::int64_t kHeadRows = 32;
 inline constexpr std::int64_t kTallHeadRows = 128;
 
 struct Head {
-  at::Tensor weight_VC;
-  double softcap = 0;  // c: logits become c tanh(logit / c); 0: they stay
+  at::Tensor weight_VC;    // fp32
+  at::Tensor training_VC;  // the same in the precision of the base's linears: what loss_and_gradient multiplies with
+  double softcap = 0;      // c: logits become c tanh(logit / c); 0: they stay
 };
 
 // Rows whose next token is known.

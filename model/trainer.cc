@@ -98,15 +98,15 @@ class DropoutMasks {
 };
 
 // Labelled rows in the products that they meet the vocabulary in. Which one a row is in depends on how many labels its own
-// sequence has, on nothing else: as many as fill a tall product, or nearly, go into tall ones.
+// sequence has, on nothing else: as many as fill a tall product, or half of one, go into tall ones.
 std::array<Targets, 2> targets_of(const Pass& pass, std::span<const DrawnRecord> records, RecordLoss loss) {
   std::array<Targets, 2> out;
   out[1].height = kTallHeadRows;
-  constexpr auto kTall = static_cast<std::size_t>(kTallHeadRows), kNearlyTall = kTall - static_cast<std::size_t>(kHeadRows);
+  constexpr auto kTall = static_cast<std::size_t>(kTallHeadRows);
   for (const auto& segment : pass.segments) {
     const auto& example = records[segment.sequence].example;
     const std::size_t count = example.rows.size(), rest = count % kTall;
-    const std::size_t tall = rest > kNearlyTall ? count : count - rest;
+    const std::size_t tall = rest >= kTall / 2 ? count : count - rest;
     const float weight = loss == RecordLoss::kMean ? 1.0F / static_cast<float>(count) : 1.0F;
     for (std::size_t i = 0; i < count; ++i) {
       Targets& targets = out[i < tall ? 1 : 0];

@@ -50,7 +50,6 @@ Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors
   w.embedding_VC = tensors.at(outer.embedding + ".weight");
   if (c.learned_positions) w.positions_SC = tensors.at(outer.positions + ".weight");
   w.norm = norm("", outer.norm);
-  w.head = {tensors.at(outer.head + ".weight"), c.logit_softcap};
   for (std::uint32_t l = 0; l < c.layers; ++l) {
     const std::string at = layer_prefix(c, l);
     LayerWeights layer{norm(at, names.attention), norm(at, names.mlp), norm(at, names.attention_output),
@@ -59,6 +58,9 @@ Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors
       layer.linears[linear.kind] = {tensors.at(at + linear.path + ".weight"), optional(at + linear.path + ".bias")};
     w.layers.push_back(std::move(layer));
   }
+  const at::Tensor head_VC = tensors.at(outer.head + ".weight");
+  const auto precision = w.layers.front().linears[layer_linears(c).front().kind].weight_OI.scalar_type();
+  w.head = {head_VC, head_VC.to(precision), c.logit_softcap};
   w.tensors = std::move(tensors);
   return w;
 }

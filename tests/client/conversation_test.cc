@@ -1,7 +1,6 @@
 // generate and chat through their commands, on the fixture's tiny model.
 #include "client/conversation.h"
 
-#include <filesystem>
 #include <iostream>
 #include <sstream>
 
@@ -12,6 +11,7 @@
 #include "model/lora.h"
 #include "model/peft_folder.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 namespace sotto::client {
 namespace {
@@ -54,7 +54,7 @@ WriteCommand tiny(bool json) {
 
 // An adapter that changes what the model says.
 std::string loud_adapter() {
-  const std::string folder = std::filesystem::temp_directory_path() / "sotto_loud_adapter";
+  static const TemporaryFolder folder;
   LoraPlan plan;
   plan.rank = 2;
   plan.alpha = 64;
@@ -65,8 +65,8 @@ std::string loud_adapter() {
     for (std::size_t i = 0; i < factors.a.size(); ++i) factors.a[i] = static_cast<float>(i % 7) - 3;
     for (std::size_t i = 0; i < factors.b.size(); ++i) factors.b[i] = static_cast<float>(i % 5) - 2;
   }
-  REQUIRE(model::save_peft_folder(folder, state, model::peft_config(plan, state.layout, config, "fixture"), config).ok());
-  return folder;
+  REQUIRE(model::save_peft_folder(folder.path(), state, model::peft_config(plan, state.layout, config, "fixture"), config).ok());
+  return folder.path();
 }
 
 }  // namespace

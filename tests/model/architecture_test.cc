@@ -12,6 +12,7 @@
 #include "model/trainer.h"
 #include "tests/model/vectors.h"
 #include "tests/support/fixed_random.h"
+#include "tests/support/temporary_folder.h"
 
 namespace sotto::model {
 namespace {
@@ -94,17 +95,16 @@ TEST_CASE("every architecture stays within what 8 bits of each factor allow in b
 }
 
 TEST_CASE("a GGUF file gives the logits of the folder that it was made from", "[model]") {
+  const TemporaryFolder scratch;
   for (const auto& name : kTinyModels) {
     INFO(name);
     std::string folder = vector_path("tiny/" + name);
     if (name == "gemma2") {  // tests/vectors/tiny_gguf/SOURCE.md
-      folder = std::filesystem::temp_directory_path() / "sotto_gemma2";
-      REQUIRE(make_folder(folder).ok());
+      folder = scratch.path();
       auto config = read_json("tiny/gemma2/config.json");
       config.set("query_pre_attn_scalar", config.at("head_dim"));
       REQUIRE(write_file_atomically(folder + "/config.json", config.dump()).ok());
-      std::filesystem::copy(vector_path("tiny/gemma2/model.safetensors"), folder + "/model.safetensors",
-                            std::filesystem::copy_options::overwrite_existing);
+      std::filesystem::copy(vector_path("tiny/gemma2/model.safetensors"), folder + "/model.safetensors");
     }
     const auto from_folder = load(folder), from_gguf = load(vector_path("tiny_gguf/" + name + ".gguf"));
     CHECK(from_gguf.config().parameters() == from_folder.config().parameters());

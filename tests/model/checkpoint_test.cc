@@ -11,20 +11,18 @@
 #include "model/dequantize.h"
 #include "model/fingerprint.h"
 #include "tests/model/vectors.h"
+#include "tests/support/temporary_folder.h"
 
 namespace sotto::model {
 namespace {
 
 class ScratchModel {
  public:
-  ScratchModel() : path_(std::filesystem::temp_directory_path() / "sotto_scratch_model") {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
+  ScratchModel() {
     for (const std::string file : {"config.json", "model.safetensors"})
-      std::filesystem::copy(vector_path("tiny/llama/" + file), path_ / file);
+      std::filesystem::copy(vector_path("tiny/llama/" + file), path(file));
   }
-  ~ScratchModel() { std::filesystem::remove_all(path_); }
-  std::string path(const std::string& file = "") const { return (path_ / file).string(); }
+  std::string path(const std::string& file = "") const { return folder_.file(file); }
   void config(const std::string& field, const Json& value) const {
     auto json = read_json("tiny/llama/config.json");
     json.set(field, value);
@@ -37,7 +35,7 @@ class ScratchModel {
   }
 
  private:
-  std::filesystem::path path_;
+  TemporaryFolder folder_;
 };
 
 bool says(const std::string& message, const std::string& part) { return message.find(part) != std::string::npos; }
@@ -79,10 +77,10 @@ class GgufMaker {
     Bytes bytes = file.take();
     bytes.resize((bytes.size() + 31) / 32 * 32);
     bytes.insert(bytes.end(), data_.begin(), data_.end());
-    const std::string path = std::filesystem::temp_directory_path() / "sotto_scratch.gguf";
-    REQUIRE(write_file_atomically(path, ByteSpan(bytes)).ok());
-    return Checkpoint::open(path);
+    REQUIRE(write_file_atomically(path(), ByteSpan(bytes)).ok());
+    return Checkpoint::open(path());
   }
+  std::string path() const { return folder_.file("model.gguf"); }
 
  private:
   void entry(const std::string& key, std::uint32_t type, ByteSpan value) {
@@ -92,6 +90,7 @@ class GgufMaker {
   ByteWriter metadata_, directory_;
   Bytes data_;
   std::uint64_t tensors_ = 0, entries_ = 0;
+  TemporaryFolder folder_;
 };
 
 std::string refusal(GgufMaker& maker, const std::string& architecture = "llama") {
@@ -287,7 +286,7 @@ TEST_CASE("weights that are split over several files are the same weights", "[mo
 TEST_CASE("a GGUF file that is cut off anywhere is refused", "[model]") {
   GgufMaker maker;
   REQUIRE(maker.open().ok());
-  const std::string path = std::filesystem::temp_directory_path() / "sotto_scratch.gguf";
+  const std::string path = maker.path();
   const auto whole = read_binary_file(path).value();
   for (std::size_t size = 0; size + 32 < whole.size(); size += 997) {
     REQUIRE(write_file_atomically(path, ByteSpan(whole).first(size)).ok());
