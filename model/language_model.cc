@@ -32,9 +32,8 @@ std::vector<float> to_vector(const at::Tensor& tensor) {
 }  // namespace
 
 Pass single_pass(std::uint32_t length) {
-  for (const std::uint32_t rows : {32U, 64U, 128U})
-    if (length <= rows) return {rows, {{0, 0, length}}};
-  return pack(std::span(&length, 1)).front();
+  constexpr std::uint32_t kRows = 32;
+  return {(length + kRows - 1) / kRows * kRows, {{0, 0, length}}};
 }
 
 Result<void> check_ids(std::span<const std::int32_t> ids, const ModelConfig& config) {

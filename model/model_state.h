@@ -19,7 +19,7 @@ struct LanguageModel::State {
   const AdapterOnDevice* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
 };
 
-// A pass for one sequence on its own: for few tokens a low one, so that a short text is answered fast.
+// A pass for one sequence on its own, hardly higher than it is long, so that a short text is answered fast.
 Pass single_pass(std::uint32_t length);
 
 // Refuses an empty or too long sequence and ids outside the vocabulary.

@@ -1,7 +1,8 @@
 // How token sequences of different lengths share one pass through the model: their tokens stand one after another as rows of
-// matrices of a fixed height, rows left over are dummies. Everything but attention treats each row alone; attention sees one
-// sequence at a time. So there is no padding to a common length, and a sequence's numbers do not depend on its neighbours:
-// the height of every matrix product is a function of the sequence's own length. No tensors; pure functions.
+// matrices, rows left over are dummies. Everything but attention treats each row alone; attention sees one sequence at a
+// time. So there is no padding to a common length, and a sequence's numbers do not depend on its neighbours: either the
+// height of every matrix product is a function of the sequence's own length (kFixed), or no row's bits depend on the height
+// (kAny; model/heights.h finds out). No tensors; pure functions.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,10 @@ namespace sotto::model {
 // Rows of one pass. 256 rows keep a matrix product at full speed and its activations in a core's cache. A sequence that is
 // longer takes the next multiple, together with sequences of the same multiple.
 inline constexpr std::uint32_t kRowsPerPass = 256;
+// Heights of passes are multiples of it where any height will do.
+inline constexpr std::uint32_t kLowestPass = 32;
+
+enum class Heights : std::uint8_t { kFixed, kAny };
 
 struct Segment {
   std::uint32_t sequence = 0;  // index into the lengths given
@@ -22,11 +27,11 @@ struct Segment {
 };
 
 struct Pass {
-  std::uint32_t rows = 0;  // a multiple of kRowsPerPass
+  std::uint32_t rows = 0;  // a multiple of kRowsPerPass, or of kLowestPass
   std::vector<Segment> segments;
 };
 
 // Every sequence stands in exactly one pass; lengths are above 0. First fit in order of decreasing length.
-std::vector<Pass> pack(std::span<const std::uint32_t> lengths);
+std::vector<Pass> pack(std::span<const std::uint32_t> lengths, Heights heights = Heights::kFixed);
 
 }  // namespace sotto::model

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/head.h"
+#include "model/heights.h"
 #include "model/lora.h"
 #include "model/model_state.h"
 
@@ -140,6 +141,7 @@ struct Trainer::State {
   AdapterOnDevice on_device;  // the same numbers
   TrainedPart part = TrainedPart::kB;
   double dropout = 0;
+  Heights heights = Heights::kFixed;
 
   void put_adapter(const AdapterState& state) {
     adapter = state;
@@ -191,6 +193,7 @@ Result<Trainer> Trainer::make(LanguageModel& model, const AdapterState& start, T
   state->part = part;
   state->dropout = dropout;
   state->put_adapter(start);
+  state->heights = guarded([&] { return measured_heights(model.state().weights, state->on_device); });
   return Trainer(std::move(state));
 }
 
@@ -224,7 +227,7 @@ Result<BatchLoss> Trainer::add_gradients(const data::DataSet& data, privacy::Uni
   BatchLoss total;
   UnitSums sums(sink);
   guarded([&] {
-    for (const Pass& pass : pack(lengths)) {
+    for (const Pass& pass : pack(lengths, state_->heights)) {
       const at::Tensor rows_NP = state_->gradients(pass, records, loss, dropout, total);
       for (std::size_t n = 0; n < pass.segments.size(); ++n)
         sums.add(records[pass.segments[n].sequence],

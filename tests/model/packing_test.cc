@@ -27,6 +27,18 @@ TEST_CASE("every sequence gets its rows once, without overlap, in a pass whose h
   CHECK(std::ranges::all_of(seen, [](int n) { return n == 1; }));
 }
 
+TEST_CASE("where any height will do, passes are hardly higher than what stands in them", "[model]") {
+  const std::vector<std::uint32_t> lengths = {128, 300, 40, 90, 90};
+  std::uint32_t rows = 0;
+  for (const auto& pass : pack(lengths, Heights::kAny)) {
+    std::uint32_t used = 0;
+    for (const auto& segment : pass.segments) used = std::max(used, segment.start + segment.length);
+    CHECK(pass.rows == (used + kLowestPass - 1) / kLowestPass * kLowestPass);
+    rows += pass.rows;
+  }
+  CHECK(rows < 128 + 300 + 40 + 90 + 90 + 3 * kLowestPass);
+}
+
 TEST_CASE("short sequences share passes well", "[model]") {
   std::vector<std::uint32_t> lengths(24, 80);
   CHECK(pack(lengths).size() == 8);  // three of 80 in 256 rows
