@@ -68,21 +68,26 @@ class Worker:
 
 def measure(case, systems, rounds):
     batch, tokens, threads = (list(map(int, case.split("x"))) + [1])[:3]
-    workers = [Worker(name, batch, tokens, threads) for name in systems]
-    for worker in workers:
-        worker.step(keep=False)
-    for _ in range(rounds):
+    # Interleaved where all systems fit in memory side by side; else two by two with PEFT, which every ratio is against.
+    together = [systems] if batch * tokens <= 1024 else [["peft", name] for name in systems if name != "peft"] or [systems]
+    found = {name: [] for name in systems}
+    for group in together:
+        workers = [Worker(name, batch, tokens, threads) for name in group]
         for worker in workers:
-            worker.step()
+            worker.step(keep=False)
+        for _ in range(rounds):
+            for worker in workers:
+                worker.step()
+        for worker in workers:
+            worker.close()
+            found.setdefault(worker.name, []).extend(worker.samples)
     out = {}
-    for worker in workers:
-        worker.close()
-        if worker.samples:
-            cpu = statistics.median(s["cpu"] for s in worker.samples)
-            out[worker.name] = {"cpu": cpu, "wall": statistics.median(s["wall"] for s in worker.samples),
-                                "peak_mib": max(s["peak_mib"] for s in worker.samples), "gflops": flops(batch, tokens) / cpu / 1e9,
-                                "all_cpu": [s["cpu"] for s in worker.samples]}
-        print(case, worker.name, out.get(worker.name, "failed"), flush=True)
+    for name, samples in found.items():
+        if samples:
+            cpu = statistics.median(s["cpu"] for s in samples)
+            out[name] = {"cpu": cpu, "wall": statistics.median(s["wall"] for s in samples), "peak_mib": max(s["peak_mib"] for s in samples),
+                         "gflops": flops(batch, tokens) / cpu / 1e9, "all_cpu": [s["cpu"] for s in samples]}
+        print(case, name, out.get(name, "failed"), flush=True)
     return out
 
 
@@ -110,7 +115,7 @@ def row(case, name, values, base, own, peak):
 def write(results):
     lines = ["# One private LoRA step", "",
              "`make bench-dp`: SmolLM2-135M, rank 8 on all linear layers (2.44 million trained numbers), A and B trained, logits at every "
-             "position, one thread unless the case ends in x2; CPU seconds, median over interleaved steps, on " + platform.machine() +
+             "position, one thread unless the case ends in x2; CPU seconds, median over interleaved steps (32x64: PEFT and one other system at a time, for memory), on " + platform.machine() +
              ". *to PEFT*: over PEFT's step **without** privacy in fp32, same run. *to own*: over our own step without privacy. In brackets: "
              "share of this machine's best product (fp32: oneDNN; bf16 for a bf16 base) measured in the same run. Our private step draws its "
              "whole noise, exactly, inside the time. Memory is the peak of the process, MiB.", "",

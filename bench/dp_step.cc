@@ -1,6 +1,6 @@
 // One training step of the engine, timed in CPU seconds, for bench/dp.py: prints a line about the model, then one JSON line
 // for each "step" on stdin (so that the steps of several systems can be interleaved), until stdin ends.
-//   dp_step MODEL BATCH TOKENS private|plain [fp32|bf16] [threads]
+//   dp_step MODEL BATCH TOKENS private|plain [fp32|bf16] [threads] [device]
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -80,11 +80,11 @@ double wall() {
 }
 
 Result<void> run(const std::vector<std::string>& args) {
-  if (args.size() < 5) return invalid("usage: dp_step MODEL BATCH TOKENS private|plain [fp32|bf16] [threads]");
+  if (args.size() < 5) return invalid("usage: dp_step MODEL BATCH TOKENS private|plain [fp32|bf16] [threads] [device]");
   const auto batch = static_cast<std::uint32_t>(std::stoul(args[2])), tokens = static_cast<std::uint32_t>(std::stoul(args[3]));
   const auto precision = args.size() > 5 && args[5] == "bf16" ? Precision::kBf16 : Precision::kFp32;
   const int threads = args.size() > 6 ? std::stoi(args[6]) : 1;
-  SOTTO_TRY(auto model, model::LanguageModel::load(args[1], {"cpu", precision, threads}));
+  SOTTO_TRY(auto model, model::LanguageModel::load(args[1], {args.size() > 7 ? args[7] : "cpu", precision, threads}));
   LoraPlan plan;
   plan.targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   SOTTO_TRY(const auto layout, model::lora_layout(model.config(), plan));
