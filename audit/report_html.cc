@@ -4,6 +4,7 @@
 #include "audit/report.h"
 #include "audit/report_page.h"
 #include "audit/svg_plot.h"
+#include "base/html.h"
 
 namespace sotto::audit {
 namespace {

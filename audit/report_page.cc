@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "audit/svg_plot.h"
+#include "base/html.h"
 
 namespace sotto::audit {
 

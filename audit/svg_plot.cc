@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/html.h"
+
 namespace sotto::audit {
 namespace {
 
@@ -109,21 +111,6 @@ std::string drawn(const PlotSeries& series, const Axes& axes, const Stroke& stro
 }
 
 }  // namespace
-
-std::string escape_html(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
 
 std::string svg_of(const Plot& plot) {
   const bool empty = std::all_of(plot.series.begin(), plot.series.end(), [](const auto& s) { return s.points.empty(); });

@@ -22,9 +22,6 @@ struct Plot {
   bool x_is_share = false;  // x runs from 0 to 1, with ticks between
 };
 
-// Text for HTML: & < > " ' escaped.
-std::string escape_html(const std::string& text);
-
 // Empty when no series has a point. The vertical axis starts at 0.
 std::string svg_of(const Plot& plot);
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/html.h"
+
 namespace sotto::curation {
 namespace {
 
@@ -17,21 +19,6 @@ svg { width: 100%; height: auto; margin: .3rem 0; } figure { margin: 0 0 1rem; }
 @media print { body { margin: 0; max-width: none; font-size: 11pt; } table, figure { break-inside: avoid; } }
 )";
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
 std::string shown(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.4g", value);
@@ -40,7 +27,7 @@ std::string shown(double value) {
 
 std::string text_of(const Json& value) {
   if (value.is_null()) return "–";
-  if (value.is_string()) return escaped(value.as_string());
+  if (value.is_string()) return escape_html(value.as_string());
   if (value.is_bool()) return value.as_bool() ? "yes" : "no";
   if (value.is_int()) return std::to_string(value.as_int());
   if (value.is_number()) return shown(value.as_double());
@@ -55,7 +42,7 @@ std::string heading(const std::string& text) { return "<h2>" + text + "</h2>\n";
 std::string table(const Json& rows, const std::vector<std::string>& names) {
   if (rows.items().empty()) return "<p>None.</p>\n";
   std::string out = "<table>\n<tr>";
-  for (const auto& name : names) out += "<th>" + escaped(name) + "</th>";
+  for (const auto& name : names) out += "<th>" + escape_html(name) + "</th>";
   out += "</tr>\n";
   for (const auto& row : rows.items()) {
     const Json* ok = row.find("ok");
@@ -100,13 +87,13 @@ std::string bars(const std::string& title, const Json& axis) {
   double most = 1;
   for (const auto& [name, count] : values) most = std::max(most, count);
   const auto height = std::to_string(22 * values.size() + 4);
-  std::string out = "<figure>\n<figcaption><b>" + escaped(title) + "</b>: as varied as " + shown(axis.at("effective").as_double()) +
+  std::string out = "<figure>\n<figcaption><b>" + escape_html(title) + "</b>: as varied as " + shown(axis.at("effective").as_double()) +
                     " equally common values (" + shown(axis.at("entropy_bits").as_double()) + " bits)</figcaption>\n" +
-                    "<svg viewBox=\"0 0 760 " + height + "\" role=\"img\" aria-label=\"" + escaped(title) + "\">\n";
+                    "<svg viewBox=\"0 0 760 " + height + "\" role=\"img\" aria-label=\"" + escape_html(title) + "\">\n";
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto y = 22 * i;
     const std::string name = values[i].first.size() > 40 ? values[i].first.substr(0, 40) + "..." : values[i].first;
-    out += "<text x=\"236\" y=\"" + std::to_string(y + 15) + "\" text-anchor=\"end\" font-size=\"13\">" + escaped(name) + "</text>" +
+    out += "<text x=\"236\" y=\"" + std::to_string(y + 15) + "\" text-anchor=\"end\" font-size=\"13\">" + escape_html(name) + "</text>" +
            "<rect x=\"244\" y=\"" + std::to_string(y + 3) + "\" width=\"" + shown(420 * values[i].second / most) +
            "\" height=\"15\" fill=\"#4a6d8c\"/>" + "<text x=\"" + shown(250 + 420 * values[i].second / most) + "\" y=\"" +
            std::to_string(y + 15) + "\" font-size=\"13\">" + shown(values[i].second) + "</text>\n";

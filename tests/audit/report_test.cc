@@ -4,6 +4,7 @@
 #include "audit/report_text.h"
 #include "audit/svg_plot.h"
 #include "audit/verify.h"
+#include "base/html.h"
 #include "privacy/compose.h"
 #include "tests/audit/audit_fixture.h"
 #include "tests/support/catch.h"
