@@ -130,7 +130,9 @@ Nlohmann to_nlohmann(const Json& in) {
   }
   if (in.is_object()) {
     Nlohmann out = Nlohmann::object();
-    for (const auto& [name, item] : in.members()) out[name] = to_nlohmann(item);
+    auto& members = out.get_ref<Nlohmann::object_t&>();  // appended as it is: out[name] would look through all of them
+    members.reserve(in.members().size());
+    for (const auto& [name, item] : in.members()) members.emplace_back(name, to_nlohmann(item));
     return out;
   }
   return nullptr;
