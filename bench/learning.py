@@ -27,7 +27,7 @@ precision = "auto"
 {privacy}
 unit = "patient"
 clip_norm = 0.3
-expected_batch = 48
+expected_batch = 32
 max_records = 1
 [lora]
 rank = 4
@@ -50,14 +50,14 @@ validation = "val.jsonl"
 
 
 def make_data():
-    """All hospitals' training records as one site's, and 96 records of held-out patients."""
+    """All hospitals' training records as one site's, and 64 records of held-out patients."""
     data = WORK / "data"
     if not (data / "manifest.json").exists():
         subprocess.run([sys.executable, ROOT / "configs/demo/make_data.py", "--out", data, "--seed", "7", "--icd10", ROOT / ".deps/icd10cm"],
                        check=True, stdout=subprocess.DEVNULL)
     train = sorted(data.glob("*/train.jsonl"))
     (WORK / "train.jsonl").write_text("".join(path.read_text() for path in train))
-    (WORK / "val.jsonl").write_text("".join((data / "val.jsonl").read_text().splitlines(keepends=True)[:96]))
+    (WORK / "val.jsonl").write_text("".join((data / "val.jsonl").read_text().splitlines(keepends=True)[:64]))
     (WORK / "site.toml").write_text(f'model = "{MODEL}"\ndata = ["train.jsonl"]\nthreads = 1\n[policy]\nepsilon_limit = 8\n')
 
 
@@ -101,7 +101,7 @@ figure.savefig(sys.argv[2])
 def write(results):
     lines = ["# What privacy costs in learning", "", "![learning curves](learning.svg)", "",
              "`make bench-learning`: `sotto-client train` on the demo's ICD records of all hospitals as one site (declared 3,700 patients, "
-             "expected batch 48, delta 1e-5), SmolLM2-135M, rank 4 on q, v, o and down of the upper half; loss on 96 records of patients "
+             "expected batch 32, delta 1e-5), SmolLM2-135M, rank 4 on q, v, o and down of the upper half; loss on 64 records of patients "
              "that never train.", "", "| run | epsilon | noise multiplier | steps | loss before | loss after | token accuracy | seconds |",
              "|---|---|---|---|---|---|---|---|"]
     rows = []
@@ -120,7 +120,7 @@ def write(results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", default=",".join(RUNS))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     arguments = parser.parse_args()
     WORK.mkdir(parents=True, exist_ok=True)
     make_data()
