@@ -84,10 +84,13 @@ Result<void> run_calibrate(const Options& options) {
   if (options.json) {
     print(found.dump() + "\n");
   } else {
-    print("noise multiplier " + number(found.at("noise_multiplier")) + ", sampling rate " +
-          number(found.at("sampling_rate")) + ", " + number(found.at("steps")) + " steps: epsilon at most " +
-          number(found.at("epsilon_upper")) + " at delta " + number(found.at("delta")) + " (accountant " +
-          found.at("accountant").as_string() + ")\n");
+    std::string text;
+    for (const auto& [name, value] : found.members()) {
+      if (name == "epsilon_lower" || name == "epsilon_upper") break;
+      text += (text.empty() ? "" : ", ") + name + " " + (value.is_string() ? value.as_string() : number(value));
+    }
+    print(text + ": epsilon at most " + number(found.at("epsilon_upper")) + " at delta " + number(found.at("delta")) +
+          " (accountant " + found.at("accountant").as_string() + ")\n");
   }
   return {};
 }
@@ -157,25 +160,34 @@ void add_ledger_commands(Command& root, LedgerQuery& q) {
       .on_run([&q] { return ledger_check(q); });
 }
 
+void add_steps(Command& command, SampledSteps& s, bool required) {
+  command.option("--noise-multiplier", s.noise_multiplier, "noise standard deviation over the sensitivity", required)
+      .option("--sampling-rate", s.sampling_rate, "probability of each unit in each step")
+      .option("--steps", s.steps, "number of steps; epochs of random_allocation", required)
+      .option("--sampling", s.sampling, "poisson, truncated_poisson, fixed_size, random_allocation or none")
+      .option("--population", s.population, "units; of truncated_poisson and fixed_size")
+      .option("--batch-size", s.batch_size, "units in a step, at most; of truncated_poisson and fixed_size")
+      .option("--epoch-steps", s.epoch_steps, "steps of an epoch; of random_allocation")
+      .option("--epoch-selected", s.epoch_selected, "of them those that a unit is in; of random_allocation");
+}
+
 void add_accountant_commands(Command& root, Options& o) {
-  root.subcommand("epsilon", "epsilon of Poisson-sampled Gaussian steps")
-      .option("--noise-multiplier", o.epsilon.noise_multiplier, "noise standard deviation over the sensitivity", true)
-      .option("--sampling-rate", o.epsilon.sampling_rate, "probability of each unit in each step", true)
-      .option("--steps", o.epsilon.steps, "number of steps", true)
-      .option("--delta", o.epsilon.delta, "delta", true)
-      .option("--accountant", o.epsilon.accountant, "pld (a certified bracket) or rdp (an upper bound)")
+  Command& epsilon = root.subcommand("epsilon", "epsilon of sampled Gaussian steps");
+  add_steps(epsilon, o.epsilon, true);
+  epsilon.option("--delta", o.epsilon.delta, "delta", true)
+      .option("--accountant", o.epsilon.accountant, "pld (a certified bracket), rdp (an upper bound), or both (the smaller upper end)")
       .option("--neighbours", o.epsilon.neighbours, "add-remove, replace or zero-out")
       .option("--group", o.epsilon.group, "number of units that differ")
       .flag("--relations", o.epsilon.relations, "with --json: add, remove, replace, zero-out and group, all at once")
       .flag("--json", o.json, "print JSON: the bracket, the curve and what follows from it")
       .on_run([&o] { return run_epsilon(o); });
-  root.subcommand("calibrate", "the noise multiplier, sampling rate or steps, whichever is left out, that stay within epsilon")
-      .option("--epsilon", o.calibrate.epsilon, "epsilon", true)
+  Command& calibrate = root.subcommand(
+      "calibrate", "the noise multiplier, steps or sampling rate, whichever is left out, that stay within epsilon");
+  add_steps(calibrate, o.calibrate, false);
+  calibrate.option("--epsilon", o.calibrate.epsilon, "epsilon", true)
       .option("--delta", o.calibrate.delta, "delta", true)
-      .option("--noise-multiplier", o.calibrate.noise_multiplier, "noise standard deviation over the sensitivity")
-      .option("--sampling-rate", o.calibrate.sampling_rate, "probability of each unit in each step")
-      .option("--steps", o.calibrate.steps, "number of steps")
-      .option("--accountant", o.calibrate.accountant, "pld or rdp")
+      .option("--accountant", o.calibrate.accountant, "pld, rdp or both")
+      .option("--neighbours", o.calibrate.neighbours, "add-remove, replace or zero-out")
       .flag("--json", o.json, "print JSON")
       .on_run([&o] { return run_calibrate(o); });
   root.subcommand("compose", "epsilon of a list of events (docs/accountant.md)")

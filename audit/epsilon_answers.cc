@@ -1,22 +1,19 @@
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdio>
+#include <string>
 #include <vector>
 
 #include "audit/epsilon_commands.h"
 #include "privacy/calibrate.h"
+#include "privacy/compose.h"
 #include "privacy/mechanism.h"
 #include "privacy/profile.h"
+#include "privacy/release_losses.h"
 #include "privacy/release_rdp.h"
 
 namespace sotto::audit {
 namespace {
-
-Result<std::uint64_t> step_count(std::int64_t steps) {
-  if (steps < 1) return invalid("steps = " + std::to_string(steps) + ", but it must be at least 1");
-  return static_cast<std::uint64_t>(steps);
-}
 
 Json interval(const privacy::Bracket& bracket) {
   return Json::object({{"lower", bracket.lower}, {"upper", bracket.upper}});
@@ -28,7 +25,7 @@ std::string percent(double share) {
   return std::string(text) + " %";
 }
 
-Json curve(const privacy::PrivacyProfile& profile) {
+Json curve_json(const privacy::PrivacyProfile& profile) {
   Json out = Json::array();
   for (const double delta : {1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10}) {
     const privacy::Bracket e = profile.epsilon(privacy::Delta(delta)).bracket;
@@ -64,32 +61,56 @@ Json relations(const privacy::AllRelations& all) {
                        {"group_size", all.group_size}});
 }
 
-struct Question {
-  privacy::GaussianSteps steps;
-  privacy::Delta delta;
-  privacy::Relation relation;
-};
+// The flags as the release that they name (docs/accountant.md); `sought` is left out there and gets a value that is no matter.
+Result<privacy::Release> release_of(const SampledSteps& flags, const std::string& sought) {
+  for (const double number : {flags.noise_multiplier, flags.sampling_rate}) {
+    if (!std::isfinite(number)) return invalid("a noise multiplier or sampling rate is not a number; give one");
+  }
+  Json json = Json::object({{"mechanism", "gaussian"}, {"sampling", flags.sampling}});
+  const auto add = [&](const char* name, const Json& value, bool given) {
+    if (given) json.set(name, value);
+    if (name == sought) json.set(name, 1);
+  };
+  const bool epochs = flags.sampling == "random_allocation";
+  add("noise_multiplier", flags.noise_multiplier, flags.noise_multiplier != SampledSteps::kNotGiven);
+  add("sampling_rate", flags.sampling_rate, flags.sampling_rate != SampledSteps::kNotGiven);
+  add(epochs ? "epochs" : "steps", flags.steps, flags.steps != -1);
+  add("population", flags.population, flags.population != -1);
+  add("batch_size", flags.batch_size, flags.batch_size != -1);
+  add("epoch_steps", flags.epoch_steps, flags.epoch_steps != -1);
+  add("epoch_selected", flags.epoch_selected, flags.epoch_selected != -1);
+  return privacy::release_from_json(json);
+}
 
-Result<Json> by_rdp(const Question& question) {
-  if (question.relation.group != 1) {
+Result<Json> by_rdp(const privacy::Release& release, const EpsilonQuery& query, privacy::Neighbours neighbours,
+                    privacy::Delta delta) {
+  if (query.group != 1) {
     return unsupported("groups are not in this version for accountant 'rdp'; use --accountant pld");
   }
-  privacy::Release release;
-  release.mechanism = privacy::GaussianNoise{question.steps.sigma.value()};
-  release.sampling.kind = privacy::SamplingKind::kPoisson;
-  release.sampling.rate = question.steps.rate.value();
-  release.count = static_cast<double>(question.steps.steps);
-  SOTTO_TRY(const auto bound, privacy::epsilon_of_releases({&release, 1}, question.relation.neighbours, question.delta));
+  SOTTO_TRY(const auto bound, privacy::epsilon_of_releases({&release, 1}, neighbours, delta));
   return Json::object({{"epsilon_upper", bound.epsilon.value()},
-                       {"delta", question.delta.value()},
+                       {"delta", delta.value()},
                        {"accountant", "rdp"},
                        {"direction", privacy::to_string(bound.direction)},
                        {"order", bound.order}});
 }
 
-Result<Json> by_pld(const Question& question, const EpsilonQuery& query) {
-  SOTTO_TRY(const auto profile, privacy::PrivacyProfile::of({&question.steps, 1}, question.relation, question.delta));
-  const privacy::DirectedBracket found = profile.epsilon(question.delta);
+Result<privacy::PrivacyProfile> profile_of(const privacy::Release& release, const privacy::Relation& relation,
+                                           privacy::Delta delta) {
+  const auto gaussian = privacy::gaussian_releases({&release, 1});
+  if (gaussian) return privacy::PrivacyProfile::of(gaussian->steps, relation, delta);
+  if (relation.group != 1) return unsupported("groups are not in this version for sampling other than poisson; use --group 1");
+  return privacy::PrivacyProfile::of({&release, 1}, relation.neighbours, delta);
+}
+
+Result<Json> by_pld(const privacy::Release& release, const EpsilonQuery& query, const privacy::Relation& relation,
+                    privacy::Delta delta) {
+  SOTTO_TRY(const auto profile, profile_of(release, relation, delta));
+  privacy::DirectedBracket found = profile.epsilon(delta);
+  if (relation.group == 1) {  // a profile is made for the whole curve, this for the one delta
+    SOTTO_TRY(const auto here, privacy::bracket_of_releases({&release, 1}, relation.neighbours, delta));
+    found = {{std::max(found.bracket.lower, here.epsilon.lower), std::min(found.bracket.upper, here.epsilon.upper)}, here.direction};
+  }
   if (!std::isfinite(found.bracket.upper)) {
     return refused("the privacy loss of these steps is too large for the grids of --accountant pld; --accountant rdp bounds it, or use more noise");
   }
@@ -97,31 +118,54 @@ Result<Json> by_pld(const Question& question, const EpsilonQuery& query) {
   const auto rho = profile.zero_concentrated();
   Json out = Json::object({{"epsilon_lower", found.bracket.lower},
                            {"epsilon_upper", found.bracket.upper},
-                           {"delta", question.delta.value()},
+                           {"delta", delta.value()},
                            {"accountant", "pld"},
                            {"direction", privacy::to_string(found.direction)},
                            {"neighbours", query.neighbours},
-                           {"group", question.relation.group},
-                           {"curve", curve(profile)},
+                           {"group", relation.group},
+                           {"curve", curve_json(profile)},
                            {"trade_off", trade_off(profile)},
                            {"gaussian_dp", Json::object({{"mu", gaussian.mu}, {"regret", gaussian.regret}})},
                            {"zcdp_rho", rho ? Json(*rho) : Json(nullptr)},
                            {"advantage", advantage(profile)}});
   if (query.relations) {
-    const std::uint64_t group = std::max<std::uint64_t>(question.relation.group, 2);
-    SOTTO_TRY(const auto all, privacy::pld_all_relations({&question.steps, 1}, question.delta, group));
+    const auto steps = privacy::gaussian_releases({&release, 1});
+    if (!steps) return unsupported("--relations is not in this version for sampling other than poisson; ask with --neighbours");
+    const std::uint64_t group = std::max<std::uint64_t>(relation.group, 2);
+    SOTTO_TRY(const auto all, privacy::pld_all_relations(steps->steps, delta, group));
     out.set("relations", relations(all));
   }
   return out;
 }
 
-// Which of sigma, q and steps was left out: exactly one.
-Result<void> check_sought(const CalibrateQuery& query) {
-  const int left_out = (query.noise_multiplier == CalibrateQuery::kSought) + (query.sampling_rate == CalibrateQuery::kSought) +
-                       (query.steps == static_cast<std::int64_t>(CalibrateQuery::kSought));
-  if (left_out == 1) return {};
-  return invalid("calibrate solves for one of --noise-multiplier, --sampling-rate and --steps, but " +
-                 std::to_string(left_out) + " of them were left out; give two of the three");
+// What was left out of noise, steps and the sampler's rate: exactly one.
+Result<std::string> sought_in(const CalibrateQuery& query) {
+  const bool fixed = query.sampling == "fixed_size";
+  const bool allocated = query.sampling == "random_allocation";
+  std::vector<std::string> left_out;
+  if (query.noise_multiplier == CalibrateQuery::kNotGiven) left_out.emplace_back("noise_multiplier");
+  if (query.steps == -1) left_out.emplace_back(allocated ? "epochs" : "steps");
+  if (query.sampling == "poisson" || query.sampling == "truncated_poisson") {
+    if (query.sampling_rate == CalibrateQuery::kNotGiven) left_out.emplace_back("sampling_rate");
+  }
+  if (fixed && query.batch_size == -1) left_out.emplace_back("batch_size");
+  if (allocated && query.epoch_selected == 0) left_out.emplace_back("epoch_selected");
+  if (left_out.size() == 1) return left_out.front();
+  return invalid("calibrate solves for one of --noise-multiplier, --steps and the sampler's rate (--sampling-rate, --batch-size, "
+                 "or --epoch-selected 0), but " + std::to_string(left_out.size()) + " of them were left out; give two of the three");
+}
+
+Json release_json(const privacy::Release& release) {
+  const privacy::Sampling& sampling = release.sampling;
+  Json out = Json::object({{"noise_multiplier", std::get<privacy::GaussianNoise>(release.mechanism).noise_multiplier}});
+  out.set("sampling", sampling.kind ? std::string(privacy::to_string(*sampling.kind)) : "none");
+  const bool epochs = sampling.kind == privacy::SamplingKind::kRandomAllocation;
+  if (!sampling.kind || sampling.kind == privacy::SamplingKind::kPoisson || sampling.kind == privacy::SamplingKind::kTruncatedPoisson) {
+    out.set("sampling_rate", sampling.rate);
+  }
+  if (sampling.population > 0) out.set("population", sampling.population).set("batch_size", sampling.batch_size);
+  if (epochs) out.set("epoch_steps", sampling.epoch_steps).set("epoch_selected", sampling.epoch_selected);
+  return out.set(epochs ? "epochs" : "steps", static_cast<std::uint64_t>(release.count));
 }
 
 }  // namespace
@@ -129,45 +173,40 @@ Result<void> check_sought(const CalibrateQuery& query) {
 Result<Json> answer(const EpsilonQuery& query) {
   SOTTO_TRY(const auto accountant, privacy::accountant_from_string(query.accountant));
   SOTTO_TRY(const auto neighbours, privacy::neighbours_from_string(query.neighbours));
-  SOTTO_TRY(const auto sigma, privacy::NoiseMultiplier::make(query.noise_multiplier));
-  SOTTO_TRY(const auto rate, privacy::SamplingRate::make(query.sampling_rate));
   SOTTO_TRY(const auto delta, privacy::Delta::make(query.delta));
-  SOTTO_TRY(const std::uint64_t steps, step_count(query.steps));
+  SOTTO_TRY(const auto release, release_of(query, ""));
   if (query.group < 1) return invalid("group = " + std::to_string(query.group) + ", but it must be at least 1");
-  const Question question{{sigma, rate, steps}, delta, {neighbours, static_cast<std::uint64_t>(query.group)}};
-  return accountant == privacy::Accountant::kRdp ? by_rdp(question) : by_pld(question, query);
+  const privacy::Relation relation{neighbours, static_cast<std::uint64_t>(query.group)};
+  if (accountant == privacy::Accountant::kRdp) return by_rdp(release, query, neighbours, delta);
+  auto pld = by_pld(release, query, relation, delta);
+  if (accountant == privacy::Accountant::kPld || query.group != 1) return pld;
+  const auto rdp = by_rdp(release, query, neighbours, delta);
+  if (!pld.ok() || !rdp.ok()) return pld.ok() ? pld : rdp;
+  if (rdp->at("epsilon_upper").as_double() < pld->at("epsilon_upper").as_double()) {
+    pld->set("epsilon_upper", rdp->at("epsilon_upper")).set("accountant", "rdp");
+  }
+  return pld;
 }
 
 Result<Json> answer(const CalibrateQuery& query) {
   SOTTO_TRY(const auto accountant, privacy::accountant_from_string(query.accountant));
-  SOTTO_TRY_VOID(check_sought(query));
+  SOTTO_TRY(const auto neighbours, privacy::neighbours_from_string(query.neighbours));
+  SOTTO_TRY(const std::string sought, sought_in(query));
   SOTTO_TRY(const auto epsilon, privacy::Epsilon::make(query.epsilon));
   SOTTO_TRY(const auto delta, privacy::Delta::make(query.delta));
-  privacy::GaussianSteps run{privacy::NoiseMultiplier(1), privacy::SamplingRate(1), 1};
-  if (query.noise_multiplier != CalibrateQuery::kSought) {
-    SOTTO_TRY(run.sigma, privacy::NoiseMultiplier::make(query.noise_multiplier));
+  SOTTO_TRY(const auto asked, release_of(query, sought));
+  const privacy::PrivacyTarget target{epsilon, delta, accountant, neighbours};
+  const auto parameter = sought == "noise_multiplier"               ? privacy::Parameter::kNoise
+                         : sought == "steps" || sought == "epochs" ? privacy::Parameter::kSteps
+                                                                    : privacy::Parameter::kRate;
+  SOTTO_TRY(const auto found, privacy::calibrate(target, asked, parameter));
+  Json out = release_json(found);
+  if (accountant != privacy::Accountant::kRdp) {
+    SOTTO_TRY(const auto proven, privacy::proven_epsilon({&found, 1}, delta, neighbours));
+    out.set("epsilon_lower", proven.lower());
   }
-  if (query.sampling_rate != CalibrateQuery::kSought) {
-    SOTTO_TRY(run.rate, privacy::SamplingRate::make(query.sampling_rate));
-  }
-  if (query.steps != -1) {
-    SOTTO_TRY(run.steps, step_count(query.steps));
-  }
-  if (query.noise_multiplier == CalibrateQuery::kSought) {
-    SOTTO_TRY(run.sigma, privacy::calibrate_noise(epsilon, delta, run.rate, run.steps, accountant));
-  } else if (query.sampling_rate == CalibrateQuery::kSought) {
-    SOTTO_TRY(run.rate, privacy::calibrate_rate(epsilon, delta, run.sigma, run.steps, accountant));
-  } else {
-    SOTTO_TRY(run.steps, privacy::calibrate_steps(epsilon, delta, run.rate, run.sigma, accountant));
-  }
-  Json out = Json::object({{"noise_multiplier", run.sigma.value()}, {"sampling_rate", run.rate.value()}, {"steps", run.steps}});
-  if (accountant == privacy::Accountant::kPld) {
-    SOTTO_TRY(const auto bound, privacy::pld_epsilon({&run, 1}, delta));
-    out.set("epsilon_lower", bound.bracket.lower).set("epsilon_upper", bound.bracket.upper);
-  } else {
-    out.set("epsilon_upper", privacy::epsilon_upper(run, delta, accountant));
-  }
-  out.set("delta", delta.value()).set("accountant", privacy::to_string(accountant));
+  out.set("epsilon_upper", privacy::epsilon_upper({&found, 1}, target));
+  out.set("delta", delta.value()).set("accountant", privacy::to_string(accountant)).set("neighbours", query.neighbours);
   return out;
 }
 

@@ -10,10 +10,20 @@
 
 namespace sotto::audit {
 
-struct EpsilonQuery {
-  double noise_multiplier = 0;
-  double sampling_rate = 0;
-  std::int64_t steps = 0;
+// Gaussian steps and how their units are sampled: the members of docs/accountant.md that flags name.
+struct SampledSteps {
+  static constexpr double kNotGiven = -1;
+  double noise_multiplier = kNotGiven;
+  double sampling_rate = kNotGiven;
+  std::int64_t steps = -1;  // random allocation: epochs
+  std::string sampling = "poisson";
+  std::int64_t population = -1;
+  std::int64_t batch_size = -1;
+  std::int64_t epoch_steps = -1;
+  std::int64_t epoch_selected = -1;
+};
+
+struct EpsilonQuery : SampledSteps {
   double delta = 0;
   std::string accountant = "pld";
   std::string neighbours = "add-remove";
@@ -23,19 +33,18 @@ struct EpsilonQuery {
 // pld: {"epsilon_lower", "epsilon_upper", "delta", "accountant", "direction", "neighbours", "group", "curve", "trade_off",
 //       "gaussian_dp", "zcdp_rho", "advantage"}, and "relations" when asked for.
 // rdp: {"epsilon_upper", "delta", "accountant", "direction", "order"}; no groups.
+// both: as pld, with the smaller upper end.
 Result<Json> answer(const EpsilonQuery& query);
 
-struct CalibrateQuery {
-  static constexpr double kSought = -1;  // one of the three below
-  double noise_multiplier = kSought;
-  double sampling_rate = kSought;
-  std::int64_t steps = -1;
+// One of noise multiplier, steps and what the sampler's rate is (batch size, selected steps) is left out: it is looked for.
+struct CalibrateQuery : SampledSteps {
   double epsilon = 0;
   double delta = 0;
   std::string accountant = "pld";
+  std::string neighbours = "add-remove";
 };
-// {"noise_multiplier", "sampling_rate", "steps", "epsilon_upper", "delta", "accountant"} and "epsilon_lower" of pld: the smallest
-// sigma, largest rate or most steps that stay within epsilon, whichever of the three was left out.
+// The release, member by member, with "epsilon_upper", "delta", "accountant", and "epsilon_lower" of pld and both: the smallest
+// sigma, largest rate or most steps that stay within epsilon, whichever was left out.
 Result<Json> answer(const CalibrateQuery& query);
 
 // What was released in any mix: a JSON list, or {"delta": D, "neighbours": N, "events": [..]}, of

@@ -1,10 +1,13 @@
 // The ledger's arithmetic: what a sequence of events amounts to. Events in, never configs. Pure functions; any thread.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "privacy/event.h"
+#include "privacy/mechanism.h"
 #include "privacy/neighbours.h"
+#include "privacy/pld.h"
 #include "privacy/rdp.h"
 
 namespace sotto::privacy {
@@ -14,5 +17,22 @@ namespace sotto::privacy {
 // different units in one composition, noise too small for the certificate, samplers that have no curve for these neighbours,
 // a result that is not finite.
 Result<EpsilonBound> compose(std::span<const DpEvent> events, Delta delta, Neighbours neighbours = Neighbours::kAddRemove);
+
+// Both accountants' answers to one question.
+struct ProvenEpsilon {
+  double rdp = 0;              // upper bound; +inf where RDP has none
+  std::optional<Bracket> pld;  // the epsilon of the dominating pairs lies in it; none where a release has no pair here
+  Direction direction = Direction::kRemove;  // of the accountant with the smaller upper end
+  double upper() const;        // the smaller upper end: what is proven
+  double lower() const { return pld ? pld->lower : 0; }
+  bool contradicts() const { return pld && pld->lower > rdp; }  // impossible, unless one of them is wrong
+};
+
+// Guarantee: everything that was released satisfies (upper(), delta)-DP. Equal events may come together or one by one, in any
+// order. Refused: what `compose` refuses, where the privacy losses have no finite answer either.
+Result<ProvenEpsilon> proven_epsilon(std::span<const Release> releases, Delta delta,
+                                     Neighbours neighbours = Neighbours::kAddRemove);
+Result<ProvenEpsilon> proven_epsilon(std::span<const DpEvent> events, Delta delta,
+                                     Neighbours neighbours = Neighbours::kAddRemove);
 
 }  // namespace sotto::privacy

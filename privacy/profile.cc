@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "privacy/gaussian_loss.h"
+#include "privacy/release_losses.h"
 
 namespace sotto::privacy {
 namespace {
@@ -176,8 +177,26 @@ Result<PrivacyProfile> PrivacyProfile::of(std::span<const GaussianSteps> steps, 
     if (direction == Direction::kAdd && relation.neighbours == Neighbours::kReplace) continue;
     const Losses losses = losses_of(merged, relation, direction);
     out.directions_.emplace_back();
-    out.directions_.back().push_back(losses.compose({delta}));
-    if (delta.value() < kMiddle) out.directions_.back().push_back(losses.compose({Delta(kMiddle)}));
+    out.directions_.back().upper.push_back(losses.compose({delta}));
+    if (delta.value() < kMiddle) out.directions_.back().upper.push_back(losses.compose({Delta(kMiddle)}));
+  }
+  return out;
+}
+
+Result<PrivacyProfile> PrivacyProfile::of(std::span<const Release> releases, Neighbours neighbours, Delta delta) {
+  if (const auto gaussian = gaussian_releases(releases)) {
+    return of(gaussian->steps, {neighbours, 1}, delta, gaussian->max_divergence);
+  }
+  PrivacyProfile out;
+  for (const Direction direction : {Direction::kRemove, Direction::kAdd}) {
+    SOTTO_TRY(const DirectedLosses losses, losses_of(releases, neighbours, direction, delta));
+    out.max_divergence_ = losses.log_ratio;
+    Composed composed;
+    for (const double aim : {delta.value(), std::sqrt(delta.value() * kMiddle), kMiddle}) {
+      composed.upper.push_back(ComposedLoss::compose(losses.upper, {Delta(aim), losses.width}));
+      if (!losses.lower.empty()) composed.lower.push_back(ComposedLoss::compose(losses.lower, {Delta(aim), losses.width}));
+    }
+    out.directions_.push_back(std::move(composed));
   }
   return out;
 }
@@ -191,10 +210,9 @@ Bracket PrivacyProfile::epsilon(Delta delta, Direction direction) const {
   }
   const std::size_t i = directions_.size() > 1 && direction == Direction::kAdd ? 1 : 0;
   Bracket out{0, kInfinity};
-  for (const ComposedLoss& composed : directions_[i]) {
-    const Bracket here = epsilon_of(composed, delta, max_divergence_);
-    out = {std::max(out.lower, here.lower), std::min(out.upper, here.upper)};
-  }
+  const auto at = [&](const ComposedLoss& composed) { return epsilon_of(composed, delta, max_divergence_); };
+  for (const ComposedLoss& composed : directions_[i].upper) out.upper = std::min(out.upper, at(composed).upper);
+  for (const ComposedLoss& composed : directions_[i].from_below()) out.lower = std::max(out.lower, at(composed).lower);
   return out;
 }
 
@@ -214,10 +232,8 @@ Bracket PrivacyProfile::delta(double epsilon) const {
   Bracket out;
   for (const auto& direction : directions_) {
     double upper = 1;
-    for (const ComposedLoss& composed : direction) {
-      out.lower = std::max(out.lower, composed.delta(below).lower / up);
-      upper = std::min(upper, composed.delta(above).upper * up);
-    }
+    for (const ComposedLoss& composed : direction.from_below()) out.lower = std::max(out.lower, composed.delta(below).lower / up);
+    for (const ComposedLoss& composed : direction.upper) upper = std::min(upper, composed.delta(above).upper * up);
     out.upper = std::max(out.upper, upper);
   }
   return out;

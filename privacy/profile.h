@@ -1,6 +1,7 @@
-// The privacy profile of Gaussian steps: delta as a function of epsilon, and all that follows from it, each number with a
-// certified bracket. Poisson-sampled steps are composed as privacy losses (pld.h); steps without sampling are one Gaussian
-// (Balle, Wang 2018, arXiv 1805.06530, theorem 8), and when there are no others its closed form is used, rounded outwards.
+// The privacy profile of Gaussian steps, or of any releases: delta as a function of epsilon, and all that follows from it, each
+// number with a certified bracket. Steps are composed as privacy losses (pld.h); Gaussian steps without sampling are one
+// Gaussian (Balle, Wang 2018, arXiv 1805.06530, theorem 8), and when there are no others its closed form is used, rounded
+// outwards.
 // Pure functions and values; any thread.
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "privacy/mechanism.h"
 #include "privacy/neighbours.h"
 #include "privacy/pld.h"
 #include "privacy/rdp.h"
@@ -40,6 +42,9 @@ class PrivacyProfile {
   static Result<PrivacyProfile> of(std::span<const GaussianSteps> steps, const Relation& relation, Delta delta,
                                    double max_divergence = 0);
 
+  // Any releases that have privacy losses (release_losses.h); a group of one unit.
+  static Result<PrivacyProfile> of(std::span<const Release> releases, Neighbours neighbours, Delta delta);
+
   DirectedBracket epsilon(Delta delta) const;  // narrow near the delta that the profile was made for
   Bracket epsilon(Delta delta, Direction direction) const;
   Bracket delta(double epsilon) const;  // epsilon >= 0, worse direction
@@ -55,8 +60,13 @@ class PrivacyProfile {
  private:
   PrivacyProfile() = default;
   std::optional<double> mu_;              // all steps without sampling: one Gaussian of this distance over its sigma
-  // Remove and add, or one of them when they are equal; each composed for the delta asked for and for the middle of the curve.
-  std::vector<std::vector<ComposedLoss>> directions_;
+  // Each composed for the delta asked for and for the middle of the curve.
+  struct Composed {
+    std::vector<ComposedLoss> upper;
+    std::vector<ComposedLoss> lower;  // empty: the same as `upper`
+    const std::vector<ComposedLoss>& from_below() const { return lower.empty() ? upper : lower; }
+  };
+  std::vector<Composed> directions_;  // remove and add, or one of them when they are equal
   double max_divergence_ = 0;
 };
 

@@ -181,46 +181,16 @@ Bracket bracket_near(std::span<const LossSteps> steps, double width, Delta delta
 
 Result<Bracket> compose_direction(std::span<const Release> releases, Neighbours neighbours, Direction direction,
                                   Delta delta) {
-  std::vector<ReleaseLoss> losses;
-  std::vector<LossSteps> upper;
-  std::vector<LossSteps> lower;
-  double log_ratio = 0;
-  bool two_sided = false;
-  bool fine = releases.size() <= 16;  // a few can afford it
-  losses.reserve(releases.size());
-  for (const Release& release : releases) {
-    SOTTO_TRY(ReleaseLoss loss, loss_of(release, neighbours, direction, delta.value()));
-    losses.push_back(std::move(loss));
-    const ReleaseLoss& kept = losses.back();
-    const auto count = static_cast<std::uint64_t>(std::min(release.count, 0x1p62)) * kept.times;
-    upper.push_back({kept.upper.get(), count});
-    lower.push_back({kept.lower ? kept.lower.get() : kept.upper.get(), count});
-    two_sided = two_sided || kept.lower != nullptr;
-    fine = fine || dynamic_cast<const GaussianLoss*>(kept.upper.get()) == nullptr;
-    log_ratio += release.count * (release.max_divergence + certificate_of(release));
-  }
+  SOTTO_TRY(const DirectedLosses losses, losses_of(releases, neighbours, direction, delta));
+  const double log_ratio = losses.log_ratio;
   // P and Q are within the log-ratio b of the pair's, all steps together: delta(epsilon) <= e^b delta'(epsilon - 2 b).
   const double relative = log_ratio > 0 ? 2 * log_ratio + 0x1p-51 : 0;
   if (relative > 0.5) return refused("the certificate's log-ratio over all steps is too large for a bracket");
-  const double width = fine ? 1e-5 : PldTarget{}.width;  // atoms, and masses given infinite losses, cost a bracket its width
-  Bracket out = bracket_near(upper, width, delta, relative);
-  if (two_sided) out.lower = bracket_near(lower, width, delta, relative).lower;
+  Bracket out = bracket_near(losses.upper, losses.width, delta, relative);
+  if (!losses.lower.empty()) out.lower = bracket_near(losses.lower, losses.width, delta, relative).lower;
   if (log_ratio > 0) {
     out.upper += 2 * log_ratio + 0x1p-51 * std::max(1.0, out.upper);
     out.lower = std::max(0.0, out.lower - 2 * log_ratio - 0x1p-51 * std::max(1.0, out.lower));
-  }
-  return out;
-}
-
-// Poisson-sampled Gaussian noise of the usual distance, and nothing else: what profile.h composes.
-std::optional<std::vector<GaussianSteps>> gaussian_steps(std::span<const Release> releases) {
-  std::vector<GaussianSteps> out;
-  for (const Release& release : releases) {
-    const auto* noise = std::get_if<GaussianNoise>(&release.mechanism);
-    const bool poisson = release.sampling.kind.value_or(SamplingKind::kPoisson) == SamplingKind::kPoisson;
-    if (noise == nullptr || !poisson || release.sensitivity || !(release.count < 0x1p62)) return std::nullopt;
-    out.push_back({NoiseMultiplier(noise->noise_multiplier), SamplingRate(release.sampling.rate),
-                   static_cast<std::uint64_t>(release.count)});
   }
   return out;
 }
@@ -236,12 +206,44 @@ Result<ReleaseLoss> loss_of(const Release& release, Neighbours neighbours, Direc
   return std::visit(LossOf{release, neighbours, direction, delta}, release.mechanism);
 }
 
+Result<DirectedLosses> losses_of(std::span<const Release> releases, Neighbours neighbours, Direction direction,
+                                 Delta delta) {
+  DirectedLosses out;
+  bool two_sided = false;
+  bool fine = releases.size() <= 16;  // a few can afford it
+  for (const Release& release : releases) {
+    SOTTO_TRY(ReleaseLoss loss, loss_of(release, neighbours, direction, delta.value()));
+    out.owned.push_back(std::move(loss));
+    const ReleaseLoss& kept = out.owned.back();
+    const auto count = static_cast<std::uint64_t>(std::min(release.count, 0x1p62)) * kept.times;
+    out.upper.push_back({kept.upper.get(), count});
+    out.lower.push_back({kept.lower ? kept.lower.get() : kept.upper.get(), count});
+    two_sided = two_sided || kept.lower != nullptr;
+    fine = fine || dynamic_cast<const GaussianLoss*>(kept.upper.get()) == nullptr;
+    out.log_ratio += release.count * (release.max_divergence + certificate_of(release));
+  }
+  if (!two_sided) out.lower.clear();
+  out.width = fine ? 1e-5 : PldTarget{}.width;  // atoms, and masses given infinite losses, cost a bracket its width
+  return out;
+}
+
+std::optional<GaussianReleases> gaussian_releases(std::span<const Release> releases) {
+  GaussianReleases out;
+  for (const Release& release : releases) {
+    const auto* noise = std::get_if<GaussianNoise>(&release.mechanism);
+    const bool poisson = release.sampling.kind.value_or(SamplingKind::kPoisson) == SamplingKind::kPoisson;
+    if (noise == nullptr || !poisson || release.sensitivity || !(release.count < 0x1p62)) return std::nullopt;
+    out.steps.push_back({NoiseMultiplier(noise->noise_multiplier), SamplingRate(release.sampling.rate),
+                         static_cast<std::uint64_t>(release.count)});
+    out.max_divergence += release.count * release.max_divergence;
+  }
+  return out;
+}
+
 Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours, Delta delta) {
   if (releases.empty()) return ReleasesBracket{};
-  if (const auto steps = gaussian_steps(releases)) {
-    double log_ratio = 0;
-    for (const Release& release : releases) log_ratio += release.count * release.max_divergence;
-    SOTTO_TRY(const DirectedBracket found, pld_epsilon(*steps, delta, {neighbours, 1}, log_ratio));
+  if (const auto gaussian = gaussian_releases(releases)) {
+    SOTTO_TRY(const DirectedBracket found, pld_epsilon(gaussian->steps, delta, {neighbours, 1}, gaussian->max_divergence));
     return ReleasesBracket{found.bracket, found.direction};
   }
   SOTTO_TRY(const Bracket remove, compose_direction(releases, neighbours, Direction::kRemove, delta));

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "privacy/mechanism.h"
 #include "privacy/pld.h"
@@ -21,6 +23,23 @@ struct ReleaseLoss {
 // `delta` is what the composition will be asked at: losses that are computed by cutting tails cut less than a billionth of
 // it. Refused by name: mechanisms, samplings and relations that have no dominating pair here.
 Result<ReleaseLoss> loss_of(const Release& release, Neighbours neighbours, Direction direction, double delta);
+
+// All releases' losses in one direction, ready to compose.
+struct DirectedLosses {
+  std::vector<ReleaseLoss> owned;
+  std::vector<LossSteps> upper;
+  std::vector<LossSteps> lower;  // empty: the same as `upper`
+  double log_ratio = 0;          // by which P and Q may each differ from the pair's, all steps together
+  double width = 0;              // PldTarget's
+};
+Result<DirectedLosses> losses_of(std::span<const Release> releases, Neighbours neighbours, Direction direction, Delta delta);
+
+// Poisson-sampled Gaussian noise of the usual distance, and nothing else: what profile.h composes as such.
+struct GaussianReleases {
+  std::vector<GaussianSteps> steps;
+  double max_divergence = 0;  // of all together
+};
+std::optional<GaussianReleases> gaussian_releases(std::span<const Release> releases);
 
 struct ReleasesBracket {
   Bracket epsilon;                           // of the dominating pairs, in the worse direction

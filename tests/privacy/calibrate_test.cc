@@ -1,5 +1,8 @@
 #include "privacy/calibrate.h"
 
+#include <cmath>
+#include <vector>
+
 #include "base/json.h"
 #include "privacy/compose.h"
 #include "privacy/noise.h"
@@ -112,4 +115,65 @@ TEST_CASE("what cannot be reached is refused in a sentence", "[privacy]") {
   CHECK(calibrate_noise(Epsilon(1e-9), Delta(1e-12), SamplingRate(1), 1000000).error().code == ErrorCode::kRefused);
   CHECK(calibrate_steps(Epsilon(0.1), delta, SamplingRate(0.5), NoiseMultiplier(0.3)).error().code == ErrorCode::kRefused);
   CHECK(calibrate_rate(Epsilon(8), delta, NoiseMultiplier(1), 0).error().code == ErrorCode::kInvalid);
+}
+
+TEST_CASE("every sampler is calibrated for noise, rate and steps, and never returns more epsilon than asked", "[privacy][pld]") {
+  const Delta delta(1e-5);
+  Sampling truncated{SamplingKind::kTruncatedPoisson, 0.02, 5000, false, 130};
+  Sampling fixed{SamplingKind::kFixedSize, 1, 5000, false, 100};
+  Sampling allocated{SamplingKind::kRandomAllocation};
+  allocated.epoch_steps = 8;
+  for (const Sampling& sampling : {truncated, fixed, allocated}) {
+    const Neighbours neighbours = sampling.kind == SamplingKind::kFixedSize ? Neighbours::kReplace : Neighbours::kAddRemove;
+    for (const Accountant accountant : {Accountant::kRdp, Accountant::kBoth}) {
+      if (sampling.kind == SamplingKind::kRandomAllocation && accountant == Accountant::kBoth) continue;  // seconds
+      const PrivacyTarget target{Epsilon(4), delta, accountant, neighbours};
+      const Release run{GaussianNoise{2.0}, sampling, std::nullopt, 20};
+      const Release quiet = calibrate(target, run, Parameter::kNoise).value();
+      const double sigma = std::get<GaussianNoise>(quiet.mechanism).noise_multiplier;
+      INFO(to_string(*sampling.kind) << ' ' << to_string(accountant) << ": sigma " << sigma);
+      CHECK(epsilon_upper({&quiet, 1}, target) <= 4);
+      CHECK(epsilon_upper({&quiet, 1}, target) > 4 * (1 - 2e-3));
+      const Release steps = calibrate(target, run, Parameter::kSteps).value();
+      CHECK(epsilon_upper({&steps, 1}, target) <= 4);
+      Release more = steps;
+      more.count += 1 + std::ceil(steps.count * 2e-3);
+      CHECK(epsilon_upper({&more, 1}, target) > 4);
+      const Release rate = calibrate(target, run, Parameter::kRate).value();
+      CHECK(epsilon_upper({&rate, 1}, target) <= 4);
+    }
+  }
+}
+
+TEST_CASE("noise calibrated by both accountants covers a run's own events, one by one and together", "[privacy][pld]") {
+  const Delta delta(1e-5);
+  const PrivacyTarget target{Epsilon(8), delta};
+  const SamplingRate rate(24.0 / 1400);
+  const Release run{GaussianNoise{1.0}, {SamplingKind::kPoisson, rate.value()}, std::nullopt, 16};
+  const Release found = calibrate(target, run, Parameter::kNoise).value();
+  const NoiseMultiplier sigma(std::get<GaussianNoise>(found.mechanism).noise_multiplier);
+  const double by_rdp = calibrate_noise(Epsilon(8), delta, rate, 16)->value();
+  CHECK(sigma.value() < 0.97 * by_rdp);
+  std::vector<DpEvent> events;
+  double before = 0;
+  for (int i = 0; i < 16; ++i) {
+    events.push_back(planned_event(Unit::kPatient, rate, sigma, Grid(ClipNorm(0.3), 115200), 1));
+    const ProvenEpsilon proven = proven_epsilon(events, delta).value();
+    CHECK_FALSE(proven.contradicts());
+    CHECK(proven.upper() > before);
+    CHECK(proven.upper() <= 8);
+    before = proven.upper();
+  }
+  CHECK(before > 7.99);
+  const DpEvent together = planned_event(Unit::kPatient, rate, sigma, Grid(ClipNorm(0.3), 115200), 16);
+  CHECK(proven_epsilon(std::span<const DpEvent>(&together, 1), delta)->upper() == before);
+}
+
+TEST_CASE("what has no such parameter, or no accountant, is refused when calibrated", "[privacy]") {
+  const PrivacyTarget target{Epsilon(1), Delta(1e-5)};
+  CHECK(calibrate(target, {GaussianNoise{1}, {}, std::nullopt, 1}, Parameter::kRate).error().code == ErrorCode::kInvalid);
+  CHECK(calibrate(target, {ZeroConcentrated{1}, {}, std::nullopt, 1}, Parameter::kNoise).error().code == ErrorCode::kUnsupported);
+  const Sampling fixed{SamplingKind::kFixedSize, 1, 5000, false, 100};
+  CHECK(calibrate(target, {GaussianNoise{1}, fixed, std::nullopt, 1}, Parameter::kNoise).error().code == ErrorCode::kUnsupported);
+  CHECK(calibrate(target, {GaussianNoise{1}, {}, std::nullopt, 0}, Parameter::kNoise).error().code == ErrorCode::kInvalid);
 }
