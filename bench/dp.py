@@ -68,8 +68,11 @@ class Worker:
 
 def measure(case, systems, rounds):
     batch, tokens, threads = (list(map(int, case.split("x"))) + [1])[:3]
-    # Interleaved where all systems fit in memory side by side; else two by two with PEFT, which every ratio is against.
-    together = [systems] if batch * tokens <= 1024 else [["peft", name] for name in systems if name != "peft"] or [systems]
+    # Interleaved where all systems fit in memory side by side; else ours with PEFT, and then each other peer with PEFT.
+    together = [systems]
+    if batch * tokens > 1024:
+        peers = [name for name in systems if not SYSTEMS[name][1] and name != "peft"]
+        together = [[name for name in systems if name not in peers]] + [["peft", name] for name in peers]
     found = {name: [] for name in systems}
     for group in together:
         workers = [Worker(name, batch, tokens, threads) for name in group]
@@ -115,7 +118,7 @@ def row(case, name, values, base, own, peak):
 def write(results):
     lines = ["# One private LoRA step", "",
              "`make bench-dp`: SmolLM2-135M, rank 8 on all linear layers (2.44 million trained numbers), A and B trained, logits at every "
-             "position, one thread unless the case ends in x2; CPU seconds, median over interleaved steps (32x64: PEFT and one other system at a time, for memory), on " + platform.machine() +
+             "position, one thread unless the case ends in x2; CPU seconds, median over interleaved steps (32x64: ours with PEFT, then each other peer with PEFT, for memory), on " + platform.machine() +
              ". *to PEFT*: over PEFT's step **without** privacy in fp32, same run. *to own*: over our own step without privacy. In brackets: "
              "share of this machine's best product (fp32: oneDNN; bf16 for a bf16 base) measured in the same run. Our private step draws its "
              "whole noise, exactly, inside the time. Memory is the peak of the process, MiB.", "",
