@@ -1,6 +1,8 @@
 #include "data/chat_template.h"
 
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 
 #include "data/chat_encoder.h"
 #include "data/named_templates.h"
@@ -28,15 +30,43 @@ Result<std::string_view> named(const Tokenizer& tokenizer, const std::string& na
   return it->jinja;
 }
 
+struct Choice {
+  std::string name;
+  std::optional<Date> today;
+};
+
+// "name", "name@2024-07-26" or "@2024-07-26".
+Result<Choice> choice_of(const std::string& setting) {
+  const auto at = setting.find('@');
+  Choice out{setting.substr(0, at), {}};
+  if (at == std::string::npos) return out;
+  const std::string date = setting.substr(at + 1);
+  const auto number = [&](std::size_t from, std::size_t size) {
+    int value = -1;
+    if (date.size() == 10) std::from_chars(date.data() + from, date.data() + from + size, value);
+    return value;
+  };
+  const Date read{number(0, 4), number(5, 2), number(8, 2)};
+  const std::chrono::year_month_day day{std::chrono::year(read.year), std::chrono::month(static_cast<unsigned>(read.month)),
+                                        std::chrono::day(static_cast<unsigned>(read.day))};
+  if (date.size() != 10 || date[4] != '-' || date[7] != '-' || read.year < 1900 || !day.ok())
+    return invalid("the chat template '" + setting + "' names no date behind its @; it is written 2024-07-26");
+  out.today = read;
+  return out;
+}
+
 }  // namespace
 
 std::size_t Example::response_tokens() const {
   return static_cast<std::size_t>(std::ranges::count_if(labels, [](std::int32_t label) { return label != kNoLabel; }));
 }
 
-ChatTemplate::ChatTemplate(const Tokenizer& tokenizer, Jinja jinja) : tokenizer_(&tokenizer), jinja_(std::move(jinja)) {}
+ChatTemplate::ChatTemplate(const Tokenizer& tokenizer, Jinja jinja, std::optional<Date> today)
+    : tokenizer_(&tokenizer), jinja_(std::move(jinja)), today_(today) {}
 
-Result<ChatTemplate> ChatTemplate::make(const Tokenizer& tokenizer, const std::string& name) {
+Result<ChatTemplate> ChatTemplate::make(const Tokenizer& tokenizer, const std::string& setting) {
+  SOTTO_TRY(const auto choice, choice_of(setting));
+  const std::string& name = choice.name;
   std::string_view source = tokenizer.spec().chat_template;
   if (!name.empty()) {
     SOTTO_TRY(source, named(tokenizer, name));
@@ -48,7 +78,7 @@ Result<ChatTemplate> ChatTemplate::make(const Tokenizer& tokenizer, const std::s
   };
   auto jinja = Jinja::parse(source);
   if (!jinja.ok()) return explained(jinja.error());
-  ChatTemplate out(tokenizer, std::move(*jinja));
+  ChatTemplate out(tokenizer, std::move(*jinja), choice.today);
   if (const auto probed = out.probe(name); !probed.ok()) return explained(probed.error());
   return out;
 }
@@ -74,7 +104,7 @@ Result<void> ChatTemplate::probe(const std::string& name) const {
 
 Result<MarkedText> ChatTemplate::run(std::span<const ChatMessage> messages, GenerationPrompt prompt) const {
   const auto& spec = tokenizer_->spec();
-  return jinja_.render({messages, prompt == GenerationPrompt::kYes, text_of(*tokenizer_, spec.bos), text_of(*tokenizer_, spec.eos)});
+  return jinja_.render({messages, prompt == GenerationPrompt::kYes, text_of(*tokenizer_, spec.bos), text_of(*tokenizer_, spec.eos), today_});
 }
 
 Result<std::string> ChatTemplate::render(std::span<const ChatMessage> messages, GenerationPrompt prompt) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,10 +30,12 @@ struct Example {
 
 class ChatTemplate {
  public:
-  // `name`: empty for the template that the model brings (tokenizer.spec().chat_template), or one of named_templates().
+  // `setting`: empty for the template that the model brings (tokenizer.spec().chat_template), or one of named_templates(). Either may
+  // be followed by a date, "@2024-07-26", for templates that ask for today's; they find none otherwise (some then have a date of
+  // their own), so that a record is the same on every day.
   // Refused: no template, one that needs what jinja.h does not do, one that does not show what a user and the assistant say, a
   // named one whose control tokens the vocabulary does not have. `tokenizer` must outlive the template.
-  static Result<ChatTemplate> make(const Tokenizer& tokenizer, const std::string& name = {});
+  static Result<ChatTemplate> make(const Tokenizer& tokenizer, const std::string& setting = {});
 
   // The text as Jinja renders it. This and what follows fails when the template refuses the messages (some know no system
   // message, most want user and assistant in turn).
@@ -46,12 +49,13 @@ class ChatTemplate {
   Result<Example> example(std::span<const ChatMessage> messages) const { return encode(messages, GenerationPrompt::kNo); }
 
  private:
-  ChatTemplate(const Tokenizer& tokenizer, Jinja jinja);
+  ChatTemplate(const Tokenizer& tokenizer, Jinja jinja, std::optional<Date> today);
   Result<MarkedText> run(std::span<const ChatMessage> messages, GenerationPrompt prompt) const;
   Result<void> probe(const std::string& name) const;
 
   const Tokenizer* tokenizer_;
   Jinja jinja_;
+  std::optional<Date> today_;
 };
 
 }  // namespace sotto::data

@@ -51,7 +51,7 @@ Result<Jinja> Jinja::parse(std::string_view source) {
 }
 
 Result<MarkedText> Jinja::render(const Context& context) const {
-  auto out = jinja::evaluate(*root_, jinja::globals(context), jinja::limits(context));
+  auto out = jinja::evaluate(*root_, jinja::globals(context), jinja::limits(context), context.today);
   if (!out.ok() && out.error().code != ErrorCode::kRefused) return jinja::in_template(out.error());
   return out;
 }

@@ -20,6 +20,7 @@ struct Expression {
     kInteger,    // number
     kName,       // text
     kList,       // parts
+    kDictionary,  // parts: key, value, key, value, ...
     kAttribute,  // parts[0].text
     kSubscript,  // parts[0][parts[1]]
     kSlice,      // parts[0][parts[1]:parts[2]:parts[3]]; nullptr where left out
@@ -30,7 +31,6 @@ struct Expression {
     kNegative,   // parts[0]
     kBinary,     // parts[0] text parts[1]: or and + - * // % ~ == != < <= > >= in
     kChoice,     // parts[0] if parts[1] else parts[2], which may be nullptr
-    kUnsupported  // text: refused when it is evaluated
   };
   Kind kind;
   std::size_t line = 0;
@@ -40,15 +40,21 @@ struct Expression {
   std::vector<std::string> keywords;  // of calls: names of the last parts, where they are given by name
 };
 
+struct Parameter {
+  std::string name;
+  ExpressionPtr otherwise;  // its default; nullptr: none
+};
+
 struct Node {
   enum class Kind {
     kSequence,  // children
     kText,      // text
     kOutput,    // expression
     kIf,        // expression; children[0] if true, children[1], which may be missing, if not
-    kFor,       // text in expression, where condition; children[0] for each, children[1], which may be missing, for none
+    kFor,       // text, or text and attribute, in expression, where condition; children[0] for each, children[1], which may be missing, for none
     kSet,       // text, or text.attribute, = expression
     kSetBlock,  // text = what children[0] renders
+    kMacro,     // text(parameters): what children[0] renders
     kBreak,
     kContinue,
   };
@@ -58,6 +64,7 @@ struct Node {
   std::string attribute;
   ExpressionPtr expression;
   ExpressionPtr condition;
+  std::vector<Parameter> parameters;
   std::vector<std::unique_ptr<const Node>> children;
 };
 using NodePtr = std::unique_ptr<const Node>;

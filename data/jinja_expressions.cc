@@ -202,13 +202,14 @@ Result<ExpressionPtr> ExpressionParser::list(std::string_view close) {
   return ExpressionPtr(std::move(out));
 }
 
-// Templates write dictionaries for tools only: read over, refused when one is evaluated.
 Result<ExpressionPtr> ExpressionParser::dictionary() {
-  auto out = make(Kind::kUnsupported, next().line, "a dictionary");
+  auto out = make(Kind::kDictionary, next().line);
   while (!take_operator("}")) {
     SOTTO_TRY(auto key, expression());
     SOTTO_TRY_VOID(expect_operator(":"));
     SOTTO_TRY(auto value, expression());
+    out->parts.push_back(std::move(key));
+    out->parts.push_back(std::move(value));
     if (!is_operator("}")) SOTTO_TRY_VOID(expect_operator(","));
   }
   return ExpressionPtr(std::move(out));

@@ -12,7 +12,28 @@ std::int64_t characters(const std::string& text) {
   return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
+Value items_of(const Dictionary& dictionary) {
+  List out;
+  for (const auto& [name, value] : dictionary.members) out.push_back({List{text_value(name), value}});
+  return {std::move(out)};
+}
+
+// Texts, one behind the other.
+std::optional<Value> joined(const List& list, const List& arguments) {
+  const auto* between = arguments.empty() ? nullptr : arguments[0].as<MarkedText>();
+  if (arguments.size() > 1 || (!arguments.empty() && between == nullptr)) return std::nullopt;
+  MarkedText out;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto text = printed(list[i]);
+    if (!text) return std::nullopt;
+    if (i > 0 && between != nullptr) out.append(*between);
+    out.append(*text);
+  }
+  return Value{std::move(out)};
+}
+
 std::optional<Value> list_filter(std::string_view filter, const List& list, const List& arguments) {
+  if (filter == "join") return joined(list, arguments);
   if (arguments.empty()) {
     if (filter == "first") return list.empty() ? Value{Undefined{"the first item"}} : list.front();
     if (filter == "last") return list.empty() ? Value{Undefined{"the last item"}} : list.back();
@@ -63,13 +84,16 @@ std::optional<Value> filtered(std::string_view filter, const Value& value, const
     if (value.as<Undefined>() != nullptr) return Value{std::int64_t{0}};
     if (const auto* list = value.as<List>()) return Value{static_cast<std::int64_t>(list->size())};
     if (text != nullptr) return Value{characters(text->text())};
+    if (const auto* dictionary = value.as<Dictionary>()) return Value{static_cast<std::int64_t>(dictionary->members.size())};
   }
+  if (filter == "items" && arguments.empty() && value.as<Dictionary>() != nullptr) return items_of(*value.as<Dictionary>());
   if (filter == "string") {
     if (auto out = printed(value)) return Value{std::move(*out)};
   }
   if (const auto* list = value.as<List>()) return list_filter(filter, *list, arguments);
   if (text != nullptr && filter == "trim") return text_method(*text, "strip", arguments);
-  if (text != nullptr && filter == "replace") return text_method(*text, "replace", arguments);
+  for (const std::string_view method : {"replace", "upper", "lower"})
+    if (text != nullptr && filter == method) return text_method(*text, method, arguments);
   return std::nullopt;
 }
 
@@ -141,6 +165,21 @@ std::optional<List> sliced(const List& list, const Bounds& bounds) {
   for (std::int64_t i = place(bounds.start, step > 0 ? 0 : size - 1); step > 0 ? i < stop : i > stop; i += step)
     out.push_back(list[static_cast<std::size_t>(i)]);
   return out;
+}
+
+std::optional<Value> dictionary_method(const Dictionary& dictionary, std::string_view name, const List& arguments) {
+  if (name == "get" && !arguments.empty() && arguments.size() < 3) {
+    const auto* key = arguments[0].as<MarkedText>();
+    const Value* found = key == nullptr ? nullptr : find(dictionary.members, key->text());
+    if (found != nullptr) return *found;
+    return arguments.size() == 2 ? arguments[1] : Value{None{}};
+  }
+  if (!arguments.empty()) return std::nullopt;
+  if (name == "items") return items_of(dictionary);
+  List out;
+  for (const auto& [key, value] : dictionary.members) out.push_back(name == "keys" ? text_value(key) : value);
+  if (name == "keys" || name == "values") return Value{std::move(out)};
+  return std::nullopt;
 }
 
 Value loop_variable(const List& items, std::size_t i) {

@@ -16,10 +16,8 @@ std::optional<bool> tested(std::string_view test, const Value& value, const List
 std::optional<bool> contains(const Value& where, const Value& what);
 std::optional<Value> calculated(std::int64_t a, std::string_view op, std::int64_t b);  // + - * // % < <= > >=
 
-struct Bounds {
-  std::optional<std::int64_t> start, stop, step;
-};
 std::optional<List> sliced(const List& list, const Bounds& bounds);  // step 1 or -1
+std::optional<Value> dictionary_method(const Dictionary& dictionary, std::string_view name, const List& arguments);
 
 // The variable `loop` at items[i].
 Value loop_variable(const List& items, std::size_t i);

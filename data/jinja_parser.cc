@@ -59,7 +59,7 @@ class Parser : private ExpressionParser {
       } else {
         if (!is(Token::Kind::kBlockBegin)) return wrong("a statement");
         take();
-        if (at_block({"elif", "else", "endif", "endfor", "endset", "endgeneration"})) break;
+        if (at_block({"elif", "else", "endif", "endfor", "endset", "endgeneration", "endmacro"})) break;
         SOTTO_TRY(auto node, statement());
         out->children.push_back(std::move(node));
       }
@@ -72,6 +72,7 @@ class Parser : private ExpressionParser {
     if (take_name("if")) return if_();
     if (take_name("for")) return for_();
     if (take_name("set")) return set();
+    if (take_name("macro")) return macro();
     if (is_name("break") || is_name("continue")) {
       auto out = make(take().text == "break" ? Node::Kind::kBreak : Node::Kind::kContinue);
       SOTTO_TRY_VOID(end_block());
@@ -117,7 +118,7 @@ class Parser : private ExpressionParser {
   Result<NodePtr> for_() {
     auto out = make(Node::Kind::kFor);
     SOTTO_TRY(out->text, expect_name());
-    if (take_operator(",")) {  // over a dictionary's items: tools
+    if (take_operator(",")) {  // over a dictionary's items
       SOTTO_TRY(out->attribute, expect_name());
     }
     if (!take_name("in")) return wrong("'in'");
@@ -155,6 +156,26 @@ class Parser : private ExpressionParser {
     take();
     SOTTO_TRY(out->expression, expression());
     SOTTO_TRY_VOID(end_block());
+    return NodePtr(std::move(out));
+  }
+
+  Result<NodePtr> macro() {
+    auto out = make(Node::Kind::kMacro);
+    SOTTO_TRY(out->text, expect_name());
+    SOTTO_TRY_VOID(expect_operator("("));
+    while (!take_operator(")")) {
+      Parameter parameter;
+      SOTTO_TRY(parameter.name, expect_name());
+      if (take_operator("=")) {
+        SOTTO_TRY(parameter.otherwise, expression());
+      }
+      out->parameters.push_back(std::move(parameter));
+      if (!is_operator(")")) SOTTO_TRY_VOID(expect_operator(","));
+    }
+    SOTTO_TRY_VOID(end_block());
+    SOTTO_TRY(auto body, sequence());
+    out->children.push_back(std::move(body));
+    SOTTO_TRY_VOID(close("endmacro"));
     return NodePtr(std::move(out));
   }
 

@@ -1,6 +1,8 @@
 #include "data/jinja_text.h"
 
+#include <unicode/locid.h>
 #include <unicode/uchar.h>
+#include <unicode/unistr.h>
 
 #include <algorithm>
 
@@ -47,6 +49,19 @@ std::optional<Value> replaced(const MarkedText& text, std::string_view from, con
   return Value{std::move(out)};
 }
 
+// Each part on its own: what was said by whom stays known.
+MarkedText in_case(const MarkedText& text, bool upper) {
+  MarkedText out;
+  for (const auto& part : text.parts()) {
+    auto changed = icu::UnicodeString::fromUTF8(part.text);
+    if (upper) changed.toUpper(icu::Locale::getRoot());
+    else changed.toLower(icu::Locale::getRoot());
+    std::string utf8;
+    out.append(MarkedText(changed.toUTF8String(utf8), part.source));
+  }
+  return out;
+}
+
 std::optional<Value> split(const MarkedText& text, std::string_view separator) {
   const std::string plain = text.text();
   List out;
@@ -80,6 +95,21 @@ MarkedText stripped(const MarkedText& text, bool left, bool right, std::optional
   return text.substr(begin, characters[last - 1].end - begin);
 }
 
+std::optional<MarkedText> sliced(const MarkedText& text, const Bounds& bounds) {
+  if (bounds.step.value_or(1) != 1) return std::nullopt;
+  const std::string plain = text.text();
+  const auto all = characters_of(plain);
+  const auto size = static_cast<std::int64_t>(all.size());
+  const auto place = [&](std::optional<std::int64_t> bound, std::int64_t otherwise) {
+    if (!bound) return otherwise;
+    return std::clamp(*bound < 0 ? *bound + size : *bound, std::int64_t{0}, size);
+  };
+  const std::int64_t start = place(bounds.start, 0), stop = place(bounds.stop, size);
+  if (start >= stop) return text.substr(0, 0);
+  const std::size_t begin = all[static_cast<std::size_t>(start)].begin;
+  return text.substr(begin, all[static_cast<std::size_t>(stop - 1)].end - begin);
+}
+
 std::optional<Value> text_method(const MarkedText& text, std::string_view name, const List& arguments) {
   std::vector<const MarkedText*> texts;
   for (const auto& argument : arguments) {
@@ -96,6 +126,7 @@ std::optional<Value> text_method(const MarkedText& text, std::string_view name, 
     const std::string end = texts[0]->text();
     return Value{name == "startswith" ? plain.starts_with(end) : plain.ends_with(end)};
   }
+  if ((name == "upper" || name == "lower") && texts.empty()) return Value{in_case(text, name == "upper")};
   if (name == "split" && texts.size() == 1 && !texts[0]->empty()) return split(text, texts[0]->text());
   if (name == "replace" && texts.size() == 2 && !texts[0]->empty()) return replaced(text, texts[0]->text(), *texts[1]);
   return std::nullopt;

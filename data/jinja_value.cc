@@ -22,6 +22,17 @@ bool is_true(const Value& value) {
   return value.as<Namespace>() != nullptr || value.as<Function>() != nullptr;
 }
 
+std::size_t weight(const Value& value) {
+  constexpr std::size_t kOne = 64;
+  std::size_t sum = kOne;
+  if (const auto* text = value.as<MarkedText>()) sum += text->size();
+  if (const auto* list = value.as<List>())
+    for (const auto& item : *list) sum += weight(item);
+  if (const auto* dictionary = value.as<Dictionary>())
+    for (const auto& [name, item] : dictionary->members) sum += name.size() + weight(item);
+  return sum;
+}
+
 const char* type_name(const Value& value) {
   constexpr const char* kNames[] = {"undefined", "none", "a truth value", "a number", "a text", "a list", "a dictionary", "a namespace", "a function"};
   return kNames[value.is.index()];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -11,6 +12,10 @@
 #include "data/marked_text.h"
 
 namespace sotto::data::jinja {
+
+struct Bounds {  // of a slice
+  std::optional<std::int64_t> start, stop, step;
+};
 
 struct Value;
 struct Undefined {
@@ -46,6 +51,7 @@ struct Value {
 inline bool Dictionary::operator==(const Dictionary& other) const { return members == other.members; }
 
 bool is_true(const Value& value);
+std::size_t weight(const Value& value);  // what a copy of it costs, in bytes or so
 const char* type_name(const Value& value);
 const Value* find(const Members& members, std::string_view name);
 inline Value text_value(std::string_view text, std::int32_t source = MarkedText::kTemplate) { return {MarkedText(text, source)}; }

@@ -4,12 +4,15 @@
 #include <set>
 
 #include "base/files.h"
+#include "data/byte_level.h"
+#include "data/sentence_piece.h"
+#include "data/tokenizer_spec.h"
 
 namespace sotto::data {
 namespace {
 
 // tokenizer.ggml.token_type (llama.h, enum llama_token_type).
-constexpr std::int64_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
+constexpr std::int32_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6;
 
 Json byte_level(bool cuts) {
   return Json::object({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", cuts}});
@@ -81,45 +84,59 @@ Result<std::string> family_name(const Json& tokenizer, const std::string& origin
                      "(`sotto-client merge` writes the folder for it)");
 }
 
+// tokenizer.ggml.tokens and .token_type, up to the model's vocabulary.
 struct Vocabulary {
   std::vector<std::string> tokens;
   std::vector<std::int32_t> types;
 };
 
-Result<void> put(Vocabulary& v, const std::string& text, const Json& id, std::int64_t type, const std::string& origin) {
-  if (!id.is_int() || id.as_int() < 0 || static_cast<std::uint64_t>(id.as_int()) >= v.tokens.size())
-    return invalid(origin + ": the token '" + text.substr(0, 60) + "' has the id " + id.dump() + " where the model has " +
-                   std::to_string(v.tokens.size()) + " tokens; tokenizer and model do not belong together");
-  v.tokens[static_cast<std::size_t>(id.as_int())] = text;
-  v.types[static_cast<std::size_t>(id.as_int())] = static_cast<std::int32_t>(type);
-  return {};
-}
+bool is_byte_token(const std::string& token) { return token.size() == 6 && token.starts_with("<0x") && token.ends_with(">"); }
 
-Result<Vocabulary> vocabulary_of(const Json& tokenizer, std::uint32_t size, const std::string& origin) {
-  Vocabulary v{std::vector<std::string>(size), std::vector<std::int32_t>(size, static_cast<std::int32_t>(kUnused))};
-  const Json& model = or_null(tokenizer.find("model"));
-  SOTTO_TRY(const auto* vocab, model.get_object("vocab"));
-  for (const auto& [text, id] : *vocab) SOTTO_TRY_VOID(put(v, text, id, kNormal, origin));
-  const Json& added = or_null(tokenizer.find("added_tokens"));
-  for (const Json& token : added.is_array() ? added.items() : Json::Array{}) {
-    SOTTO_TRY(const auto text, token.get_string("content"));
-    const bool special = token.find("special") != nullptr && or_null(token.find("special")).dump() == "true";
-    SOTTO_TRY_VOID(put(v, text, or_null(token.find("id")), special ? kControl : kUserDefined, origin));
+Result<Vocabulary> vocabulary_of(const TokenizerSpec& spec, std::uint32_t size, const std::string& origin) {
+  if (spec.tokens.size() > size)
+    return invalid(origin + ": the token '" + spec.tokens.back().substr(0, 60) + "' has the id " + std::to_string(spec.tokens.size() - 1) +
+                   " where the model has " + std::to_string(size) + " tokens; tokenizer and model do not belong together");
+  Vocabulary v{spec.tokens, std::vector<std::int32_t>(size, kNormal)};
+  v.tokens.resize(size);
+  for (std::size_t id = 0; id < v.tokens.size(); ++id) {
+    if (spec.byte_fallback && is_byte_token(v.tokens[id])) v.types[id] = kByte;
+    if (!v.tokens[id].empty()) continue;
+    v.tokens[id] = "[PAD" + std::to_string(id) + "]";
+    v.types[id] = kUnused;
   }
-  for (std::size_t id = 0; id < v.tokens.size(); ++id)
-    if (v.tokens[id].empty()) v.tokens[id] = "[PAD" + std::to_string(id) + "]";
+  for (const auto& token : spec.added) v.types[static_cast<std::size_t>(token.id)] = token.special ? kControl : kUserDefined;
   return v;
 }
 
-Result<std::vector<std::string>> merges_of(const Json& tokenizer, const std::string& origin) {
-  SOTTO_TRY(const auto* merges, or_null(tokenizer.find("model")).get_array("merges"));
-  std::vector<std::string> out;
-  out.reserve(merges->size());
-  for (const Json& merge : *merges) {
-    const bool pair = merge.is_array() && merge.items().size() == 2 && merge.at(0).is_string() && merge.at(1).is_string();
-    if (!pair && !merge.is_string()) return invalid(origin + ": merge " + std::to_string(out.size()) + " is no pair of tokens");
-    out.push_back(pair ? merge.at(0).as_string() + " " + merge.at(1).as_string() : merge.as_string());
+// What a GGUF file has no key for.
+Result<void> check_sayable(const TokenizerSpec& spec, const std::string& origin) {
+  const auto refused = [&](const std::string& what) {
+    return unsupported(origin + ": " + what + " has no place in a GGUF file; keep the model as a Hugging Face folder (`sotto-client merge`)");
+  };
+  const bool prepends = std::ranges::any_of(spec.normalizers, [](const Normalizer& n) { return std::holds_alternative<Prepend>(n); });
+  for (const auto& token : spec.added) {
+    const std::string& text = spec.tokens[static_cast<std::size_t>(token.id)];
+    const char* flag = token.single_word ? "single_word" : token.lstrip ? "lstrip" : token.rstrip ? "rstrip" : nullptr;
+    // Looked for in the normalized text: the same thing where normalizing leaves such a token as it is. Llama 2's control tokens
+    // are so by oversight; programs put those by id.
+    const bool changes = prepends ? !token.special : !spec.normalizers.empty() && text.find(' ') != std::string::npos;
+    if (token.normalized && changes) flag = "normalized";
+    if (flag != nullptr) return refused("added token '" + text.substr(0, 60) + "'." + flag);
   }
+  if (spec.before.size() > 1 || spec.after.size() > 1 || (!spec.before.empty() && spec.bos && spec.before.front() != *spec.bos) ||
+      (!spec.after.empty() && spec.after.front() != spec.eos))
+    return refused("post_processor, which puts other tokens around a text than BOS and EOS,");
+  const std::set<std::string_view> all(spec.tokens.begin(), spec.tokens.end());
+  if (spec.byte_level() && spec.unknown &&
+      !std::ranges::all_of(byte_level_characters(), [&](const auto& c) { return all.contains(c); }))
+    return refused("model.unk_token, which bytes without a token become,");
+  return {};
+}
+
+std::vector<std::string> joined(const std::vector<std::pair<std::string, std::string>>& merges) {
+  std::vector<std::string> out;
+  out.reserve(merges.size());
+  for (const auto& [left, right] : merges) out.push_back(left + " " + right);
   return out;
 }
 
@@ -128,22 +145,6 @@ std::string token_setting(const Json& config, const char* name) {
   const Json* value = config.find(name);
   if (value != nullptr && value->is_object()) value = value->find("content");
   return value != nullptr && value->is_string() ? value->as_string() : "";
-}
-
-// Whether a template step of the post-processor puts this token first.
-bool puts_first(const Json& step, const std::string& token) {
-  const Json& steps = or_null(step.find("processors"));
-  if (steps.is_array()) return std::ranges::any_of(steps.items(), [&](const Json& one) { return puts_first(one, token); });
-  const Json& single = or_null(step.find("single"));
-  if (!single.is_array() || single.items().empty()) return false;
-  const Json* special = single.at(std::size_t{0}).find("SpecialToken");
-  return special != nullptr && or_null(special->find("id")).dump() == Json(token).dump();
-}
-
-bool adds_bos(const Json& tokenizer, const Json& config, const std::string& bos) {
-  const Json& says = or_null(config.find("add_bos_token"));
-  if (says.is_bool()) return says.as_bool();
-  return !bos.empty() && puts_first(or_null(tokenizer.find("post_processor")), bos);
 }
 
 struct SpecialToken {
@@ -155,11 +156,18 @@ constexpr SpecialToken kSpecial[] = {{"bos_token", "tokenizer.ggml.bos_token_id"
                                      {"unk_token", "tokenizer.ggml.unknown_token_id"},
                                      {"pad_token", "tokenizer.ggml.padding_token_id"}};
 
-Result<std::string> chat_template_of(const std::string& folder, const Json& config) {
-  const std::string own = folder + "/chat_template.jinja";
-  if (file_exists(own)) return read_text_file(own);
-  const Json& inside = or_null(config.find("chat_template"));
-  return inside.is_string() ? inside.as_string() : std::string();
+void put_ends(const TokenizerSpec& spec, const Json& config, const Vocabulary& vocabulary, GgufMetadata& out) {
+  for (const auto& [setting, key] : kSpecial) {
+    const auto at = std::ranges::find(vocabulary.tokens, token_setting(config, setting));
+    if (at != vocabulary.tokens.end())
+      out.u32(key, static_cast<std::uint32_t>(at - vocabulary.tokens.begin()));
+    else if (std::string_view(setting) == "bos_token" && !spec.before.empty())  // only the post-processor names it
+      out.u32(key, static_cast<std::uint32_t>(spec.before.front()));
+    else if (std::string_view(setting) == "unk_token" && spec.unknown && !spec.byte_level())
+      out.u32(key, static_cast<std::uint32_t>(*spec.unknown));
+  }
+  out.boolean("tokenizer.ggml.add_bos_token", !spec.before.empty());
+  if (!spec.after.empty()) out.boolean("tokenizer.ggml.add_eos_token", true);
 }
 
 }  // namespace
@@ -173,25 +181,26 @@ Result<void> tokenizer_to_gguf(const std::string& folder, std::uint32_t vocab_si
     out.text("tokenizer.ggml.model", "none");
     return {};
   }
-  SOTTO_TRY(const auto tokenizer, Json::read_file(origin));
+  SOTTO_TRY(const auto spec, tokenizer_spec_from_folder(folder));
+  SOTTO_TRY_VOID(check_sayable(spec, origin));
+  SOTTO_TRY(auto vocabulary, vocabulary_of(spec, vocab_size, origin));
   Json config = Json::object();
   if (file_exists(config_path)) {
     SOTTO_TRY(config, Json::read_file(config_path));
   }
-  SOTTO_TRY(const auto family, family_name(tokenizer, origin));
-  const auto vocabulary = vocabulary_of(tokenizer, vocab_size, origin);
-  if (!vocabulary.ok()) return vocabulary.error();
-  SOTTO_TRY(const auto merges, merges_of(tokenizer, origin));
-  out.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", family);
-  out.texts("tokenizer.ggml.tokens", vocabulary->tokens).i32s("tokenizer.ggml.token_type", vocabulary->types);
-  out.texts("tokenizer.ggml.merges", merges);
-  for (const auto& [setting, key] : kSpecial) {
-    const auto at = std::ranges::find(vocabulary->tokens, token_setting(config, setting));
-    if (at != vocabulary->tokens.end()) out.u32(key, static_cast<std::uint32_t>(at - vocabulary->tokens.begin()));
+  if (spec.byte_level()) {
+    SOTTO_TRY(const auto tokenizer, Json::read_file(origin));
+    SOTTO_TRY(const auto family, family_name(tokenizer, origin));
+    out.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", family);
+  } else {
+    SOTTO_TRY_VOID(put_sentence_piece(spec, origin, vocab_size, out));
+    if (spec.unknown && vocabulary.types[static_cast<std::size_t>(*spec.unknown)] == kControl)
+      vocabulary.types[static_cast<std::size_t>(*spec.unknown)] = kUnknown;
   }
-  out.boolean("tokenizer.ggml.add_bos_token", adds_bos(tokenizer, config, token_setting(config, "bos_token")));
-  SOTTO_TRY(const auto chat_template, chat_template_of(folder, config));
-  if (!chat_template.empty()) out.text("tokenizer.chat_template", chat_template);
+  out.texts("tokenizer.ggml.tokens", vocabulary.tokens).i32s("tokenizer.ggml.token_type", vocabulary.types);
+  out.texts("tokenizer.ggml.merges", joined(spec.merges));
+  put_ends(spec, config, vocabulary, out);
+  if (!spec.chat_template.empty()) out.text("tokenizer.chat_template", spec.chat_template);
   return {};
 }
 

@@ -1,7 +1,8 @@
-// Byte-level BPE tokenizers from one file format to the other: tokenizer.json with its tokenizer_config.json (Hugging Face),
-// and tokenizer.* of a GGUF file. For models that change their format (merge, export); running a tokenizer is tokenizer.h.
-// Which words a text is cut into first has a name in GGUF files ("smollm", "gpt-2", "llama-bpe", "qwen2") and is spelled out
-// in tokenizer.json: what has no such pair here, and every other kind of tokenizer, is refused by name.
+// Tokenizers from one file format to the other: tokenizer.json with its tokenizer_config.json (Hugging Face), and tokenizer.*
+// of a GGUF file. For models that change their format (merge, export); running a tokenizer is tokenizer.h. Byte-level BPE:
+// which words a text is cut into first has a name in GGUF files ("smollm", "gpt-2", "llama-bpe", "qwen2") and is spelled out
+// in tokenizer.json; what has no such pair here is refused by name. SentencePiece's BPE (Llama 2, Mistral, Gemma) goes to GGUF:
+// sentence_piece.h.
 #pragma once
 
 #include <string>

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "data/gguf_file.h"
+#include "data/sentence_piece.h"
 
 namespace sotto::data {
 namespace {
@@ -86,6 +87,15 @@ Result<void> read_ends(TokenizerSpec& out, const GgufFile& file, bool family_add
   return {};
 }
 
+Result<void> read_ranked_pairs(TokenizerSpec& out, const GgufFile& file) {
+  SOTTO_TRY(const auto* merges, file.get_strings("tokenizer.ggml.merges"));
+  for (std::size_t rank = 0; rank < merges->size(); ++rank) {
+    SOTTO_TRY(auto pair, split_merge((*merges)[rank], file.origin(), rank));
+    out.merges.push_back(std::move(pair));
+  }
+  return {};
+}
+
 Result<void> read_byte_level(TokenizerSpec& out, const GgufFile& file) {
   SOTTO_TRY(const auto pre, file.get_string("tokenizer.ggml.pre"));
   const Family* family = find_family(pre);
@@ -101,29 +111,30 @@ Result<void> read_byte_level(TokenizerSpec& out, const GgufFile& file) {
   if (family->nfc) out.normalizers.emplace_back(UnicodeForm::kNfc);
   out.ignore_merges = family->ignore_merges;
   out.decoders.emplace_back(ByteLevel{});
-  SOTTO_TRY(const auto* merges, file.get_strings("tokenizer.ggml.merges"));
-  for (std::size_t rank = 0; rank < merges->size(); ++rank) {
-    SOTTO_TRY(auto pair, split_merge((*merges)[rank], file.origin(), rank));
-    out.merges.push_back(std::move(pair));
-  }
+  SOTTO_TRY_VOID(read_ranked_pairs(out, file));
   return read_ends(out, file, family->bos);
 }
 
-// SentencePiece's BPE: spaces as U+2581, one before the text, merging by score, bytes where a character has no token.
-Result<void> read_sentence_piece(TokenizerSpec& out, const GgufFile& file, const std::vector<std::uint64_t>& types) {
-  for (const char* key : {"tokenizer.ggml.precompiled_charsmap", "tokenizer.ggml.remove_extra_whitespaces"}) {
-    const GgufValue* value = file.find(key);
-    const auto* flag = value == nullptr ? nullptr : std::get_if<bool>(value);
-    if (value != nullptr && (flag == nullptr || *flag))
-      return unsupported(file.origin() + ": '" + key + "' is set, which this version does not do");
-  }
+// Spaces as U+2581, one before the text; what kMetaspaceKey says where our own files have it.
+Result<void> read_preparation(TokenizerSpec& out, const GgufFile& file) {
   SOTTO_TRY(const bool prefix, read_flag(file, "tokenizer.ggml.add_space_prefix", true));
-  if (prefix) out.normalizers.emplace_back(Prepend{std::string(kMetaspace)});
-  out.normalizers.emplace_back(Replace{{" ", false}, std::string(kMetaspace)});
-  out.decoders = {Replace{{std::string(kMetaspace), false}, " "}, ByteFallback{}, Fuse{}};
+  const std::string mark(kMetaspace);
+  if (file.find(kMetaspaceKey) != nullptr) {
+    SOTTO_TRY(const auto scheme, file.get_string(kMetaspaceKey));
+    if (scheme != "first" && scheme != "always" && scheme != "never")
+      return invalid(file.origin() + ": '" + kMetaspaceKey + "' is '" + scheme + "'; it is first, always or never");
+    const auto prefixes = scheme == "first" ? PrefixScheme::kFirst : scheme == "always" ? PrefixScheme::kAlways : PrefixScheme::kNever;
+    out.pre_tokenizers.emplace_back(Metaspace{mark, prefixes, false});
+  } else {
+    if (prefix) out.normalizers.emplace_back(Prepend{mark});
+    out.normalizers.emplace_back(Replace{{" ", false}, mark});
+  }
+  out.decoders = {Replace{{mark, false}, " "}, ByteFallback{}, Fuse{}};
   if (prefix) out.decoders.emplace_back(Strip{" ", 1, 0});
-  out.byte_fallback = true;
-  out.fuse_unknown = true;
+  return {};
+}
+
+Result<void> read_scores(TokenizerSpec& out, const GgufFile& file, const std::vector<std::uint64_t>& types) {
   const GgufValue* scores = file.find("tokenizer.ggml.scores");
   const auto* list = scores == nullptr ? nullptr : std::get_if<std::vector<double>>(scores);
   if (list == nullptr || list->size() != out.tokens.size())
@@ -134,6 +145,21 @@ Result<void> read_sentence_piece(TokenizerSpec& out, const GgufFile& file, const
     const bool merged = types[id] == kNormal || types[id] == kUnused;
     out.scores.push_back(merged ? static_cast<float>((*list)[id]) : std::numeric_limits<float>::quiet_NaN());
   }
+  return {};
+}
+
+// SentencePiece's BPE: merging by score, or by rank where the file has the pairs too; bytes where a character has no token.
+Result<void> read_sentence_piece(TokenizerSpec& out, const GgufFile& file, const std::vector<std::uint64_t>& types) {
+  for (const char* key : {"tokenizer.ggml.precompiled_charsmap", "tokenizer.ggml.remove_extra_whitespaces"}) {
+    const GgufValue* value = file.find(key);
+    const auto* flag = value == nullptr ? nullptr : std::get_if<bool>(value);
+    if (value != nullptr && (flag == nullptr || *flag))
+      return unsupported(file.origin() + ": '" + key + "' is set, which this version does not do");
+  }
+  SOTTO_TRY_VOID(read_preparation(out, file));
+  out.byte_fallback = true;
+  out.fuse_unknown = true;
+  SOTTO_TRY_VOID(file.find("tokenizer.ggml.merges") != nullptr ? read_ranked_pairs(out, file) : read_scores(out, file, types));
   SOTTO_TRY(out.unknown, read_id(file, "tokenizer.ggml.unknown_token_id", out.tokens.size()));
   return read_ends(out, file, true);
 }
@@ -145,7 +171,7 @@ void add_tokens(TokenizerSpec& out, const std::vector<std::uint64_t>& types) {
     AddedToken token;
     token.id = static_cast<std::int32_t>(id);
     token.special = types[id] != kUserDefined;
-    token.in_model = out.byte_level();
+    token.in_model = out.byte_level() || (types[id] == kUserDefined && !out.merges.empty());
     out.added.push_back(token);
   }
 }

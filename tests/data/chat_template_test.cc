@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "tests/support/catch.h"
 
@@ -80,9 +81,13 @@ TEST_CASE("without such contents both encodings of a prompt agree", "[chat_templ
 TEST_CASE("a template that this version cannot follow is refused by what it needs, with the names of others", "[chat_template]") {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "brings no chat template"},
-      {"{% macro f() %}{% endmacro %}", "the statement 'macro'"},
+      {"{% call f() %}{% endcall %}", "the statement 'call'"},
       {"{{ strftime_now('%d') }}", "today's date"},
-      {"{% for m in messages %}{{ m['content'] | upper }}{% endfor %}", "the filter 'upper'"},
+      {"{% for m in messages %}{{ m['content'] | tojson }}{% endfor %}", "the filter 'tojson'"},
+      {"{% for m in messages %}{{ m['content'] | upper }}{% endfor %}", "what the user says 0 times or changed"},
+      {"{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "nested too deeply"},
+      {"{% macro f(x) %}{{ x }}{% endmacro %}{{ f(1, 2) }}", "fewer parameters"},
+      {"{% set n = namespace(x=[1]) %}{% for i in range(40) %}{% set n.x = [n.x, n.x] %}{% endfor %}", "too long"},
       {"{% for m in messages %}{{ m.content", "a tag without an end"},
       {"{{ messages[0].content }}<|im_end|>", "what the assistant says 0 times"},
       {"{% for m in messages %}{{ m.content }} {{ m.content }}<|im_end|>{% endfor %}", "2 times"},
@@ -161,6 +166,90 @@ TEST_CASE("the families' own templates render, encode and are labelled as the re
     ++templates;
   }
   CHECK(templates == 14);
+}
+
+namespace {
+
+// The fixture's tokenizer with a model's control tokens and template.
+Tokenizer with_controls(const std::string& name, const Json& model) {
+  auto spec = load_tokenizer_spec(SOTTO_VECTORS "/fixture").value();
+  spec.added.clear();
+  spec.bos = spec.eos = std::nullopt;
+  const auto add = [&](const std::string& text) -> std::optional<std::int32_t> {
+    if (text.empty()) return std::nullopt;
+    auto at = std::ranges::find(spec.tokens, text);
+    if (at == spec.tokens.end()) at = spec.tokens.insert(spec.tokens.end(), text);
+    AddedToken token;
+    token.id = static_cast<std::int32_t>(at - spec.tokens.begin());
+    token.in_model = false;
+    spec.added.push_back(token);
+    return token.id;
+  };
+  spec.bos = add(model.at("bos").as_string());
+  spec.eos = add(model.at("eos").as_string());
+  for (const auto& control : model.at("controls").items()) add(control.as_string());
+  spec.chat_template = read_text_file(SOTTO_VECTORS "/chat_template/published/" + name + ".jinja").value();
+  return Tokenizer::make(std::move(spec)).value();
+}
+
+// What is learnt of a chat: each answer and the control token that ends it.
+std::string learnt_text(const Tokenizer& tokenizer, const Example& example) {
+  std::vector<std::int32_t> ids;
+  for (std::size_t i = 0; i < example.ids.size(); ++i)
+    if (example.labels[i] != kNoLabel) ids.push_back(example.ids[i]);
+  return tokenizer.decode(ids).value();
+}
+
+}  // namespace
+
+TEST_CASE("the templates that models are published with render as the reference does it, and answers alone are learnt", "[chat_template]") {
+  const Json vectors = Json::read_file(SOTTO_VECTORS "/chat_template/published.json").value();
+  for (const auto& [name, model] : vectors.at("models").members()) {
+    CAPTURE(name);
+    const auto tokenizer = with_controls(name, model);
+    const auto chat = ChatTemplate::make(tokenizer, "@2024-07-26");
+    INFO((chat.ok() ? std::string() : chat.error().message));
+    REQUIRE(chat.ok());
+    for (const auto& one : model.at("cases").items()) {
+      const auto messages = messages_of(one.at("messages"));
+      const auto prompt = one.at("add_generation_prompt").as_bool() ? GenerationPrompt::kYes : GenerationPrompt::kNo;
+      CAPTURE(one.at("messages").dump());
+      CHECK(chat->render(messages, prompt).value() == one.at("text").as_string());
+      CHECK(chat->ids(messages, prompt).value() == chat->ids_recognised(messages, prompt).value());
+      std::string answers;
+      for (const auto& message : messages)
+        if (message.role == "assistant") answers += message.content + model.at("end").as_string();
+      CHECK(learnt_text(tokenizer, chat->example(messages).value()) == answers);
+    }
+    // A content that spells the model's control tokens stays text.
+    std::string spelled = "x" + model.at("end").as_string() + model.at("bos").as_string();
+    for (const auto& control : model.at("controls").items()) spelled += control.as_string() + "assistant";
+    const auto controls_in = [&](const std::string& content) {
+      const auto ids = chat->ids(std::vector<ChatMessage>{{"user", content}, {"assistant", "yes"}}, GenerationPrompt::kNo).value();
+      return std::ranges::count_if(ids, [&](std::int32_t id) { return tokenizer.is_control(id); });
+    };
+    CHECK(controls_in(spelled) == controls_in("x"));
+  }
+  CHECK(vectors.at("models").members().size() == 11);
+}
+
+TEST_CASE("a template finds the date that is set, and none otherwise", "[chat_template]") {
+  const Json vectors = Json::read_file(SOTTO_VECTORS "/chat_template/published.json").value();
+  const auto tokenizer = with_controls("meta-llama-Llama-3.2-3B-Instruct", vectors.at("models").at("meta-llama-Llama-3.2-3B-Instruct"));
+  const std::vector<ChatMessage> messages = {{"user", "Hi"}};
+  const auto header = [&](const std::string& setting) {
+    return ChatTemplate::make(tokenizer, setting).value().render(messages, GenerationPrompt::kYes).value();
+  };
+  CHECK(header("@2026-11-05").find("Today Date: 05 Nov 2026\n") != std::string::npos);
+  CHECK(header("").find("Today Date: 26 Jul 2024\n") != std::string::npos);  // the template's own
+  for (const std::string wrong : {"@", "@2026-02-30", "@2026-1-05", "@05-11-2026", "@1066-10-14", "@2026-11-05 "})
+    CHECK(ChatTemplate::make(tokenizer, wrong).error().message.find("2024-07-26") != std::string::npos);
+  auto spec = load_tokenizer_spec(SOTTO_VECTORS "/fixture").value();
+  spec.chat_template = "{{ strftime_now('%A %d %B %Y, %H:%M') }}" + spec.chat_template;
+  const auto dated = Tokenizer::make(std::move(spec)).value();
+  CHECK(ChatTemplate::make(dated).error().message.find("fix one: \"@2024-07-26\"") != std::string::npos);
+  CHECK(ChatTemplate::make(dated, "@2024-02-29").value().render(messages, GenerationPrompt::kNo).value().starts_with("Thursday 29 February 2024, 00:00<|im_start|>"));
+  CHECK(ChatTemplate::make(dated, "chatml@2024-02-29").ok());
 }
 
 TEST_CASE("well-known templates by name are the published ones", "[chat_template]") {

@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     return 0;
   }
   const std::vector<sotto::data::ChatMessage> messages = {{"system", "s"}, {"user", " u "}, {"assistant", ""}};
-  const auto text = jinja->render({messages, true, "<s>", "</s>"});
+  const auto text = jinja->render({messages, true, "<s>", "</s>", sotto::data::Date{2024, 7, 26}});
   if (!text.ok()) SOTTO_CHECK(!text.error().message.empty());
   return 0;
 }

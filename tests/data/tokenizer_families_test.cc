@@ -1,7 +1,10 @@
 // Small tokenizers in the configuration of each model family, against the reference's ids and texts (tests/vectors/tokenizer,
 // make_families.py).
 #include "base/json.h"
+#include "data/gguf_writer.h"
 #include "data/tokenizer.h"
+#include "data/tokenizer_formats.h"
+#include "tests/support/temporary_folder.h"
 #include "tests/support/catch.h"
 
 namespace sotto::data {
@@ -76,6 +79,40 @@ TEST_CASE("byte-level vocabularies read from GGUF files give the ids of the fami
     check_family(name, from_gguf);
     CHECK(from_gguf.spec().pre_tokenizers == load(name).spec().pre_tokenizers);
   }
+}
+
+TEST_CASE("tokenizers exported to GGUF files and read back give the same ids and texts", "[tokenizer]") {
+  const TemporaryFolder scratch;
+  for (const std::string name : {"llama2", "mistral", "gemma2", "gpt2", "llama3", "qwen2", "starcoder"}) {
+    INFO(name);
+    const auto folder = std::string(SOTTO_VECTORS "/tokenizer/") + name;
+    const auto size = static_cast<std::uint32_t>(load(name).spec().tokens.size() + 3);  // a model's vocabulary may be larger
+    GgufMetadata metadata;
+    const auto put = tokenizer_to_gguf(folder, size, metadata.text("general.architecture", "llama"));
+    INFO((put.ok() ? "" : put.error().message));
+    REQUIRE(put.ok());
+    const std::string path = scratch.file(name + ".gguf");
+    auto file = GgufWriter::create(path, metadata, {}).value();
+    REQUIRE(file.commit().ok());
+    auto spec = load_tokenizer_spec(path);
+    INFO((spec.ok() ? "" : spec.error().message));
+    REQUIRE(spec.ok());
+    CHECK(spec->tokens.size() == size);
+    check_family(name, Tokenizer::make(std::move(*spec)).value());
+  }
+}
+
+TEST_CASE("tokenizers that a GGUF file cannot say are refused by the setting's name", "[tokenizer]") {
+  const auto refusal = [](const std::string& name) {
+    GgufMetadata metadata;
+    const auto put = tokenizer_to_gguf(std::string(SOTTO_VECTORS "/tokenizer/") + name, 100000, metadata);
+    return put.ok() ? "it was written" : put.error().message;
+  };
+  CHECK(refusal("phi3").find("'</s>'.rstrip") != std::string::npos);
+  CHECK(refusal("flags").find("'tool'.single_word") != std::string::npos);
+  CHECK(refusal("metaspace").find("normalizer and pre_tokenizer") != std::string::npos);
+  CHECK(refusal("unknown_bytes").find("unk_token") != std::string::npos);
+  CHECK(refusal("prefix_space").find("pre_tokenizer") != std::string::npos);
 }
 
 TEST_CASE("SentencePiece scores read from a GGUF file give SentencePiece's ids and texts", "[tokenizer]") {
