@@ -17,6 +17,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 const std::vector<std::string> kModules{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+// GPT-2's. Its c_proj stands twice in a layer: alone it means both.
+const std::vector<std::string> kGpt2Modules{"c_attn", "c_proj", "attn.c_proj", "c_fc", "mlp.c_proj"};
 
 std::string number(double v) { return Json(v).dump(); }
 
@@ -128,23 +130,30 @@ void read_private_step(Reader& in, PrivateStepPlan& step) {
   step.count_clipped = config.boolean("privacy.count_clipped", false) || step.clipping == ClippingScheme::kAdaptive;
 }
 
-void read_lora(Reader& in, RunPlan& plan) {
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+void read_lora(Reader& in, PlanFile& file, PlanUse use) {
   auto& config = in.config();
+  auto& plan = file.plan;
   plan.lora.rank = in.integer("lora.rank", 1, 1024, 8);
   plan.lora.alpha = in.positive("lora.alpha", 2.0 * plan.lora.rank);
   plan.lora.dropout = in.number_in("lora.dropout", 0, 0.99, 0.0);
   plan.lora.rslora = config.boolean("lora.rslora", false);
-  if (config.boolean("lora.dora", false))
-    config.reject("lora.dora", "is true, and DoRA is not trained in runs: noise on B would enter the norm that each row is divided "
-                               "by (docs/adapters.md); leave it out for LoRA");
+  file.alone.dora = config.boolean("lora.dora", false);
+  if (file.alone.dora && use == PlanUse::kCoordinator)
+    config.reject("lora.dora", "is true, and DoRA is not trained in runs of several sites: the mean of their adapters is not the adapter "
+                               "of their mean (docs/adapters.md); leave it out for LoRA");
   plan.lora.targets = config.texts("lora.targets");
   if (config.has("lora.targets") && plan.lora.targets.empty())
     config.reject("lora.targets", "is empty; name at least one module");
   for (const auto& target : plan.lora.targets)
-    if (std::ranges::find(kModules, target) == kModules.end())
-      config.reject(
-          "lora.targets",
-          "names \"" + target + "\", which is none of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+    if (std::ranges::find(kModules, target) == kModules.end() && std::ranges::find(kGpt2Modules, target) == kGpt2Modules.end())
+      config.reject("lora.targets", "names \"" + target + "\", which is none of " + listed(kModules) + ", nor of GPT-2's " +
+                                        listed(kGpt2Modules));
   plan.lora.first_layer = in.integer("lora.first_layer", 0, 0xffff, 0);
   plan.lora.last_layer = in.integer("lora.last_layer", 0, 0xffff, 0xffff);
   if (plan.lora.first_layer > plan.lora.last_layer) config.reject("lora.first_layer", "is above lora.last_layer");
@@ -214,19 +223,18 @@ void read_alone(Reader& in, PlanFile& file) {
 }  // namespace
 
 AdapterLayout layout_of(const ModelShape& shape, const LoraPlan& lora) {
+  const bool gpt2 = std::ranges::any_of(lora.targets, [](const auto& t) { return std::ranges::find(kGpt2Modules, t) != kGpt2Modules.end(); });
+  const std::uint32_t h = shape.hidden, f = shape.intermediate, q = shape.query_width, kv = shape.key_width;
+  using Linears = std::vector<LoraModule>;
+  const auto linears = gpt2 ? Linears{{"attn.c_attn", h, q + 2 * kv}, {"attn.c_proj", q, h}, {"mlp.c_fc", h, f}, {"mlp.c_proj", f, h}}
+                            : Linears{{"q_proj", h, q},    {"k_proj", h, kv},  {"v_proj", h, kv},   {"o_proj", q, h},
+                                      {"gate_proj", h, f}, {"up_proj", h, f}, {"down_proj", f, h}};
   AdapterLayout layout;
-  const auto widths = [&](const std::string& module) -> std::pair<std::uint32_t, std::uint32_t> {
-    if (module == "q_proj") return {shape.hidden, shape.query_width};
-    if (module == "k_proj" || module == "v_proj") return {shape.hidden, shape.key_width};
-    if (module == "o_proj") return {shape.query_width, shape.hidden};
-    if (module == "down_proj") return {shape.intermediate, shape.hidden};
-    return {shape.hidden, shape.intermediate};
-  };
   for (std::uint32_t layer = lora.first_layer; layer < shape.layers && layer <= lora.last_layer; ++layer)
-    for (const auto& module : kModules) {
-      if (std::ranges::find(lora.targets, module) == lora.targets.end()) continue;
-      const auto [in, out] = widths(module);
-      layout.modules.push_back({"layers." + std::to_string(layer) + "." + module, in, out, lora.rank, 1.0});
+    for (const auto& linear : linears) {
+      const auto is_it = [&](const auto& target) { return linear.path == target || linear.path.ends_with("." + target); };
+      if (std::ranges::none_of(lora.targets, is_it)) continue;
+      layout.modules.push_back({"layers." + std::to_string(layer) + "." + linear.path, linear.in, linear.out, lora.rank, 1.0});
     }
   return layout;
 }
@@ -239,7 +247,7 @@ Result<PlanFile> read_plan_file(const std::string& path, PlanUse use) {
   read_head(in, file, use);
   read_privacy(in, file);
   read_private_step(in, file.plan.step);
-  read_lora(in, file.plan);
+  read_lora(in, file, use);
   read_training(in, file);
   read_aggregation(in, file);
   read_alone(in, file);

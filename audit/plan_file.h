@@ -20,7 +20,7 @@ struct ModelShape {
   std::uint32_t query_width = 0;  // heads * head size
   std::uint32_t key_width = 0;    // key-value heads * head size
 };
-// Of a Llama-shaped model: q, k, v, o, gate, up and down in every layer.
+// Of a Llama-shaped model: q, k, v, o, gate, up and down in every layer; of GPT-2's four where the targets are its.
 AdapterLayout layout_of(const ModelShape& shape, const LoraPlan& lora);
 
 // [train]: what `sotto-client train` needs besides the plan. A coordinator checks it and makes no use of it.
@@ -32,6 +32,7 @@ struct AlonePlan {
   std::uint32_t evaluate_every = 1; // rounds between two evaluations of it
   std::uint32_t patience = 0;       // evaluations without a better loss after which training stops; 0: never
   std::uint32_t checkpoint_s = 30;  // seconds between two checkpoints within a round
+  bool dora = false;                // lora.dora; only without privacy, and no part of a plan that travels
 };
 
 struct PlanFile {

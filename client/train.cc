@@ -60,6 +60,9 @@ Result<Setup> set_up(const TrainRequest& request) {
     in.file.epsilon.reset();
     in.file.noise_multiplier.reset();
   }
+  if (in.file.alone.dora && in.file.plan.privacy)
+    return refused(request.plan + ": lora.dora is true, and DoRA is not trained under privacy: noise on B would enter the norm that "
+                                  "each row is divided by (docs/adapters.md); leave it out for LoRA, or give --no-privacy");
   SOTTO_TRY_VOID(take_site(request, in));
   SOTTO_TRY_VOID(audit::set_noise(in.file, in.file.plan));
   if (const auto valid = validate_alone(in.file.plan); !valid.ok()) return audit::in_file(in.file, valid.error());
@@ -77,7 +80,7 @@ struct Data {
 Result<Data> load_data(const Setup& in, const RunKey& run_key) {
   const RunPlan& plan = in.file.plan;
   SOTTO_TRY(const TextModel text, TextModel::load(in.config.model));
-  SOTTO_TRY(const auto chat, text.chat());
+  SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto records, read_site_records(in.config, plan.system_prompt));
   data::Split parts = data::split(std::move(records), hold_out_of(run_key, in.config));
   Data out{data::encode(std::move(parts.training), chat, {plan.unit, plan.max_tokens}), {}, "held-out patients of this site"};
@@ -110,18 +113,24 @@ Result<void> train(const TrainRequest& request, const std::function<bool()>& sto
   SOTTO_TRY_VOID(check_engine(plan, plan.sites.front(), model, random));  // before the first private record
   SOTTO_TRY(const Data data, load_data(in, run_key));
   SOTTO_TRY(const auto start, aggregation::initial_adapter(layout, plan.seed));
-  SOTTO_TRY(auto trainer, model::Trainer::make(model, start, plan.trained, plan.lora.dropout));
+  model::Adapter first(start);
+  if (in.file.alone.dora) {
+    SOTTO_TRY(first, model.as_dora(start));
+  }
+  SOTTO_TRY(auto trainer, model::Trainer::make(model, first, plan.trained, plan.lora.dropout));
   SOTTO_TRY_VOID(trainer.check(data.training));  // so that no step fails, visibly, on what a record holds
 
   SOTTO_TRY(auto event_log, audit::EventLog::open(in.out + "/log"));
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
   TrainRun run({&in.file, &in.config.policy, in.out, &model, &trainer, &data.training, &data.validation, &ledger, &run_key}, random);
   SOTTO_TRY(const TrainOutcome outcome, run.go(stop));
-  const auto peft = model::peft_config(plan.lora, outcome.adapter.layout, model.config(), in.config.model);
+  auto peft = model::peft_config(plan.lora, layout, model.config(), in.config.model);
+  if (in.file.alone.dora) peft = model::with_dora(std::move(peft));
   SOTTO_TRY_VOID(model::save_peft_folder(in.out + "/adapter", outcome.adapter, peft, model.config()));
   Json result = to_json(outcome, plan);
   result.set("precision", model.precision() == Precision::kBf16 ? "bf16" : "fp32");
-  result.set("trained_parameters", static_cast<std::int64_t>(summary.trained_parameters));
+  result.set("trained_parameters", static_cast<std::int64_t>(trainer.dimension()));
+  result.set("dora", in.file.alone.dora);
   result.set("model", to_hex(plan.model));
   result.set("validation_data", Json::object({{"name", data.validation_name}, {"records", data.validation.examples.size()},
                                               {"outside_the_guarantee", true}}));

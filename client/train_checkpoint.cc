@@ -6,9 +6,20 @@
 namespace sotto::client {
 namespace {
 
-constexpr std::string_view kLabel = "sotto/train-checkpoint/v1";
+constexpr std::string_view kLabel = "sotto/train-checkpoint/v2";
 
-Result<AdapterState> read_adapter(ByteReader& in) { return decode_adapter(in.bytes()); }
+// LoRA and DoRA's magnitudes: what training moves.
+void write_adapter(ByteWriter& out, const model::Adapter& adapter) {
+  out.bytes(encode(adapter.lora)).u32(static_cast<std::uint32_t>(adapter.magnitudes.size()));
+  for (const auto& m : adapter.magnitudes) out.floats(m);
+}
+
+Result<model::Adapter> read_adapter(ByteReader& in) {
+  SOTTO_TRY(model::Adapter adapter, decode_adapter(in.bytes()));
+  const auto magnitudes = in.count(4);
+  for (std::uint32_t i = 0; i < magnitudes && in.ok(); ++i) adapter.magnitudes.push_back(in.floats());
+  return adapter;
+}
 
 Result<TrainCheckpoint> decode(ByteSpan bytes) {
   ByteReader in(bytes);
@@ -40,14 +51,15 @@ Result<TrainCheckpoint> decode(ByteSpan bytes) {
 
 Result<void> save_checkpoint(const std::string& path, const TrainCheckpoint& c) {
   ByteWriter out;
-  out.text(kLabel).raw(c.plan).u64(c.steps).f64(c.threshold).f64(c.seconds).bytes(encode(c.adapter));
+  out.text(kLabel).raw(c.plan).u64(c.steps).f64(c.threshold).f64(c.seconds);
+  write_adapter(out, c.adapter);
   out.floats(c.optimizer.first).floats(c.optimizer.second).u64(c.optimizer.steps);
   out.u32(static_cast<std::uint32_t>(c.events.size()));
   for (const auto& event : c.events) out.bytes(privacy::encode(event));
   out.u32(static_cast<std::uint32_t>(c.evaluations.size()));
   for (const auto& e : c.evaluations) out.u64(e.step).f64(e.loss).f64(e.accuracy);
   out.u8(c.best.has_value());
-  if (c.best) out.bytes(encode(*c.best));
+  if (c.best) write_adapter(out, *c.best);
   out.raw(crypto::sha256(out.view()));
   return write_file_atomically(path, out.view(), FileMode::kPrivate);
 }

@@ -18,6 +18,13 @@ audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono:
 
 std::uint64_t total_steps(const RunPlan& plan) { return std::uint64_t{plan.rounds} * plan.local_steps; }
 
+// Of what the checkpoint belongs to. DoRA is no part of a plan that travels.
+Digest digest_of(const audit::PlanFile& file) {
+  ByteWriter out;
+  out.raw(encode(file.plan)).u8(file.alone.dora);
+  return crypto::sha256(out.view());
+}
+
 std::vector<Evaluation>::const_iterator best_of(const std::vector<Evaluation>& all) {
   return std::ranges::min_element(all, {}, &Evaluation::loss);
 }
@@ -32,7 +39,7 @@ TrainRun::TrainRun(TrainContext context, RandomSource& random)
 
 Result<void> TrainRun::resume() {
   const RunPlan& plan = in_.file->plan;
-  const Digest digest = crypto::sha256(encode(plan));
+  const Digest digest = digest_of(*in_.file);
   SOTTO_TRY(auto stored, load_checkpoint(in_.out + "/checkpoint", digest));
   if (!stored) {
     at_.plan = digest;

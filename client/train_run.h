@@ -28,7 +28,7 @@ struct TrainContext {
 };
 
 struct TrainOutcome {
-  AdapterState adapter;  // the best by validation loss where early stopping was asked for, else the last
+  model::Adapter adapter;  // the best by validation loss where early stopping was asked for, else the last
   std::uint64_t steps = 0;
   std::vector<Evaluation> evaluations;
   double epsilon = 0;  // of the run; infinite without privacy

@@ -134,7 +134,7 @@ Result<LocalUpdate> LocalTraining::round(RoundId round, const AdapterState& star
     if (event) events.push_back(*event);
     if (on_step) on_step(k);
   }
-  std::vector<float> change = model::trained_vector(trainer_->adapter(), plan.trained);
+  std::vector<float> change = model::trained_vector(trainer_->adapter().lora, plan.trained);
   for (std::size_t i = 0; i < change.size(); ++i) change[i] -= before[i];
   return LocalUpdate(std::move(change), std::move(events));
 }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <numeric>
 
+#include "base/check.h"
 #include "model/lora.h"
 
 namespace sotto::model {
@@ -44,6 +45,30 @@ std::uint64_t Adapter::bytes() const {
   for (const auto& m : magnitudes) numbers += m.size();
   for (const auto& [name, parameter] : replaced) numbers += parameter.values.size();
   return numbers * sizeof(float);
+}
+
+std::size_t Adapter::trained_size(TrainedPart part) const {
+  std::size_t size = lora.layout.trained_size(part);
+  for (const auto& m : magnitudes) size += m.size();
+  return size;
+}
+
+std::vector<float> trained_vector(const Adapter& adapter, TrainedPart part) {
+  auto out = trained_vector(adapter.lora, part);
+  for (const auto& m : adapter.magnitudes) out.insert(out.end(), m.begin(), m.end());
+  return out;
+}
+
+Adapter with_trained(Adapter adapter, TrainedPart part, std::span<const float> values) {
+  SOTTO_CHECK(values.size() == adapter.trained_size(part));
+  const std::size_t factors = adapter.lora.layout.trained_size(part);
+  adapter.lora = with_trained(std::move(adapter.lora), part, values.first(factors));
+  values = values.subspan(factors);
+  for (auto& m : adapter.magnitudes) {
+    std::copy_n(values.begin(), m.size(), m.begin());
+    values = values.subspan(m.size());
+  }
+  return adapter;
 }
 
 std::optional<WeightInfo> find_parameter(const ModelConfig& config, const std::string& name) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,9 +33,15 @@ struct Adapter {
   std::map<std::string, Parameter> replaced;
 
   bool is_dora() const { return !magnitudes.empty(); }
+  // Of what training moves: LoRA's numbers in base/adapter.h's order, then the magnitudes, module by module.
+  std::size_t trained_size(TrainedPart part) const;
   std::uint64_t bytes() const;  // of its numbers, fp32
   bool operator==(const Adapter&) const = default;
 };
+
+// The trained numbers in that order, and an adapter with those numbers replaced.
+std::vector<float> trained_vector(const Adapter& adapter, TrainedPart part);
+Adapter with_trained(Adapter adapter, TrainedPart part, std::span<const float> values);
 
 // A parameter of the model by its name, a tied head's among them; nullopt: it has none of that name.
 std::optional<WeightInfo> find_parameter(const ModelConfig& config, const std::string& name);

@@ -102,13 +102,26 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
 void LanguageModel::State::put_adapter(const Adapter& state) {
   weights = with_replaced(base, state.replaced);
   adapter = put_on_device(state.lora, TrainedPart::kAB, base.config, device);
-  if (state.is_dora()) put_magnitudes(*adapter, state, weights);
+  if (state.is_dora()) put_magnitudes(*adapter, state, TrainedPart::kAB, weights);
 }
 
 Result<void> LanguageModel::set_adapter(const Adapter& adapter) {
   SOTTO_TRY_VOID(check_adapter(adapter, config()));
   guarded([&] { state_->put_adapter(adapter); });
   return {};
+}
+
+Result<Adapter> LanguageModel::as_dora(AdapterState lora) const {
+  SOTTO_TRY_VOID(check_adapter(lora, config()));
+  return guarded([&]() -> Result<Adapter> {
+    Adapter adapter(std::move(lora));
+    const auto on_device = put_on_device(adapter.lora, TrainedPart::kAB, config(), state_->device);
+    for (std::size_t l = 0; l < on_device.layers.size(); ++l)
+      for (std::size_t kind = 0; kind < kLinearKinds; ++kind)
+        if (const auto& one = on_device.layers[l][kind])
+          adapter.magnitudes.push_back(to_vector(row_norms(state_->base.layers[l].linears[kind].weight_OI, *one)));
+    return adapter;
+  });
 }
 
 void LanguageModel::clear_adapter() {

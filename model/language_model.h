@@ -76,6 +76,9 @@ class LanguageModel {
   Result<void> set_adapter(const Adapter& adapter);
   void clear_adapter();
 
+  // The DoRA adapter that computes what `lora` does: m = |W + scale * B A|, row by row. Where its training starts.
+  Result<Adapter> as_dora(AdapterState lora) const;
+
   // Token ids must lie in the vocabulary and sequences must not be empty nor longer than config().max_positions (else
   // refused).
   Result<Scores> score(std::span<const std::int32_t> ids, std::size_t top = 10) const;

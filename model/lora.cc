@@ -19,7 +19,7 @@ bool matches(std::string_view pattern, std::string_view text) {
 }
 
 bool is_target(const std::string& path, const std::string& target) {
-  return target == path.substr(path.rfind('.') + 1) || matches(target, path);
+  return path.ends_with("." + target) || matches(target, path);
 }
 
 std::string megabytes(std::uint64_t bytes) {

@@ -26,6 +26,64 @@ class Linear : public Function<Linear> {
   }
 };
 
+// One layer's trained factors on their way from the forward to the backward pass: what is saved besides tensors.
+void keep(AutogradContext* ctx, const LoraOnDevice& lora, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
+  ctx->saved_data["scale"] = lora.scale;
+  ctx->saved_data["a_offset"] = lora.a_offset;
+  ctx->saved_data["b_offset"] = lora.b_offset;
+  ctx->saved_data["m_offset"] = lora.m_offset;
+  ctx->saved_data["pass"] = c10::IValue::make_capsule(pass);
+  ctx->saved_data["gradients"] = c10::IValue::make_capsule(gradients);
+}
+
+// What a sequence's rows of x, h = A x and of the gradient g of scale * B h + ... give for A and B, into that sequence's
+// gradient: dB = scale * g^T h and dA = (scale * g B)^T x.
+class FactorGradients {
+ public:
+  explicit FactorGradients(AutogradContext* ctx)
+      : scale_(ctx->saved_data["scale"].toDouble()),
+        a_offset_(ctx->saved_data["a_offset"].toInt()),
+        b_offset_(ctx->saved_data["b_offset"].toInt()),
+        m_offset_(ctx->saved_data["m_offset"].toInt()),
+        pass_(c10::static_intrusive_pointer_cast<PassRows>(ctx->saved_data["pass"].toCapsule())),
+        gradients_(c10::static_intrusive_pointer_cast<SequenceGradients>(ctx->saved_data["gradients"].toCapsule())) {}
+
+  double scale() const { return scale_; }
+
+  // gh_Rr = scale * g B; kept_RI, the inputs of A, where A is trained.
+  void add_factors(const at::Tensor& g_RO, const at::Tensor& h_Rr, const at::Tensor& gh_Rr, const at::Tensor& kept_RI) const {
+    for_each_sequence([&](const at::Tensor& gradient_P, const RowSpan& span) {
+      // As (h^T g)^T: with the few rows of h in front the product is three times as fast.
+      gradient_P.narrow(0, b_offset_, g_RO.size(1) * h_Rr.size(1))
+          .view({g_RO.size(1), h_Rr.size(1)})
+          .copy_(at::mm(rows(h_Rr, span).t(), rows(g_RO, span)).mul_(scale_).t());
+      if (a_offset_ < 0) return;
+      at::Tensor a_block = gradient_P.narrow(0, a_offset_, h_Rr.size(1) * kept_RI.size(1)).view({h_Rr.size(1), kept_RI.size(1)});
+      at::mm_out(a_block, rows(gh_Rr, span).t(), rows(kept_RI, span));
+    });
+  }
+
+  // DoRA's dm, from the gradient of each row's output with respect to its m.
+  void add_magnitudes(const at::Tensor& gm_RO) const {
+    for_each_sequence([&](const at::Tensor& gradient_P, const RowSpan& span) {
+      gradient_P.narrow(0, m_offset_, gm_RO.size(1)).copy_(at::sum(rows(gm_RO, span), {0}));
+    });
+  }
+
+ private:
+  static at::Tensor rows(const at::Tensor& of_R, const RowSpan& span) { return of_R.narrow(0, span.start, span.length); }
+
+  void for_each_sequence(const auto& add) const {
+    for (std::size_t n = 0; n < pass_->spans.size(); ++n)
+      add(gradients_->rows_NP.select(0, static_cast<std::int64_t>(n)), pass_->spans[n]);
+  }
+
+  double scale_;
+  std::int64_t a_offset_, b_offset_, m_offset_;
+  PassRowsPtr pass_;
+  SequenceGradientsPtr gradients_;
+};
+
 class LoraLinear : public Function<LoraLinear> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI,
@@ -36,37 +94,19 @@ class LoraLinear : public Function<LoraLinear> {
     const bool trains_a = lora.a_offset >= 0;
     ctx->save_for_backward(
         {weight_OI, lora.a_rI, lora.b_Or, h_Rr, trains_a ? kept_RI : at::Tensor(), dropout_RI.value_or(at::Tensor())});
-    ctx->saved_data["scale"] = lora.scale;
-    ctx->saved_data["a_offset"] = lora.a_offset;
-    ctx->saved_data["b_offset"] = lora.b_offset;
-    ctx->saved_data["pass"] = c10::IValue::make_capsule(pass);
-    ctx->saved_data["gradients"] = c10::IValue::make_capsule(gradients);
+    keep(ctx, lora, pass, gradients);
     return product(x_RI, weight_OI).addmm_(h_Rr, lora.b_Or.t(), 1, lora.scale);
   }
 
-  // With h = A x: dB = scale * g^T h and dA = (scale * g B)^T x, each over one sequence's rows; dx = g W + (scale * g B) A.
+  // dx = g W + (scale * g B) A.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &weight_OI = saved[0], &a_rI = saved[1], &b_Or = saved[2], &h_Rr = saved[3], &kept_RI = saved[4],
                &dropout_RI = saved[5];
-    const double scale = ctx->saved_data["scale"].toDouble();
-    const auto a_offset = ctx->saved_data["a_offset"].toInt(), b_offset = ctx->saved_data["b_offset"].toInt();
-    const auto pass = c10::static_intrusive_pointer_cast<PassRows>(ctx->saved_data["pass"].toCapsule());
-    const auto gradients = c10::static_intrusive_pointer_cast<SequenceGradients>(ctx->saved_data["gradients"].toCapsule());
+    const FactorGradients factors(ctx);
     const at::Tensor& g_RO = grads[0];
-    const at::Tensor gh_Rr = at::mm(g_RO, b_Or).mul_(scale);
-    for (std::size_t n = 0; n < pass->spans.size(); ++n) {
-      const auto& span = pass->spans[n];
-      const auto of_sequence = [&](const at::Tensor& rows) { return rows.narrow(0, span.start, span.length); };
-      const auto block = [&](std::int64_t offset, const at::Tensor& like) {
-        return gradients->rows_NP.select(0, static_cast<std::int64_t>(n)).narrow(0, offset, like.numel()).view(like.sizes());
-      };
-      // As (h^T g)^T: with the few rows of h in front the product is three times as fast.
-      block(b_offset, b_Or).copy_(at::mm(of_sequence(h_Rr).t(), of_sequence(g_RO)).mul_(scale).t());
-      if (a_offset < 0) continue;
-      at::Tensor a_block = block(a_offset, a_rI);
-      at::mm_out(a_block, of_sequence(gh_Rr).t(), of_sequence(kept_RI));
-    }
+    const at::Tensor gh_Rr = at::mm(g_RO, b_Or).mul_(factors.scale());
+    factors.add_factors(g_RO, h_Rr, gh_Rr, kept_RI);
     if (!ctx->needs_input_grad(0)) return {{}, {}, {}, {}, {}, {}, {}};
     at::Tensor gx_RI = back_product(g_RO, weight_OI);
     if (dropout_RI.defined())
@@ -74,6 +114,42 @@ class LoraLinear : public Function<LoraLinear> {
     else
       gx_RI.addmm_(gh_Rr, a_rI);
     return {gx_RI, {}, {}, {}, {}, {}, {}};
+  }
+};
+
+// y = m / n * u, u = W x + scale * B A x, with n = |W + scale * B A| taken for a constant in the derivative (arXiv
+// 2402.09353, section 4.3). With dropout, as PEFT has it: y = W x - W x' + m / n * u', x' the input of which some is dropped.
+class DoraLinear : public Function<DoraLinear> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI,
+                            const at::Tensor& /*anchor*/, const std::optional<at::Tensor>& dropout_RI,
+                            const LoraOnDevice& lora, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
+    const at::Tensor kept_RI = dropout_RI ? at::mul(x_RI, *dropout_RI) : x_RI;
+    const at::Tensor h_Rr = at::mm(kept_RI, lora.a_rI.t());
+    const at::Tensor base_RO = product(kept_RI, weight_OI);
+    const at::Tensor u_RO = at::addmm(base_RO, h_Rr, lora.b_Or.t(), 1, lora.scale);
+    ctx->save_for_backward({weight_OI, lora.a_rI, lora.b_Or, h_Rr, kept_RI, dropout_RI.value_or(at::Tensor()), lora.gain_O,
+                            lora.norm_O, u_RO});
+    keep(ctx, lora, pass, gradients);
+    at::Tensor y_RO = at::mul(u_RO, lora.gain_O);
+    return dropout_RI ? y_RO.add_(product(x_RI, weight_OI)).sub_(base_RO) : y_RO;
+  }
+
+  // With g' = m / n * g: dm = g u / n, A and B as in LoRA from g', dx' = g' W + (scale * g' B) A.
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto &weight_OI = saved[0], &a_rI = saved[1], &b_Or = saved[2], &h_Rr = saved[3], &kept_RI = saved[4],
+               &dropout_RI = saved[5], &gain_O = saved[6], &norm_O = saved[7], &u_RO = saved[8];
+    const FactorGradients factors(ctx);
+    factors.add_magnitudes(at::mul(grads[0], u_RO).div_(norm_O));
+    const at::Tensor g_RO = at::mul(grads[0], gain_O);
+    const at::Tensor gh_Rr = at::mm(g_RO, b_Or).mul_(factors.scale());
+    factors.add_factors(g_RO, h_Rr, gh_Rr, kept_RI);
+    if (!ctx->needs_input_grad(0)) return {{}, {}, {}, {}, {}, {}, {}};
+    at::Tensor gx_RI = back_product(g_RO, weight_OI).addmm_(gh_Rr, a_rI);
+    if (!dropout_RI.defined()) return {gx_RI, {}, {}, {}, {}, {}, {}};
+    const at::Tensor whole_RI = back_product(grads[0], weight_OI);
+    return {gx_RI.sub_(whole_RI).mul_(dropout_RI).add_(whole_RI), {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -94,6 +170,7 @@ at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, con
 at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora,
                         const PassRowsPtr& pass, const SequenceGradientsPtr& gradients,
                         const std::optional<at::Tensor>& dropout_RI) {
+  if (lora.gain_O.defined()) return DoraLinear::apply(x_RI, weight_OI, gradients->anchor, dropout_RI, lora, pass, gradients);
   return LoraLinear::apply(x_RI, weight_OI, gradients->anchor, dropout_RI, lora, pass, gradients);
 }
 

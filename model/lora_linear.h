@@ -2,7 +2,7 @@
 // gradients of A and B for each sequence of the pass alone, where autograd would make their sum: there is no second backward
 // pass and no summed gradient besides (the cost is that of the summed gradient: the same products, cut at the sequences'
 // borders). Internal to model/: uses LibTorch. Shapes: R rows of a pass, I inputs, O outputs, r rank, N sequences, P trained
-// numbers.
+// numbers. DoRA (Liu et al. 2024, arXiv 2402.09353) on the same terms: y = m / |W + scale * B A| * (W x + scale * B A x).
 #pragma once
 
 #include <optional>
@@ -15,9 +15,11 @@ struct LoraOnDevice {
   at::Tensor a_rI;  // fp32
   at::Tensor b_Or;  // fp32
   double scale = 1;
-  at::Tensor gain_O;  // DoRA's factor of each row, fp32; undefined: none
+  at::Tensor gain_O;  // DoRA's factor m / norm of each row, fp32; undefined: plain LoRA
+  at::Tensor norm_O;  // its |W + scale * B A|
   std::int64_t a_offset = -1;  // where the gradients lie in the vector of trained numbers; -1: A is not trained
   std::int64_t b_offset = 0;
+  std::int64_t m_offset = 0;   // of DoRA's magnitude
 };
 
 // Where a backward pass leaves its gradients: row n belongs to the pass's n-th sequence.

@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "model/lora.h"
+
 namespace sotto::model {
 namespace {
 
@@ -66,22 +68,36 @@ Json number(double value) {
   return Json(value);
 }
 
-// The layout as PEFT's tools say it: the last components of the paths, and the layers unless it is all of them; where that
-// would mean other modules too, every path.
+// The last `components` of a path: "c_proj", "attn.c_proj".
+std::string end_of(const std::string& path, int components) {
+  std::size_t at = path.size();
+  for (int i = 0; i < components && at != std::string::npos; ++i) at = path.rfind('.', at - 1);
+  return at == std::string::npos ? path : path.substr(at + 1);
+}
+
+std::int64_t layer_of(const std::string& path) { return std::stoll(path.substr(path.find_first_of("0123456789"))); }
+
+// The layout as PEFT's tools say it: the ends of the paths, as short as means these modules and no others, and the layers
+// unless it is all of them; where there are no such ends, every path.
 void set_targets(Json& json, const AdapterLayout& layout, const ModelConfig& model) {
-  std::set<std::string> kinds, paths;
+  std::set<std::string> paths, names;
   std::set<std::int64_t> layers;
   for (const auto& m : layout.modules) {
     paths.insert(m.path);
-    kinds.insert(m.path.substr(m.path.rfind('.') + 1));
-    const auto digit = m.path.find_first_of("0123456789");
-    layers.insert(std::stoll(m.path.substr(digit)));
+    layers.insert(layer_of(m.path));
   }
-  const bool is_grid = kinds.size() * layers.size() == paths.size();
-  Json names = Json::array();
-  for (const auto& name : is_grid ? kinds : paths) names.push(name);
-  json.set("target_modules", std::move(names));
-  if (!is_grid || layers.size() == model.layers) return;
+  const auto means_these = [&](int components) {
+    names.clear();
+    for (const auto& path : paths) names.insert(end_of(path, components));
+    return std::ranges::all_of(linear_modules(model), [&](const LoraModule& m) {
+      return paths.contains(m.path) == (layers.contains(layer_of(m.path)) && names.contains(end_of(m.path, components)));
+    });
+  };
+  const bool by_ends = means_these(1) || means_these(2);
+  Json targets = Json::array();
+  for (const auto& name : by_ends ? names : paths) targets.push(name);
+  json.set("target_modules", std::move(targets));
+  if (!by_ends || layers.size() == model.layers) return;
   Json numbers = Json::array();
   for (const auto layer : layers) numbers.push(layer);
   json.set("layers_to_transform", std::move(numbers));
@@ -161,7 +177,14 @@ PeftConfig peft_config(const LoraPlan& plan, const AdapterLayout& layout, const 
   config.json.set("lora_alpha", number(plan.alpha));
   config.json.set("lora_dropout", plan.dropout);
   config.json.set("use_rslora", plan.rslora);
+  config.json.set("fan_in_fan_out", model.architecture == Architecture::kGpt2);  // its matrices lie transposed in the file
   set_targets(config.json, layout, model);
+  return config;
+}
+
+PeftConfig with_dora(PeftConfig config) {
+  config.dora = true;
+  config.json.set("use_dora", true);
   return config;
 }
 

@@ -36,6 +36,9 @@ Result<PeftConfig> parse_peft_config(Json json, const std::string& origin);
 PeftConfig peft_config(const LoraPlan& plan, const AdapterLayout& layout, const ModelConfig& model,
                        const std::string& base_model);
 
+// The same for DoRA.
+PeftConfig with_dora(PeftConfig config);
+
 // PEFT's file: sorted keys, two spaces, no line end.
 std::string to_text(const PeftConfig& config);
 

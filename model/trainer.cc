@@ -137,15 +137,19 @@ Result<std::vector<DrawnRecord>> drawn_records(const data::DataSet& data, const 
 
 struct Trainer::State {
   LanguageModel::State* model = nullptr;
-  AdapterState adapter;
+  Adapter adapter;
   AdapterOnDevice on_device;  // the same numbers
   TrainedPart part = TrainedPart::kB;
   double dropout = 0;
   Heights heights = Heights::kFixed;
 
-  void put_adapter(const AdapterState& state) {
-    adapter = state;
-    on_device = guarded([&] { return put_on_device(state, part, model->weights.config, model->device); });
+  void put_adapter(const Adapter& next) {
+    adapter = next;
+    on_device = guarded([&] {
+      auto put = put_on_device(next.lora, part, model->weights.config, model->device);
+      if (next.is_dora()) put_magnitudes(put, next, part, model->weights);
+      return put;
+    });
     model->adapter = on_device;
   }
 
@@ -160,7 +164,7 @@ struct Trainer::State {
     training.gradients = c10::make_intrusive<SequenceGradients>();
     training.gradients->anchor = at::zeros({1}, at::TensorOptions(model->device)).set_requires_grad(true);
     training.gradients->rows_NP = at::zeros(
-        {static_cast<std::int64_t>(pass.segments.size()), static_cast<std::int64_t>(adapter.layout.trained_size(part))},
+        {static_cast<std::int64_t>(pass.segments.size()), static_cast<std::int64_t>(adapter.trained_size(part))},
         at::TensorOptions(model->device));
     if (dropout > 0)
       training.dropout = [masks = std::make_shared<DropoutMasks>(streams, dropout, pass, records, model->device)](
@@ -184,8 +188,10 @@ Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 Trainer::~Trainer() = default;
 
-Result<Trainer> Trainer::make(LanguageModel& model, const AdapterState& start, TrainedPart part, double dropout) {
+Result<Trainer> Trainer::make(LanguageModel& model, const Adapter& start, TrainedPart part, double dropout) {
   SOTTO_TRY_VOID(check_adapter(start, model.config()));
+  if (!start.replaced.empty())
+    return unsupported("the adapter replaces " + start.replaced.begin()->first + " as a whole, and training moves factors alone");
   if (!(dropout >= 0 && dropout < 1)) return invalid("dropout = " + std::to_string(dropout) + ": it must lie in [0, 1)");
   auto state = std::make_unique<State>();
   model.clear_adapter();  // with the parameters that it replaced
@@ -197,15 +203,16 @@ Result<Trainer> Trainer::make(LanguageModel& model, const AdapterState& start, T
   return Trainer(std::move(state));
 }
 
-const AdapterLayout& Trainer::layout() const { return state_->adapter.layout; }
+const AdapterLayout& Trainer::layout() const { return state_->adapter.lora.layout; }
 TrainedPart Trainer::trained_part() const { return state_->part; }
-std::size_t Trainer::dimension() const { return layout().trained_size(state_->part); }
-const AdapterState& Trainer::adapter() const { return state_->adapter; }
+std::size_t Trainer::dimension() const { return state_->adapter.trained_size(state_->part); }
+const Adapter& Trainer::adapter() const { return state_->adapter; }
 
-Result<void> Trainer::set_adapter(const AdapterState& state) {
-  SOTTO_TRY_VOID(check_adapter(state, state_->model->weights.config));
-  if (state.layout != layout()) return invalid("the new adapter has another layout than the one in training");
-  state_->put_adapter(state);
+Result<void> Trainer::set_adapter(const Adapter& adapter) {
+  SOTTO_TRY_VOID(check_adapter(adapter, state_->model->weights.config));
+  if (adapter.lora.layout != layout() || adapter.is_dora() != state_->adapter.is_dora() || !adapter.replaced.empty())
+    return invalid("the new adapter has another layout than the one in training");
+  state_->put_adapter(adapter);
   return {};
 }
 
@@ -239,6 +246,8 @@ Result<BatchLoss> Trainer::add_gradients(const data::DataSet& data, privacy::Uni
 
 Result<privacy::ClippedSum> Trainer::clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
                                                  const ClipTo& clip, const DropoutStreams& dropout) {
+  if (state_->adapter.is_dora())
+    return refused("DoRA is not trained under privacy: noise on B would enter the norm that each row is divided by");
   privacy::GridAccumulator accumulator(std::move(units), clip.grid, clip.clipping);
   SOTTO_TRY(const auto loss, add_gradients(data, accumulator, RecordLoss::kMean, dropout));
   static_cast<void>(loss);  // a function of private records: not used, not told

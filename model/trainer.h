@@ -47,19 +47,20 @@ struct ClipTo {
 class Trainer {
  public:
   // `model` must outlive the trainer; its adapter becomes the trainer's. `start` has the layout that lora_layout() gives.
-  // dropout is the probability that an input of A is dropped, in training only.
-  static Result<Trainer> make(LanguageModel& model, const AdapterState& start, TrainedPart part, double dropout = 0);
+  // dropout is the probability that an input of A is dropped, in training only. DoRA's magnitudes are trained beside the
+  // factors, without privacy alone (docs/adapters.md). Refused: parameters replaced as a whole.
+  static Result<Trainer> make(LanguageModel& model, const Adapter& start, TrainedPart part, double dropout = 0);
   Trainer(Trainer&&) noexcept;
   Trainer& operator=(Trainer&&) noexcept;
   ~Trainer();
 
   const AdapterLayout& layout() const;
   TrainedPart trained_part() const;
-  std::size_t dimension() const;  // layout().trained_size(trained_part())
+  std::size_t dimension() const;  // adapter().trained_size(trained_part())
 
   // The adapter as it stands; and another one of the same layout in its place (between rounds).
-  const AdapterState& adapter() const;
-  Result<void> set_adapter(const AdapterState& state);
+  const Adapter& adapter() const;
+  Result<void> set_adapter(const Adapter& adapter);
 
   // Whether every example of `data` can be trained on: token ids in the vocabulary, not too long, at least one labelled
   // token that is not the first. To be asked once, before a run: a step that fails on a record's content would tell about
@@ -72,7 +73,7 @@ class Trainer {
                                   const DropoutStreams& dropout = {});
 
   // The same into a fresh privacy::GridAccumulator. grid.dimension() is dimension(), or one more where clipped units are
-  // counted; a grid alone means flat clipping at its own norm.
+  // counted; a grid alone means flat clipping at its own norm. Refused for DoRA.
   Result<privacy::ClippedSum> clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
                                           const ClipTo& clip, const DropoutStreams& dropout = {});
   // ... and into a privacy::UnclippedAccumulator, for runs declared non-private.

@@ -113,7 +113,7 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
     const auto index = static_cast<std::size_t>(at_index - all.begin());
     const std::int64_t rank = module.rank, in = module.in, out = module.out;
     LoraOnDevice lora{to_tensor(state.factors[m].a, {rank, in}, at::kFloat, device),
-                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, -1, 0};
+                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, {}, -1, 0, 0};
     if (part == TrainedPart::kAB) {
       lora.a_offset = offset;
       offset += rank * in;
@@ -127,18 +127,24 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
   return adapter;
 }
 
-void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, const Weights& weights) {
+at::Tensor row_norms(const at::Tensor& weight_OI, const LoraOnDevice& lora) {
+  const at::Tensor adapted_OI = at::addmm(weight_OI.to(at::kFloat), lora.b_Or, lora.a_rI, 1, lora.scale);
+  return at::linalg_vector_norm(adapted_OI, 2, at::IntArrayRef({1}));
+}
+
+void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, TrainedPart part, const Weights& weights) {
   const auto& modules = adapter.lora.layout.modules;
+  auto offset = static_cast<std::int64_t>(adapter.lora.layout.trained_size(part));
   std::size_t next = 0;  // modules stand in the model's order
   for (std::size_t l = 0; l < on_device.layers.size(); ++l)
     for (std::size_t kind = 0; kind < kLinearKinds; ++kind) {
       auto& lora = on_device.layers[l][kind];
       if (!lora) continue;
-      const at::Tensor adapted_OI =
-          at::addmm(weights.layers[l].linears[kind].weight_OI.to(at::kFloat), lora->b_Or, lora->a_rI, 1, lora->scale);
-      const auto& magnitude = adapter.magnitudes[next];
-      const at::Tensor m_O = to_tensor(magnitude, {modules[next].out}, at::kFloat, adapted_OI.device());
-      lora->gain_O = m_O / at::linalg_vector_norm(adapted_OI, 2, at::IntArrayRef({1}));
+      const std::int64_t out = modules[next].out;
+      lora->norm_O = row_norms(weights.layers[l].linears[kind].weight_OI, *lora);
+      lora->gain_O = to_tensor(adapter.magnitudes[next], {out}, at::kFloat, lora->norm_O.device()) / lora->norm_O;
+      lora->m_offset = offset;
+      offset += out;
       ++next;
     }
 }

@@ -55,7 +55,11 @@ struct AdapterOnDevice {
 AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
                               const at::Device& device);
 
-// DoRA: the factor m / |W + scale * B A| of each row of each module, for the adapter that was put on device before.
-void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, const Weights& weights);
+// DoRA: |W + scale * B A| of each row of each module, and the factor m / |W + scale * B A|, for the adapter that was put on
+// device before. Their gradients have a place after those of all factors.
+void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, TrainedPart part, const Weights& weights);
+
+// |W + scale * B A| of each row of W: what DoRA's magnitude begins with.
+at::Tensor row_norms(const at::Tensor& weight_OI, const LoraOnDevice& lora);
 
 }  // namespace sotto::model

@@ -129,6 +129,69 @@ class Test(unittest.TestCase):
         self.assertTrue(summary["stopped_early"])
         self.assertLess(summary["steps"], 20)
 
+    def gpt2(self):
+        """The tiny GPT-2 of the vectors with a tokenizer of as many tokens, and records that its 64 positions hold."""
+        model = self.folder / "gpt2"
+        shutil.copytree(MODEL.parent / "tiny/gpt2", model)
+        tokenizer = json.loads((MODEL / "tokenizer.json").read_text())
+        tokenizer["model"]["vocab"] = {t: i for t, i in tokenizer["model"]["vocab"].items() if i < 256}
+        tokenizer["model"]["merges"] = []
+        (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+        shutil.copy(MODEL / "tokenizer_config.json", model)
+        (self.folder / "short.jsonl").write_text("".join(
+            json.dumps({"id": f"r{i}", "patient_id": f"p{i % 20}", "instruction": "", "input": "ab"[i % 2], "output": "yn"[i % 2]}) + "\n" for i in range(40)))
+        (self.folder / "site.toml").write_text(f'model = "{model}"\ndata = ["short.jsonl"]\nthreads = 1\n[policy]\nepsilon_limit = 10\n')
+        return model
+
+    def short_plan(self, more="", **settings):
+        path = self.plan(**settings)
+        text = path.read_text().replace('["q_proj", "v_proj", "down_proj"]', '["c_attn", "c_proj", "c_fc"]' + more)
+        path.write_text(text.replace("max_tokens = 96", 'max_tokens = 64\nchat_template = "chatml"'))
+        return path
+
+    def score(self, model, *arguments):
+        done = subprocess.run([BIN / "sotto-client", "score", "--model", model, "--json", *arguments], input='{"text": "fever"}\n',
+                              text=True, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_gpt2_is_trained_with_and_without_privacy_and_its_adapter_is_as_peft_has_it(self):
+        model = self.gpt2()
+        validation = f'validation = "{self.folder}/short.jsonl"'
+        done = self.train(self.short_plan(train=validation), "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(6 < self.summary()["epsilon"] <= 8.0)
+        shutil.rmtree(self.folder / "out")
+        done = self.train(self.short_plan(rounds=6, rate=0.05, train=validation), "--no-privacy", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        losses = [e["loss"] for e in self.summary()["evaluations"]]
+        self.assertLess(losses[-1], losses[0])
+        config = json.loads((self.folder / "out/adapter/adapter_config.json").read_text())
+        self.assertEqual((config["target_modules"], config["fan_in_fan_out"]), (["c_attn", "c_fc", "c_proj"], True))
+        self.assertNotEqual(self.score(model)["token_logprobs"], self.score(model, "--adapter", self.folder / "out/adapter")["token_logprobs"])
+
+    def test_dora_is_trained_without_privacy_and_refused_with_it(self):
+        model = self.gpt2()
+        private = self.train(self.short_plan("\ndora = true"))
+        self.assertEqual(private.returncode, 1)
+        self.assertIn("DoRA is not trained under privacy", private.stderr)
+        plan = self.short_plan("\ndora = true", rounds=6, rate=0.05, train=f'validation = "{self.folder}/short.jsonl"')
+        done = self.train(plan, "--no-privacy", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        summary = self.summary()
+        losses = [e["loss"] for e in summary["evaluations"]]
+        self.assertLess(losses[-1], losses[0])
+        self.assertTrue(summary["dora"])
+        self.assertEqual(summary["trained_parameters"], 2 * (2 * (192 + 64 + 128 + 64) + 192 + 64 + 128 + 64))  # B and the magnitudes
+        config = json.loads((self.folder / "out/adapter/adapter_config.json").read_text())
+        self.assertTrue(config["use_dora"])
+        tuned = self.score(model, "--adapter", self.folder / "out/adapter")["token_logprobs"]
+        self.assertNotEqual(self.score(model)["token_logprobs"], tuned)
+        plan.write_text(plan.read_text().replace("dora = true", ""))
+        other = self.train(plan, "--no-privacy")
+        self.assertEqual(other.returncode, 1)
+        self.assertIn("belongs to another plan", other.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

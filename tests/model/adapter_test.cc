@@ -72,6 +72,26 @@ TEST_CASE("an adapter of a plan gets the configuration that PEFT would write for
   CHECK(load_peft_folder(scratch.path(), config).value().lora == zero_adapter(layout));
 }
 
+TEST_CASE("an adapter of GPT-2, whose c_proj stands twice in a layer, is configured as PEFT has it", "[model]") {
+  const auto config = Checkpoint::open(vector_path("tiny/gpt2")).value().config();
+  const auto targets = [&](std::vector<std::string> names) {
+    const auto plan = plan_for(std::move(names));
+    const auto peft = peft_config(plan, lora_layout(config, plan).value(), config, "base");
+    CHECK(peft.json.at("fan_in_fan_out").as_bool());
+    const TemporaryFolder scratch;
+    const auto adapter = zero_adapter(lora_layout(config, plan).value());
+    REQUIRE(save_peft_folder(scratch.path(), adapter, peft, config).ok());
+    CHECK(load_peft_folder(scratch.path(), config).value().lora == adapter);
+    return peft.json.at("target_modules").dump();
+  };
+  CHECK(targets({"c_attn", "c_proj"}) == R"(["c_attn","c_proj"])");
+  CHECK(targets({"attn.c_proj", "c_fc"}) == R"(["attn.c_proj","mlp.c_fc"])");
+  CHECK(lora_layout(config, plan_for({"c_proj"})).value().modules.size() == 2 * config.layers);
+  CHECK(lora_layout(config, plan_for({"mlp.c_proj"})).value().modules.size() == config.layers);
+  CHECK(lora_layout(config, plan_for({"q_proj"})).error().message.find("c_attn, c_proj, c_fc") != std::string::npos);
+  CHECK(lora_layout(config, plan_for({"proj"})).error().message.find("\"proj\" matches no linear layer") != std::string::npos);
+}
+
 TEST_CASE("adapters that this version would compute wrongly are refused by the setting's name", "[model]") {
   const auto config = tiny_llama().config();
   const TemporaryFolder scratch;

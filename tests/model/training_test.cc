@@ -115,10 +115,10 @@ TEST_CASE("a trainer starts a round from the adapter it is given and refuses ano
   OptimizerPlan plan;
   Optimizer optimizer(plan, trainer.dimension());
   trainer.step(optimizer, std::vector<float>(trainer.dimension(), 1.0F), 0.01);
-  CHECK(trainer.adapter().factors[0].a == start.factors[0].a);
-  CHECK(trainer.adapter().factors[0].b[0] == Approx(start.factors[0].b[0] - 0.01F));
+  CHECK(trainer.adapter().lora.factors[0].a == start.factors[0].a);
+  CHECK(trainer.adapter().lora.factors[0].b[0] == Approx(start.factors[0].b[0] - 0.01F));
   REQUIRE(trainer.set_adapter(start).ok());
-  CHECK(trainer.adapter() == start);
+  CHECK(trainer.adapter().lora == start);
   auto fewer = start;
   fewer.layout.modules.pop_back();
   fewer.factors.pop_back();
