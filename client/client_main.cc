@@ -188,7 +188,7 @@ void add_model_commands(Command& root, Options& o) {
       .on_run([&o] { return train_alone(o); });
   root.subcommand("score", "log-likelihoods and top-k of JSON lines of token ids or text, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
-      .option("--adapter", o.text.adapter, "a PEFT folder")
+      .option("--adapter", o.text.adapters, "a PEFT folder")
       .option("--device", o.text.device, "cpu or cuda:N")
       .option("--precision", o.text.precision, "fp32, bf16 or auto")
       .option("--top", o.text.top, "how many of the likeliest next tokens")
@@ -277,7 +277,7 @@ void add_data_commands(Command& root, Options& o) {
 
 Command& with_write_options(Command& command, WriteCommand& write) {
   return command.option("--model", write.model, "a .gguf file or a Hugging Face folder", true)
-      .option("--adapter", write.adapter, "a PEFT folder")
+      .option("--adapter", write.adapters, "a PEFT folder; several swap on the loaded model: {\"adapter\": name} in a line, /adapter NAME in a chat")
       .option("--max-tokens", write.max_tokens, "the longest continuation")
       .option("--temperature", write.temperature, "0: the likeliest token always")
       .option("--top-k", write.top_k, "only the k likeliest tokens; 0: all")

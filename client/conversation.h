@@ -11,7 +11,7 @@ namespace sotto::client {
 
 struct WriteCommand {
   std::string model;    // .gguf file or Hugging Face folder
-  std::string adapter;  // PEFT folder; empty: none
+  std::vector<std::string> adapters;  // PEFT folders; the first is on where nothing names another
   std::string device = "cpu";
   std::string precision = "auto";
   std::int64_t threads = 0;
@@ -27,16 +27,18 @@ struct WriteCommand {
   double min_p = 0;
   double repetition_penalty = 1;
   std::int64_t seed = 0;
-  bool compare = false;  // chat: the model with and without the adapter
+  bool compare = false;  // chat: the model without an adapter, and with each
   bool json = false;
 };
 
 // Reads lines on standard input: texts, or with --json {"text"}, {"ids"} or {"messages"}; writes each continuation as it
-// comes, or with --json {"ids", "text", "finish"}. A line that cannot be answered ends the command with its number.
+// comes, or with --json {"ids", "text", "finish"}. {"adapter": name} in a line names another than the first. A line that cannot be
+// answered ends the command with its number.
 Result<void> generate(const WriteCommand& command);
 
 // Each line on standard input is what the user says, or with --json {"content"}; the answer comes as it is made, or with
-// --json {"content"} ({"base", "tuned"} with --compare). "/reset" begins anew.
+// --json {"content"} ({"base", "tuned"} with --compare, or the adapters' names where there are several). "/reset" begins anew,
+// "/adapter NAME" goes on with another adapter, "/adapter" alone with none.
 Result<void> chat(const WriteCommand& command);
 
 }  // namespace sotto::client

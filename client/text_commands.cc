@@ -3,11 +3,11 @@
 #include <iostream>
 
 #include "base/json.h"
+#include "client/adapters.h"
 #include "client/evaluate.h"
 #include "client/text_lines.h"
 #include "client/text_model.h"
 #include "model/language_model.h"
-#include "model/peft_folder.h"
 
 namespace sotto::client {
 namespace {
@@ -26,6 +26,13 @@ Json score_json(const Ids& ids, const model::Scores& scores) {
   Json::Array top;
   for (const auto& t : scores.top) top.push_back(Json::object({{"id", t.id}, {"logprob", t.logprob}}));
   return Json::object({{"ids", ids_json(ids)}, {"token_logprobs", std::move(logprobs)}, {"total", scores.total}, {"top", std::move(top)}});
+}
+
+// {"adapter": name}; a line without it takes the first, or the base where there is none.
+Result<void> use_named(const Json& line, Adapters& adapters, model::LanguageModel& model) {
+  if (line.find("adapter") == nullptr) return adapters.use(model, adapters.names().empty() ? std::string() : adapters.names().front());
+  SOTTO_TRY(const auto name, line.get_string("adapter"));
+  return adapters.use(model, name);
 }
 
 }  // namespace
@@ -76,10 +83,7 @@ Result<void> score(const TextCommand& command) {
   SOTTO_TRY(const Precision precision, precision_of(command.precision));
   if (command.top < 0 || command.top > 1000000) return invalid("--top is " + std::to_string(command.top) + "; it must be 0 or more");
   SOTTO_TRY(auto language_model, model::LanguageModel::load(command.model, {command.device, precision, 0}));
-  if (!command.adapter.empty()) {
-    SOTTO_TRY(const auto adapter, model::load_peft_folder(command.adapter, language_model.config()));
-    SOTTO_TRY_VOID(language_model.set_adapter(adapter));
-  }
+  SOTTO_TRY(auto adapters, Adapters::load(command.adapters, language_model));
   std::optional<TextModel> text;  // only loaded when a line has text: a folder without a tokenizer can still be scored by ids
   const auto top = static_cast<std::size_t>(command.top);
   return for_each_line([&](const std::string& line, const std::string& where) -> Result<void> {
@@ -95,6 +99,7 @@ Result<void> score(const TextCommand& command) {
       ids = text->tokenizer().encode(plain, data::ControlTokens::kRecognise, data::Ends::kAsModel);
     }
     if (ids.empty()) return invalid("there is no token to score; give at least one id or a non-empty text");
+    SOTTO_TRY_VOID(use_named(object, adapters, language_model));
     SOTTO_TRY(const auto scores, language_model.score(ids, top));
     std::cout << score_json(ids, scores).dump() << '\n';
     return {};

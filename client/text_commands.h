@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -10,7 +11,7 @@ namespace sotto::client {
 
 struct TextCommand {
   std::string model;        // .gguf file or Hugging Face folder
-  std::string adapter;      // PEFT folder; empty: none
+  std::vector<std::string> adapters;  // score: PEFT folders; the first is on where a line does not name one
   std::string device = "cpu";
   std::string precision = "fp32";
   std::int64_t top = 10;

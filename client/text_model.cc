@@ -42,7 +42,14 @@ Result<model::ModelConfig> read_model_config(const std::string& path) {
   return model::model_config(file);
 }
 
-Result<std::vector<std::int32_t>> stop_ids(const std::string& path, const data::Tokenizer& tokenizer) {
+Result<bool> has_tokenizer(const std::string& path) {
+  if (std::filesystem::is_directory(path)) return std::filesystem::exists(path + "/tokenizer.json");
+  SOTTO_TRY(const auto file, data::GgufFile::open(path));
+  const auto kind = file.get_string("tokenizer.ggml.model");
+  return kind.ok() && *kind != "none";
+}
+
+Result<std::vector<std::int32_t>> stop_ids(const std::string& path, const data::Tokenizer* tokenizer) {
   std::vector<std::int32_t> ids;
   if (std::filesystem::is_directory(path)) {
     SOTTO_TRY(ids, named_ends(path + "/generation_config.json"));
@@ -51,10 +58,10 @@ Result<std::vector<std::int32_t>> stop_ids(const std::string& path, const data::
     }
   } else {
     SOTTO_TRY(const auto file, data::GgufFile::open(path));
-    if (const auto turn = file.get_uint("tokenizer.ggml.eot_token_id"); turn.ok() && *turn < tokenizer.size())
+    if (const auto turn = file.get_uint("tokenizer.ggml.eot_token_id"); turn.ok() && tokenizer != nullptr && *turn < tokenizer->size())
       ids.push_back(static_cast<std::int32_t>(*turn));
   }
-  if (const auto end = tokenizer.spec().eos) ids.push_back(*end);
+  if (tokenizer != nullptr && tokenizer->spec().eos) ids.push_back(*tokenizer->spec().eos);
   return ids;
 }
 

@@ -23,9 +23,12 @@ class TextModel {
   std::unique_ptr<data::Tokenizer> tokenizer_;  // a chat template points at it, so it stays where it is
 };
 
+// Whether the model brings a tokenizer at all: one that does not takes token ids alone.
+Result<bool> has_tokenizer(const std::string& path);
+
 // The tokens that end an answer: the tokenizer's end of text, a GGUF file's end of turn, and what a folder's
-// generation_config.json (or config.json) names.
-Result<std::vector<std::int32_t>> stop_ids(const std::string& path, const data::Tokenizer& tokenizer);
+// generation_config.json (or config.json) names. `tokenizer`: null where the model brings none.
+Result<std::vector<std::int32_t>> stop_ids(const std::string& path, const data::Tokenizer* tokenizer);
 
 // The model's shape, read from its metadata alone.
 Result<model::ModelConfig> read_model_config(const std::string& path);

@@ -128,7 +128,7 @@ TEST_CASE("chat compares a model with and without its adapter", "[client]") {
   auto command = tiny(true);
   const std::string input = "{\"content\":\"asthma\"}\n";
   const auto base = speak(chat, command, input).lines()[0].at("content").as_string();
-  command.adapter = loud_adapter();
+  command.adapters = {loud_adapter()};
   const auto tuned = speak(chat, command, input).lines()[0].at("content").as_string();
   CHECK(tuned != base);
   command.compare = true;
@@ -137,8 +137,57 @@ TEST_CASE("chat compares a model with and without its adapter", "[client]") {
   CHECK(both.at("tuned").as_string() == tuned);
   command.json = false;
   CHECK(speak(chat, command, "asthma\n").out.find(" | tuned") != std::string::npos);
-  command.adapter.clear();
+  command.adapters.clear();
   CHECK(speak(chat, command, input).error.find("--adapter") != std::string::npos);
+}
+
+TEST_CASE("several adapters swap on one loaded model", "[client]") {
+  auto command = tiny(true);
+  const std::string line = "{\"content\":\"asthma\"}\n";
+  const auto answer = [&](const std::string& text) { return Json::object({{"content", text}}).dump() + "\n"; };
+  const auto base = speak(chat, command, line).lines()[0].at("content").as_string();
+  const std::string loud = loud_adapter(), plain = kModel + "/../gguf_export/adapter";
+  command.adapters = {loud};
+  const auto shouted = speak(chat, command, line).lines()[0].at("content").as_string();
+  command.adapters = {plain};
+  const auto said = speak(chat, command, line).lines()[0].at("content").as_string();
+  command.adapters = {plain, loud};
+  const auto name = std::filesystem::path(loud).filename().string();
+  const auto swapped = speak(chat, command, line + "{\"content\":\"/adapter " + name + "\"}\n{\"content\":\"/adapter\"}\n{\"content\":\"/reset\"}\n" + line);
+  CHECK(swapped.error.empty());
+  CHECK(swapped.out == answer(said) + answer(said));
+  const auto loudly = speak(chat, command, "{\"content\":\"/adapter " + name + "\"}\n" + line);
+  CHECK(loudly.out == answer(shouted));
+  command.compare = true;
+  const auto all = speak(chat, command, line).lines()[0];
+  CHECK(all.at("base").as_string() == base);
+  CHECK(all.at("adapter").as_string() == said);
+  CHECK(all.at(name).as_string() == shouted);
+  command.compare = false;
+  CHECK(speak(chat, command, "{\"content\":\"/adapter other\"}\n").error.find("known are adapter, " + name) != std::string::npos);
+  const auto text = [](const std::string& adapter) { return "{\"text\":\"code\",\"adapter\":\"" + adapter + "\"}\n"; };
+  command.batch = 2;  // lines of one adapter go together
+  const auto written = speak(generate, command, text("adapter") + text(name) + text(name) + text("")).lines();
+  REQUIRE(written.size() == 4);
+  CHECK(written[1].dump() == written[2].dump());
+  CHECK(written[0].dump() != written[1].dump());
+  CHECK(written[3].dump() != written[1].dump());
+  command.adapters = {loud, loud};
+  CHECK(speak(chat, command, line).error.find("given twice") != std::string::npos);
+}
+
+TEST_CASE("a model without a tokenizer goes on from ids, and says what it cannot", "[client]") {
+  auto command = tiny(true);
+  command.model = kModel + "/../tiny/llama";
+  const auto written = speak(generate, command, "{\"ids\":[5,6,7]}\n");
+  REQUIRE(written.error.empty());
+  const auto line = written.lines()[0];
+  CHECK(line.at("ids").items().size() <= 12);
+  CHECK(line.find("text") == nullptr);
+  CHECK(speak(generate, command, "{\"text\":\"a\"}\n").error.find("brings no tokenizer") != std::string::npos);
+  CHECK(speak(chat, command, "{\"content\":\"a\"}\n").error.find("brings no tokenizer") != std::string::npos);
+  command.stop = {"x"};
+  CHECK(speak(generate, command, "{\"ids\":[5]}\n").error.find("brings no tokenizer") != std::string::npos);
 }
 
 TEST_CASE("settings and lines that cannot be used are refused by their names", "[client]") {
