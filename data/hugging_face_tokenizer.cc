@@ -190,9 +190,8 @@ Result<void> read_config(TokenizerSpec& spec, const std::string& folder) {
 
 }  // namespace
 
-Result<TokenizerSpec> tokenizer_spec_from_folder(const std::string& folder) {
-  const std::string path = folder + "/tokenizer.json";
-  SOTTO_TRY(const Json json, Json::read_file(path));
+Result<TokenizerSpec> tokenizer_spec(const Json& json, const std::string& path) {
+  if (!json.is_object()) return invalid(path + ": not a JSON object");
   for (const char* name : {"truncation", "padding"})
     if (!absent(json.find(name))) return refuse(path, name, json.find(name));
   TokenizerSpec out;
@@ -209,6 +208,13 @@ Result<TokenizerSpec> tokenizer_spec_from_folder(const std::string& folder) {
   SOTTO_TRY_VOID(read_vocabulary(out, json, *model, path));
   SOTTO_TRY_VOID(read_merges(out, *model, path));
   SOTTO_TRY_VOID(read_unknown(out, *model, path));
+  return out;
+}
+
+Result<TokenizerSpec> tokenizer_spec_from_folder(const std::string& folder) {
+  const std::string path = folder + "/tokenizer.json";
+  SOTTO_TRY(const Json json, Json::read_file(path));
+  SOTTO_TRY(auto out, tokenizer_spec(json, path));
   SOTTO_TRY_VOID(read_config(out, folder));
   return out;
 }

@@ -13,6 +13,10 @@
 
 #include "base/result.h"
 
+namespace sotto {
+class Json;
+}
+
 namespace sotto::data {
 
 class GgufFile;
@@ -131,6 +135,8 @@ extern const char* const kTekken;
 // From `tokenizer.ggml.*` and `tokenizer.chat_template`: model "gpt2" (byte-level, by `tokenizer.ggml.pre`) and "llama"
 // (SentencePiece's scores).
 Result<TokenizerSpec> tokenizer_spec(const GgufFile& file);
+// From what `tokenizer.json` holds; `origin`, the file's name, starts every message.
+Result<TokenizerSpec> tokenizer_spec(const Json& tokenizer_json, const std::string& origin);
 // From `tokenizer.json`, with chat template and BOS/EOS from `tokenizer_config.json` (and `chat_template.jinja` if present).
 Result<TokenizerSpec> tokenizer_spec_from_folder(const std::string& folder);
 // Either: `path` is a GGUF file or a folder.

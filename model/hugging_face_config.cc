@@ -277,7 +277,9 @@ Result<ModelConfig> read_llama_like(const Fields& fields, ModelConfig c) {
 Result<ModelConfig> model_config(const Json& config, const std::string& origin) {
   if (!config.is_object()) return invalid(origin + ": not a JSON object");
   const Fields fields(config, origin);
-  SOTTO_TRY(const auto type, config.get_string("model_type"));
+  const auto named = config.get_string("model_type");
+  if (!named.ok()) return invalid(origin + ": " + named.error().message);
+  const std::string& type = *named;
   std::string known;
   for (const auto& row : supported_architectures()) {
     known += (known.empty() ? "\"" : ", \"") + std::string(row.model_type) + "\"";

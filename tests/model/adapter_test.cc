@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "base/files.h"
+#include "model/checkpoint.h"
 #include "model/lora.h"
 #include "model/peft_folder.h"
 #include "tests/model/vectors.h"
