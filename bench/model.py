@@ -17,7 +17,7 @@ GGUF = ROOT / ".deps/model/SmolLM2-135M-Instruct.Q4_1.gguf"
 VENV = ROOT / ".deps/venv-model"
 OUT = ROOT / "build/bench"
 PACKAGES = ["torch==2.13.0", "transformers==5.23.0", "peft==0.21.2", "gguf==0.19.0", "accelerate"]
-TASKS = ["prefill", "train", "generate", "generate16"]
+TASKS = ["prefill", "train", "generate", "generate16", "swap"]
 THREADS = min(2, os.cpu_count() or 1)
 
 
@@ -96,6 +96,7 @@ def rows(r):
         a, b = r["ours", precision, "folder"], r["theirs", precision, "folder"]
         out.append((f"prefill, 512 tokens, {precision}", 512 / a["prefill"], 512 / b["prefill"], "tokens/s", True))
         out.append((f"training step, 8 records of 128 tokens, LoRA r = 4, {precision}", a["train"], b["train"], "s", False))
+        out.append((f"swap to another adapter on the loaded base, {precision}", a["swap"], b["swap"], "s", False))
         out.append((f"generation, 1 sequence, {precision}", 64 / a["generate"], 64 / b["generate"], "tokens/s", True))
         out.append((f"generation, 16 sequences, {precision}", 1024 / a["generate16"], 1024 / b["generate16"], "tokens/s", True))
     # What people get: our default precision against transformers' default, the same model.
@@ -112,12 +113,15 @@ def write(results):
              + ", ".join(PACKAGES[:4]) + ". The training step is private here (a gradient for each record, clipped and rounded on its own), "
              "and PEFT's ordinary summed one there.", "",
              "| case | Sotto | peer | unit | ratio |", "|---|---|---|---|---|"]
+    grown = [max(results[who, p, "folder"]["swap_grown_bytes"] for p in ("bf16", "fp32")) / 1e6 for who in ("ours", "theirs")]
+    memory = f"After 100 swaps between two adapters the process has grown by {grown[0]:.1f} MB here and by {grown[1]:.1f} MB there."
     table = []
     for case, ours, theirs, unit, higher in rows(results):
         ratio = ours / theirs if higher else theirs / ours
         lines.append(f"| {case} | {ours:.3g} | {theirs:.3g} | {unit} | {ratio:.2f} |")
         table.append({"case": case, "ours": ours, "peer": "tokenizers" if case.startswith("tokenizer") else "transformers",
                       "theirs": theirs, "unit": unit, "ratio": ratio})
+    lines += ["", memory]
     (ROOT / "bench/model.md").write_text("\n".join(lines) + "\n")
     (OUT / "model.json").write_text(json.dumps(table, indent=1) + "\n")
     print("\n".join(lines))

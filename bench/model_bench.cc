@@ -54,15 +54,34 @@ data::DataSet records(std::size_t count, std::size_t length) {
   return data;
 }
 
-double training_step(LanguageModel& model) {
+AdapterState some_adapter(const LanguageModel& model, float step) {
   LoraPlan plan;
   plan.rank = 4;
   plan.alpha = 8;
   plan.targets = {"q_proj", "v_proj", "o_proj", "down_proj"};
-  const auto layout = lora_layout(model.config(), plan).value();
-  auto start = zero_adapter(layout);
-  for (auto& factors : start.factors)
-    for (std::size_t i = 0; i < factors.a.size(); ++i) factors.a[i] = static_cast<float>(i % 17) * 0.01F - 0.08F;
+  auto adapter = zero_adapter(lora_layout(model.config(), plan).value());
+  for (auto& factors : adapter.factors)
+    for (std::size_t i = 0; i < factors.a.size(); ++i) factors.a[i] = static_cast<float>(i % 17) * step - 8 * step;
+  return adapter;
+}
+
+// Two adapters on one loaded base, in turn: seconds a swap, and by how much the process has grown after a hundred.
+void swap_adapters(LanguageModel& model, Json& out) {
+  const AdapterState adapters[] = {some_adapter(model, 0.01F), some_adapter(model, -0.02F)};
+  const auto swaps = [&](int count) {
+    for (int i = 0; i < count; ++i)
+      if (!model.set_adapter(adapters[i % 2]).ok()) std::abort();
+  };
+  swaps(10);
+  const std::int64_t before = memory("VmRSS");
+  const double time = seconds([&] { swaps(100); });
+  out.set("swap", time / 100);
+  out.set("swap_grown_bytes", std::max<std::int64_t>(0, memory("VmRSS") - before));
+  model.clear_adapter();
+}
+
+double training_step(LanguageModel& model) {
+  const auto start = some_adapter(model, 0.01F);
   auto trainer = Trainer::make(model, start, TrainedPart::kAB).value();
   const privacy::Grid grid(privacy::ClipNorm(0.3), trainer.dimension());
   const auto data = records(8, 128);
@@ -107,6 +126,7 @@ int main(int argc, char** argv) {
     if (task == "prefill") out.set(task, best([&] { static_cast<void>(model->score(some_ids(512, 0), 1).value()); }));
     if (task == "train") out.set(task, training_step(*model));
     if (task == "generate") out.set(task, generation(*model, 1));
+    if (task == "swap") swap_adapters(*model, out);
     if (task == "generate16") out.set(task, generation(*model, 16));
   }
   std::cout << out.dump() << '\n';

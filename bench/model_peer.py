@@ -60,7 +60,8 @@ def measure(source, precision, threads, tasks):
                                                         min_new_tokens=64, do_sample=False, pad_token_id=0))
     if "train" in tasks:
         import peft
-        model = peft.get_peft_model(model, peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "o_proj", "down_proj"]))
+        config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "o_proj", "down_proj"])
+        model = peft.get_peft_model(model, config)
         ids = torch.tensor([some_ids(128, 1000 * r) for r in range(8)])
         labels = ids.clone()
         labels[:, :64] = -100
@@ -69,6 +70,18 @@ def measure(source, precision, threads, tasks):
             model.zero_grad()
             model(input_ids=ids, labels=labels).loss.backward()
         out["train"] = best(step)
+        if "swap" in tasks:
+            model.add_adapter("other", config)
+            names = ["other", "default"]
+
+            def swaps(count):
+                for i in range(count):
+                    model.set_adapter(names[i % 2])
+            swaps(10)
+            grown, start = memory("VmRSS"), time.perf_counter()
+            swaps(100)
+            out["swap"] = (time.perf_counter() - start) / 100
+            out["swap_grown_bytes"] = max(0, memory("VmRSS") - grown)
     return out
 
 

@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <fstream>
 
 #include "base/files.h"
 #include "model/checkpoint.h"
@@ -213,6 +214,28 @@ TEST_CASE("a summary says how little is trained and sent", "[model]") {
   CHECK(summary.trained_percent() == Approx(100.0 * 768 / static_cast<double>(summary.model_parameters)));
   CHECK(summary.text().find("768 of ") == 0);
 }
+
+#if !defined(__SANITIZE_ADDRESS__)  // which keeps what was freed
+TEST_CASE("swapping adapters on a loaded model does not make the process grow", "[model]") {
+  auto model = tiny_llama();
+  const Adapter adapters[] = {load_peft_folder(vector_path("lora/plain"), model.config()).value(),
+                              load_peft_folder(vector_path("lora/saved_head"), model.config()).value()};
+  const auto swap = [&](int count) {
+    for (int i = 0; i < count; ++i) REQUIRE(model.set_adapter(adapters[i % 2]).ok());
+  };
+  const auto resident_bytes = [] {
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages >> pages;
+    return pages * 4096;
+  };
+  swap(20);
+  const auto before = resident_bytes();
+  swap(1000);
+  // A swap that left its adapter behind would add 1000 times their mean size: tens of megabytes.
+  CHECK(adapters[0].bytes() + adapters[1].bytes() > 60'000);
+  CHECK(resident_bytes() < before + (8U << 20U));
+}
+#endif
 
 TEST_CASE("the update vector is B by B, or A then B of each module, and goes back where it came from", "[model]") {
   const auto state = load_peft_folder(vector_path("lora/plain"), tiny_llama().config()).value().lora;
