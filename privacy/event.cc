@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "privacy/correlation.h"
 
 namespace sotto::privacy {
 namespace {
@@ -14,8 +15,10 @@ constexpr std::uint8_t kFormat = 1;
 constexpr std::uint64_t kLargest = std::uint64_t{1} << 53;  // whole numbers up to here survive JSON and double
 
 constexpr std::array kSamplingKinds = {SamplingKind::kPoisson, SamplingKind::kTruncatedPoisson, SamplingKind::kFixedSize,
-                                       SamplingKind::kRandomAllocation};
-constexpr std::array kNoiseKinds = {NoiseKind::kDiscreteGaussian, NoiseKind::kDiscreteGaussianShares};
+                                       SamplingKind::kRandomAllocation, SamplingKind::kMinSeparation};
+constexpr std::array kNoiseKinds = {NoiseKind::kDiscreteGaussian, NoiseKind::kDiscreteGaussianShares, NoiseKind::kBanded, NoiseKind::kBlt};
+
+bool is_correlated(const DpEvent& e) { return e.noise == NoiseKind::kBanded || e.noise == NoiseKind::kBlt; }
 
 // Members that only some kinds have, in the order in which they are written.
 struct Optional {
@@ -23,7 +26,7 @@ struct Optional {
   std::uint64_t DpEvent::* member;
   bool (*used)(const DpEvent&);
 };
-constexpr std::array<Optional, 5> kOptional = {{
+constexpr std::array<Optional, 9> kOptional = {{
     {"population", &DpEvent::population,
      [](const DpEvent& e) {
        return e.sampling == SamplingKind::kTruncatedPoisson || e.sampling == SamplingKind::kFixedSize;
@@ -34,6 +37,10 @@ constexpr std::array<Optional, 5> kOptional = {{
      }},
     {"epoch_steps", &DpEvent::epoch_steps, [](const DpEvent& e) { return e.sampling == SamplingKind::kRandomAllocation; }},
     {"epoch_step", &DpEvent::epoch_step, [](const DpEvent& e) { return e.sampling == SamplingKind::kRandomAllocation; }},
+    {"min_separation", &DpEvent::min_separation, [](const DpEvent& e) { return e.sampling == SamplingKind::kMinSeparation; }},
+    {"run_steps", &DpEvent::run_steps, [](const DpEvent& e) { return e.sampling == SamplingKind::kMinSeparation; }},
+    {"run_step", &DpEvent::run_step, [](const DpEvent& e) { return e.sampling == SamplingKind::kMinSeparation; }},
+    {"bands", &DpEvent::bands, [](const DpEvent& e) { return is_correlated(e); }},
     {"noise_shares", &DpEvent::noise_shares, [](const DpEvent& e) { return e.noise == NoiseKind::kDiscreteGaussianShares; }},
 }};
 constexpr std::array<std::string_view, 9> kMembers = {"unit",        "sampling",  "sampling_rate", "noise", "noise_stddev",
@@ -59,13 +66,22 @@ Result<DpEvent> checked(DpEvent event, double rate) {
       if (event.*optional.member != DpEvent{}.*optional.member) return outside(name.c_str(), "left out for its kind");
     } else if (event.*optional.member > kLargest) {
       return outside(name.c_str(), "at most 2^53");
-    } else if (event.*optional.member == 0 && optional.member != &DpEvent::epoch_step) {
+    } else if (event.*optional.member == 0 && optional.member != &DpEvent::epoch_step &&
+               optional.member != &DpEvent::run_step) {
       return outside(name.c_str(), "at least 1");
     }
   }
   if (event.batch_size > event.population) return outside("batch_size", "at most the population");
   if (event.epoch_step > event.epoch_steps) return outside("epoch_step", "at most epoch_steps");
   if (event.epoch_step > 0 && event.count != 1) return outside("count", "1 for a single step of an epoch");
+  if (event.run_step > event.run_steps) return outside("run_step", "at most run_steps");
+  if (event.run_step > 0 && event.count != 1) return outside("count", "1 for a single step of a run");
+  if (event.run_steps > (event.noise == NoiseKind::kBlt ? kMostBltSteps : kMostCorrelatedSteps))
+    return outside("run_steps", "at most 1000000 (blt: 4096)");
+  if (is_correlated(event)) {
+    if (event.sampling != SamplingKind::kMinSeparation) return outside("sampling", "min_separation where noise is correlated");
+    if (event.bands > (event.noise == NoiseKind::kBlt ? kMostBuffers : kMostBands)) return outside("bands", "at most 4096 (blt: 64)");
+  }
   if (event.noise == NoiseKind::kDiscreteGaussianShares && event.noise_shares < 2)
     return outside("noise_shares", "2 or more");
   if (event.noise_stddev > kLargest) return outside("noise_stddev", "at most 2^53");
@@ -107,6 +123,7 @@ std::string_view to_string(SamplingKind kind) {
     case SamplingKind::kTruncatedPoisson: return "truncated_poisson";
     case SamplingKind::kFixedSize: return "fixed_size";
     case SamplingKind::kRandomAllocation: return "random_allocation";
+    case SamplingKind::kMinSeparation: return "min_separation";
   }
   throw Failure("a sampling kind outside its enumeration");
 }
@@ -115,6 +132,8 @@ std::string_view to_string(NoiseKind kind) {
   switch (kind) {
     case NoiseKind::kDiscreteGaussian: return "discrete_gaussian";
     case NoiseKind::kDiscreteGaussianShares: return "discrete_gaussian_shares";
+    case NoiseKind::kBanded: return "banded";
+    case NoiseKind::kBlt: return "blt";
   }
   throw Failure("a noise kind outside its enumeration");
 }

@@ -17,12 +17,14 @@ namespace sotto::privacy {
 //   truncated_poisson  the same; of more than `batch_size` drawn, `batch_size` stay, uniformly. At most `population` units
 //   fixed_size         `batch_size` of `population` units, uniformly without replacement; neighbours: one unit replaced
 //   random_allocation  each unit in one of an epoch's `epoch_steps` steps, uniformly (balls and bins)
-enum class SamplingKind : std::uint8_t { kPoisson = 1, kTruncatedPoisson = 2, kFixedSize = 3, kRandomAllocation = 4 };
+//   min_separation     no chance counted on: a unit takes part in every `min_separation`-th of the run's `run_steps` steps
+enum class SamplingKind : std::uint8_t { kPoisson = 1, kTruncatedPoisson = 2, kFixedSize = 3, kRandomAllocation = 4, kMinSeparation = 5 };
 // discrete_gaussian: one draw of standard deviation s a coordinate. discrete_gaussian_shares: the sum of `noise_shares`
-// independent ones, s each.
-enum class NoiseKind : std::uint8_t { kDiscreteGaussian = 1, kDiscreteGaussianShares = 2 };
-std::string_view to_string(SamplingKind kind);  // "poisson", "truncated_poisson", "fixed_size", "random_allocation"
-std::string_view to_string(NoiseKind kind);     // "discrete_gaussian", "discrete_gaussian_shares"
+// independent ones, s each. banded, blt: correlated over the steps of a run (correlation.h), one draw of deviation s a
+// coordinate and step under the matrix of the run.
+enum class NoiseKind : std::uint8_t { kDiscreteGaussian = 1, kDiscreteGaussianShares = 2, kBanded = 3, kBlt = 4 };
+std::string_view to_string(SamplingKind kind);  // "poisson", "truncated_poisson", "fixed_size", "random_allocation", "min_separation"
+std::string_view to_string(NoiseKind kind);     // "discrete_gaussian", "discrete_gaussian_shares", "banded", "blt"
 
 // A member that a kind has no use for keeps the value given here, is not written, and is refused when read.
 struct DpEvent {
@@ -33,9 +35,13 @@ struct DpEvent {
   std::uint64_t batch_size = 0;     // truncated_poisson, fixed_size; at most the population
   std::uint64_t epoch_steps = 0;    // t, random_allocation
   std::uint64_t epoch_step = 0;     // random_allocation: which of the epoch's steps, 1..t; 0: `count` whole epochs
+  std::uint64_t min_separation = 0;  // min_separation
+  std::uint64_t run_steps = 0;       // min_separation
+  std::uint64_t run_step = 0;        // min_separation: which of the run's steps, 1..run_steps; 0: `count` whole runs
   NoiseKind noise = NoiseKind::kDiscreteGaussian;
   std::uint64_t noise_stddev = 0;  // s, in grid units, that ran: an integer, see noise.h
   std::uint64_t noise_shares = 1;  // discrete_gaussian_shares: those that nobody colluding made; at least 2
+  std::uint64_t bands = 0;         // banded, blt
   std::uint64_t sensitivity = 0;   // C~, in grid units: no unit's integer vector is longer (L2)
   std::uint64_t dimension = 0;     // d: coordinates of the released vector
   double grid_step = 0;            // length of a grid unit, in the gradient's unit

@@ -6,12 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
 #include "privacy/clipping.h"
 #include "privacy/sampler.h"
 #include "privacy/units.h"
+#include "privacy/workers.h"
 
 namespace sotto::privacy {
 
@@ -43,14 +45,29 @@ class Grid {
 std::vector<std::int32_t> clip_and_round(std::span<const float> gradient, const Grid& grid, const Clipping& clipping);
 std::vector<std::int32_t> clip_and_round(std::span<const float> gradient, const Grid& grid);  // flat
 
-// What the model hands per-unit gradients to. Every drawn unit is added exactly once, in any order; position counts in
+// Sum of squares in double, in a fixed order: a function of the vector alone, whatever the machine's threads.
+double squared_norm(std::span<const float> v);
+
+// One unit's gradient that is too long to be held: pieces that follow one another.
+struct GradientPieces {
+  std::vector<std::size_t> sizes;     // of the pieces; they add up to the sink's dimension
+  std::vector<double> squared_norms;  // of each, as the model computed them; not finite: of the whole unit nothing counts
+  // Tells every piece in turn. Called again it tells the same numbers, bit for bit.
+  std::function<void(const std::function<void(std::size_t piece, std::span<const float> values)>& take)> visit;
+};
+
+// What the model hands per-unit gradients to. Every drawn unit that it wants is added exactly once, in any order; position counts in
 // units().units(). The gradient is the sum over the unit's drawn records.
 class UnitSink {
  public:
   virtual ~UnitSink() = default;
   virtual const SampledUnits& units() const = 0;
   virtual std::size_t dimension() const = 0;
+  // Whether this unit is to be added here; another process adds the others.
+  virtual bool wants(std::size_t /*position*/) const { return true; }
   virtual void add(std::size_t position, std::span<const float> gradient) = 0;
+  // The same unit in pieces.
+  virtual void add_pieces(std::size_t position, const GradientPieces& pieces);
 };
 
 // A sum whose sensitivity is bounded by grid().sensitivity() grid units. It still has to be noised; only add_noise() takes
@@ -73,6 +90,7 @@ class ClippedSum {
  private:
   friend class GridAccumulator;
   friend class NoisySum;
+  friend class CorrelatedNoise;
   ClippedSum(const Grid& grid, const SamplingEvent& sampling, Clipping clipping, std::vector<std::int64_t> values)
       : grid_(grid), sampling_(sampling), clipping_(std::move(clipping)), values_(std::move(values)) {}
   Grid grid_;
@@ -84,16 +102,25 @@ class ClippedSum {
 class GridAccumulator final : public UnitSink {
  public:
   GridAccumulator(SampledUnits&& units, const Grid& grid);  // flat
-  GridAccumulator(SampledUnits&& units, const Grid& grid, Clipping clipping);
+  // Of several processes, each adds its own part and finish() sums over all: `workers` outlives this.
+  GridAccumulator(SampledUnits&& units, const Grid& grid, Clipping clipping, Workers* workers = nullptr);
   const SampledUnits& units() const override { return units_; }
+  bool wants(std::size_t position) const override { return workers_ == nullptr || workers_->is_mine(position); }
   std::size_t dimension() const override { return grid_.dimension() - clipping_.counts_clipped; }
   void add(std::size_t position, std::span<const float> gradient) override;
+  // Clips by the norms that come with the pieces, rounds and adds piece by piece, and looks at the exact integer norm of all of
+  // them before any counts: a unit that turns out to be longer than C~ is taken out again, integer for integer, and adds
+  // zeros. (Norms that are true to 1e-4 never lead there.) The pieces are the groups of per-layer clipping put together.
+  void add_pieces(std::size_t position, const GradientPieces& pieces) override;
   ClippedSum finish() &&;  // every drawn unit has been added
 
  private:
   SampledUnits units_;
   Grid grid_;
+  struct Rounding;
+  bool add_rounded(const Rounding& rounding, const GradientPieces& pieces);
   Clipping clipping_;
+  Workers* workers_ = nullptr;
   std::vector<bool> added_;
   std::vector<std::int64_t> values_;
 };
@@ -116,14 +143,17 @@ class UnclippedSum {
 
 class UnclippedAccumulator final : public UnitSink {
  public:
-  UnclippedAccumulator(SampledUnits&& units, std::size_t dimension);
+  UnclippedAccumulator(SampledUnits&& units, std::size_t dimension, Workers* workers = nullptr);
   const SampledUnits& units() const override { return units_; }
+  bool wants(std::size_t position) const override { return workers_ == nullptr || workers_->is_mine(position); }
   std::size_t dimension() const override { return values_.size(); }
   void add(std::size_t position, std::span<const float> gradient) override;
+  void add_pieces(std::size_t position, const GradientPieces& pieces) override;
   UnclippedSum finish() &&;
 
  private:
   SampledUnits units_;
+  Workers* workers_ = nullptr;
   std::vector<bool> added_;
   std::vector<double> values_;
 };

@@ -44,6 +44,7 @@ class NoisySum {
   double clip_fraction(ExpectedBatch batch) const;
 
  private:
+  friend class CorrelatedNoise;
   NoisySum(DpEvent event, ClipNorm clip, Clipping clipping, std::vector<std::int64_t> values)
       : event_(event), clip_(clip), clipping_(std::move(clipping)), values_(std::move(values)) {}
   DpEvent event_;

@@ -94,6 +94,7 @@ struct LossOf {
             nullptr, 1};
       }
       case SamplingKind::kRandomAllocation: return allocation(sigma);
+      case SamplingKind::kMinSeparation: break;  // a MatrixMechanism
     }
     throw Failure("a sampling kind outside its enumeration");
   }

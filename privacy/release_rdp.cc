@@ -110,6 +110,7 @@ Result<Curve> sampled_gaussian(double sigma, const Release& release, Neighbours 
       if (!allocation_has_room(sigma, sampling.epoch_steps))
         return no_curve(release, neighbours, "its grids hold noise multipliers from 0.05 to 1000 and up to 10000000 steps");
       return allocation_rdp(sigma, sampling.epoch_steps, sampling.epoch_selected);
+    case SamplingKind::kMinSeparation: break;  // a MatrixMechanism
   }
   throw Failure("a sampling kind outside its enumeration");
 }

@@ -90,4 +90,16 @@ SampledUnits SampledUnits::draw_allocated(const Population& from, const EpochSte
   return SampledUnits(event, with_records(from, units, random));
 }
 
+SampledUnits SampledUnits::draw_separated(const Population& from, const RunStep& at, RandomSource& allocation, RandomSource& random) {
+  SOTTO_CHECK(at.separation >= 1 && at.step >= 1 && at.step <= at.steps);
+  DpEvent event = event_of(from, SamplingKind::kMinSeparation);
+  event.min_separation = at.separation;
+  event.run_steps = at.steps;
+  event.run_step = at.step;
+  std::vector<std::uint32_t> units;
+  for (std::size_t u = 0; u < from.records_of_unit.size(); ++u)
+    if (allocation.below(at.separation) == (at.step - 1) % at.separation) units.push_back(static_cast<std::uint32_t>(u));
+  return SampledUnits(event, with_records(from, units, random));
+}
+
 }  // namespace sotto::privacy

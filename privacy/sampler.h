@@ -69,6 +69,16 @@ class SampledUnits {
   };
   static SampledUnits draw_allocated(const Population& from, const EpochStep& at, RandomSource& allocation, RandomSource& random);
 
+  // Step `step` (1 to steps) of a run in which each unit takes part once in every `separation` steps, always as far apart.
+  // `allocation` must be the same stream, from its beginning, for every step of the run, and for no other; `random` draws the
+  // records.
+  struct RunStep {
+    std::uint64_t separation = 1;
+    std::uint64_t steps = 1;
+    std::uint64_t step = 1;
+  };
+  static SampledUnits draw_separated(const Population& from, const RunStep& at, RandomSource& allocation, RandomSource& random);
+
   SampledUnits(SampledUnits&&) noexcept = default;
   SampledUnits& operator=(SampledUnits&&) noexcept = default;
   SampledUnits(const SampledUnits&) = delete;

@@ -152,3 +152,70 @@ TEST_CASE("a clipped sum cannot be made by hand or copied", "[privacy]") {
   STATIC_REQUIRE_FALSE(std::is_constructible_v<ClippedSum, Grid, SamplingEvent, std::vector<std::int64_t>>);
   STATIC_REQUIRE_FALSE(std::is_constructible_v<ClippedSum, UnclippedSum>);
 }
+
+namespace {
+
+// A gradient cut into pieces of `sizes`; norms are multiplied by `error`.
+GradientPieces in_pieces(const std::vector<float>& v, const std::vector<std::size_t>& sizes, double error = 1) {
+  GradientPieces pieces{sizes, {}, {}};
+  pieces.visit = [&v, sizes](const auto& take) {
+    std::size_t at = 0;
+    for (std::size_t p = 0; p < sizes.size(); at += sizes[p++]) take(p, std::span(v).subspan(at, sizes[p]));
+  };
+  pieces.visit([&](std::size_t, std::span<const float> values) { pieces.squared_norms.push_back(error * squared_norm(values)); });
+  return pieces;
+}
+
+std::vector<std::int64_t> sum_of_pieces(const std::vector<GradientPieces>& units, const Grid& grid, const Clipping& clipping) {
+  GridAccumulator sum(all_units(units.size()), grid, clipping);
+  for (std::size_t i = 0; i < units.size(); ++i) sum.add_pieces(i, units[i]);
+  return std::move(sum).finish().reveal_without_noise();
+}
+
+}  // namespace
+
+TEST_CASE("a gradient in pieces gives the integers of the whole one, under every kind of clipping", "[privacy]") {
+  FixedRandom random(11);
+  const std::vector<std::size_t> sizes = {3, 40, 1, 56};
+  const auto v = random_vector(100, 1, random), w = random_vector(100, 0.001, random);
+  for (const auto kind : {ClippingKind::kFlat, ClippingKind::kAutomatic, ClippingKind::kPerLayer, ClippingKind::kAdaptive})
+    for (const bool counts : {false, true}) {
+      const Grid grid{ClipNorm(0.4), std::size_t{100} + counts};
+      const Clipping clipping{kind, kind == ClippingKind::kAdaptive ? 0.1 : 0.4, {43, 57}, counts};
+      GridAccumulator whole(all_units(2), grid, clipping);
+      whole.add(0, v);
+      whole.add(1, w);
+      const auto wanted = std::move(whole).finish();
+      const auto found = sum_of_pieces({in_pieces(v, sizes), in_pieces(w, sizes)}, grid, clipping);
+      // Norms added up piece by piece may differ in the last bit, and with them an entry on the edge of a rounding.
+      std::int64_t largest = 0;
+      for (std::size_t i = 0; i < found.size(); ++i) largest = std::max(largest, std::abs(found[i] - wanted.reveal_without_noise()[i]));
+      CHECK(largest <= 1);
+    }
+}
+
+TEST_CASE("a unit in pieces whose stated norms are too small is taken out again, integer for integer", "[privacy]") {
+  FixedRandom random(12);
+  const std::vector<std::size_t> sizes = {30, 30, 40};
+  const auto honest = random_vector(100, 1, random), other = random_vector(100, 1, random);
+  const Grid grid{ClipNorm(0.4), 100};
+  const auto clipping = flat_clipping(grid.clip());
+  const auto alone = sum_of_pieces({in_pieces(honest, sizes)}, grid, clipping);
+  for (const double error : {0.9, 1e-3, 1e-30, 0.0})
+    CHECK(sum_of_pieces({in_pieces(honest, sizes), in_pieces(other, sizes, error)}, grid, clipping) == alone);
+  CHECK(sum_of_pieces({in_pieces(honest, sizes), in_pieces(other, sizes, 0.9999)}, grid, clipping) != alone);
+}
+
+TEST_CASE("a unit in pieces with an entry that is not finite counts as zero", "[privacy]") {
+  FixedRandom random(13);
+  const std::vector<std::size_t> sizes = {50, 50};
+  const Grid grid{ClipNorm(0.4), 100};
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    auto v = random_vector(100, 1, random);
+    v[77] = bad;
+    auto pieces = in_pieces(v, sizes);
+    CHECK(sum_of_pieces({pieces}, grid, flat_clipping(grid.clip())) == std::vector<std::int64_t>(100, 0));
+    pieces.squared_norms = {1, 1};  // a model that does not notice
+    CHECK(sum_of_pieces({pieces}, grid, flat_clipping(grid.clip())) == std::vector<std::int64_t>(100, 0));
+  }
+}
