@@ -95,6 +95,15 @@ void fill_gaussian(MatrixXd& m, RandomSource& source) {
   }
 }
 
+std::vector<float> initial_prompt(const PromptShape& shape, const Digest& seed) {
+  ByteWriter info;
+  info.text("sotto/initial-prompt/v1");
+  crypto::StreamRandom source(crypto::StreamKey(crypto::hkdf_sha256<32>({}, seed, info.view())));
+  MatrixXd gaussian(shape.tokens, shape.width);
+  fill_gaussian(gaussian, source);
+  return floats(gaussian * shape.deviation);
+}
+
 }  // namespace
 
 Result<AdapterState> refactor(const AdapterState& state) {
@@ -109,7 +118,8 @@ Result<AdapterState> refactor(const AdapterState& state) {
 
 Result<AdapterState> initial_adapter(const AdapterLayout& layout, const Digest& seed) {
   SOTTO_TRY_VOID(check_ranks(layout));
-  AdapterState state{layout, {}};
+  AdapterState state{layout, {}, {}};
+  if (layout.prompt.tokens > 0) state.prompt = initial_prompt(layout.prompt, seed);
   for (std::size_t i = 0; i < layout.modules.size(); ++i) {
     const LoraModule& m = layout.modules[i];
     ByteWriter info;

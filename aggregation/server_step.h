@@ -9,11 +9,14 @@
 
 namespace sotto::aggregation {
 
+// What of an adapter a round's mean update moves, and whether it is factored anew: where B alone is trained in all rounds.
 struct ServerStep {
   TrainedPart trained = TrainedPart::kB;
   double learning_rate = 1.0;
   bool fedsvd = true;
 };
+
+ServerStep step_in_round(TrainedPart trained, RoundId round);
 
 // mean_update has layout.trained_size(trained) entries in AdapterLayout's order. Fails (kInvalid) on another size, on
 // entries that are not finite, and where refactor fails.

@@ -42,11 +42,14 @@ std::string difference(const std::vector<privacy::DpEvent>& wanted, const std::v
   return std::to_string(steps) + " steps instead of " + std::to_string(w.count);
 }
 
-// The dimension that the run's events name, which must be one for all sites: the first event's.
-std::uint64_t dimension_of(const RunFolder& folder) {
+// The dimension that the run's events name, which must be one for all sites and for all rounds in which the same is trained:
+// that of the first such event.
+std::uint64_t dimension_of(const RunFolder& folder, RoundId round) {
+  const auto trained = folder.facts->plan.trained;
   for (const auto& site : folder.sites) {
     for (const auto& p : all_of<Reserved>(site, folder.run)) {
-      if (!p.event->planned.empty()) return p.event->planned.front().dimension;
+      if (!p.event->planned.empty() && part_in_round(trained, p.event->round) == part_in_round(trained, round))
+        return p.event->planned.front().dimension;
     }
   }
   return 1;
@@ -79,14 +82,16 @@ Finding check_mechanism(const RunFolder& folder, const PartyLog& site) {
   const RunFacts& facts = *folder.facts;
   const SitePlan* plan = plan_of_site(facts, site.party);
   if (!plan) return invalid("the plan has no site '" + site.party + "'");
-  SOTTO_TRY(const auto wanted, planned_round(facts.plan, *plan, dimension_of(folder)));
+  const auto wanted_of = [&](RoundId round) { return planned_round(facts.plan, *plan, dimension_of(folder, round), round); };
   for (const auto& p : all_of<Reserved>(site, folder.run)) {
-    if (merged(p.event->planned) != wanted)
+    SOTTO_TRY(const auto wanted, wanted_of(p.event->round));
+    if (merged(p.event->planned) != merged(wanted))
       return at_entry(site, p.entry, "reserved: " + difference(wanted, p.event->planned));
     if (p.event->round.value() >= facts.plan.rounds) return at_entry(site, p.entry, "the plan has no such round");
   }
   for (const auto& p : all_of<Committed>(site, folder.run)) {
-    if (merged(p.event->taken) != wanted) return at_entry(site, p.entry, "what ran: " + difference(wanted, p.event->taken));
+    SOTTO_TRY(const auto wanted, wanted_of(p.event->round));
+    if (merged(p.event->taken) != merged(wanted)) return at_entry(site, p.entry, "what ran: " + difference(wanted, p.event->taken));
   }
   if (!facts.plan.privacy) return std::string("the plan is without privacy: nothing was sampled or noised for it");
   return "Poisson rate " + Json(plan->sampling_rate).dump() + ", noise multiplier " + Json(plan->noise_multiplier).dump() +

@@ -6,10 +6,12 @@
 #include <limits>
 #include <map>
 
+#include "audit/spending.h"
 #include "base/config_reader.h"
 #include "base/json.h"
 #include "crypto/hash.h"
 #include "privacy/calibrate.h"
+#include "privacy/compose.h"
 #include "privacy/rdp.h"
 
 namespace sotto::audit {
@@ -116,7 +118,8 @@ void read_private_step(Reader& in, PrivateStepPlan& step) {
                                             {{"poisson", SamplingScheme::kPoisson},
                                              {"truncated_poisson", SamplingScheme::kTruncatedPoisson},
                                              {"fixed_size", SamplingScheme::kFixedSize},
-                                             {"random_allocation", SamplingScheme::kRandomAllocation}},
+                                             {"random_allocation", SamplingScheme::kRandomAllocation},
+                                             {"min_separation", SamplingScheme::kMinSeparation}},
                                             "poisson");
   step.max_batch = in.integer("privacy.max_batch", 1, 1000000, 0);
   if (!config.has("privacy.max_batch")) step.max_batch = 0;
@@ -126,6 +129,11 @@ void read_private_step(Reader& in, PrivateStepPlan& step) {
                                              {"per_layer", ClippingScheme::kPerLayer},
                                              {"adaptive", ClippingScheme::kAdaptive}},
                                             "flat");
+  step.noise = in.choice<NoiseScheme>(
+      "privacy.noise", {{"independent", NoiseScheme::kIndependent}, {"banded", NoiseScheme::kBanded}, {"blt", NoiseScheme::kBlt}},
+      "independent");
+  const std::uint32_t bands = in.integer("privacy.bands", 1, step.noise == NoiseScheme::kBlt ? 64 : 4096, 8);
+  step.bands = config.has("privacy.bands") || step.noise != NoiseScheme::kIndependent ? bands : 0;
   step.clip_quantile = in.number_in("privacy.clip_quantile", 0, 1, 0.5, true);
   step.count_clipped = config.boolean("privacy.count_clipped", false) || step.clipping == ClippingScheme::kAdaptive;
 }
@@ -134,6 +142,11 @@ std::string listed(const std::vector<std::string>& names) {
   std::string out;
   for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
   return out;
+}
+
+void read_prompt(Reader& in, RunPlan& plan) {
+  plan.prompt.tokens = in.integer("prompt.tokens", 1, 4096, 16);
+  plan.prompt.deviation = in.positive("prompt.deviation", 0.1);
 }
 
 void read_lora(Reader& in, PlanFile& file, PlanUse use) {
@@ -157,7 +170,24 @@ void read_lora(Reader& in, PlanFile& file, PlanUse use) {
   plan.lora.first_layer = in.integer("lora.first_layer", 0, 0xffff, 0);
   plan.lora.last_layer = in.integer("lora.last_layer", 0, 0xffff, 0xffff);
   if (plan.lora.first_layer > plan.lora.last_layer) config.reject("lora.first_layer", "is above lora.last_layer");
-  plan.trained = in.choice<TrainedPart>("lora.train", {{"B", TrainedPart::kB}, {"AB", TrainedPart::kAB}}, "B");
+  plan.trained = in.choice<TrainedPart>(
+      "lora.train", {{"B", TrainedPart::kB}, {"AB", TrainedPart::kAB}, {"alternating", TrainedPart::kAlternating}}, "B");
+}
+
+// What is trained, and the table that says how; the other tables have no meaning then.
+void read_trained(Reader& in, PlanFile& file, PlanUse use) {
+  auto& plan = file.plan;
+  plan.trained = in.choice<TrainedPart>(
+      "training.trained", {{"lora", TrainedPart::kB}, {"prompt", TrainedPart::kPrompt}, {"full", TrainedPart::kFull}}, "lora");
+  const bool lora = trains_lora(plan.trained), prompt = plan.trained == TrainedPart::kPrompt;
+  if (lora) read_lora(in, file, use);
+  if (prompt) read_prompt(in, plan);
+  const auto alone = [&](const char* table, bool used, const char* value) {
+    if (!used && in.config().has(table))
+      in.config().reject(table, std::string("is read where training.trained = \"") + value + "\"; leave the table out");
+  };
+  alone("lora", lora, "lora");
+  alone("prompt", prompt, "prompt");
 }
 
 void read_training(Reader& in, PlanFile& file) {
@@ -247,7 +277,7 @@ Result<PlanFile> read_plan_file(const std::string& path, PlanUse use) {
   read_head(in, file, use);
   read_privacy(in, file);
   read_private_step(in, file.plan.step);
-  read_lora(in, file, use);
+  read_trained(in, file, use);
   read_training(in, file);
   read_aggregation(in, file);
   read_alone(in, file);
@@ -259,10 +289,41 @@ Result<PlanFile> read_plan_file(const std::string& path, PlanUse use) {
 
 Error in_file(const PlanFile& file, const Error& error) { return {error.code, file.path + ": " + error.message}; }
 
+namespace {
+
+// A run in which units are kept apart is one release: its noise by halving on the ledger's own arithmetic, which each value is
+// checked by.
+Result<void> set_noise_of_run(const PlanFile& file, RunPlan& plan) {
+  constexpr double kMargin = 1e-9;  // covers the certificate of the true dimension
+  const privacy::Delta delta(plan.delta);
+  for (auto& site : plan.sites) {
+    const auto spent = [&](double sigma) {
+      site.noise_multiplier = sigma;
+      const auto run = planned_run(plan, site, 1);
+      const auto bound = run.ok() ? privacy::compose({&*run, 1}, delta) : Result<privacy::EpsilonBound>(run.error());
+      return bound.ok() ? bound->epsilon.value() : kInfinity;
+    };
+    if (!file.epsilon) {
+      plan.target_epsilon = std::max(plan.target_epsilon, spent(*file.noise_multiplier));
+      continue;
+    }
+    double low = 1e-3, high = 1e6;
+    if (!(spent(high) <= *file.epsilon - kMargin))
+      return in_file(file, invalid("privacy.epsilon = " + number(*file.epsilon) + " is out of reach of any noise at this delta"));
+    while (high / low > 1 + 1e-6) (spent(std::sqrt(low * high)) <= *file.epsilon - kMargin ? high : low) = std::sqrt(low * high);
+    site.noise_multiplier = high;
+  }
+  if (file.epsilon) plan.target_epsilon = *file.epsilon;
+  return {};
+}
+
+}  // namespace
+
 Result<void> set_noise(const PlanFile& file, RunPlan& plan) {
   if (!plan.privacy) return {};
   const privacy::Delta delta(plan.delta);
   const std::uint64_t steps = std::uint64_t{plan.rounds} * plan.local_steps;
+  if (plan.step.sampling == SamplingScheme::kMinSeparation) return set_noise_of_run(file, plan);
   std::map<std::uint64_t, double> known;  // sites of one size have one noise
   if (file.epsilon && plan.step.sampling != SamplingScheme::kPoisson)
     return unsupported(file.path + ": noise for privacy.epsilon is calibrated for Poisson sampling alone in this version; give "

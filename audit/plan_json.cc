@@ -66,10 +66,17 @@ std::string to_string(PrivacyUnit unit) {
   return "unknown";
 }
 
+std::string to_string(TrainedPart trained) {
+  constexpr std::array kNames = {"b", "ab", "a", "alternating", "prompt", "full"};
+  const auto index = static_cast<std::size_t>(trained);
+  return index < kNames.size() ? kNames[index] : "unknown";
+}
+
 std::string to_string(Mode mode) { return mode == Mode::kLocal ? "local" : "unknown"; }
 
 Json private_step_json(const PrivateStepPlan& p) {
-  constexpr std::array kSamplings = {"unknown", "poisson", "truncated_poisson", "fixed_size", "random_allocation"};
+  constexpr std::array kSamplings = {"unknown", "poisson", "truncated_poisson", "fixed_size", "random_allocation", "min_separation"};
+  constexpr std::array kNoises = {"unknown", "independent", "banded", "blt"};
   constexpr std::array kClippings = {"unknown", "flat", "automatic", "per_layer", "adaptive"};
   const auto name = [](const auto& names, auto value) {
     const auto index = static_cast<std::size_t>(value);
@@ -79,6 +86,8 @@ Json private_step_json(const PrivateStepPlan& p) {
                        {"max_batch", p.max_batch},
                        {"clipping", name(kClippings, p.clipping)},
                        {"clip_quantile", p.clip_quantile},
+                       {"noise", name(kNoises, p.noise)},
+                       {"bands", p.bands},
                        {"count_clipped", p.count_clipped}});
 }
 
@@ -88,7 +97,8 @@ Json to_json(const RunPlan& p) {
                        {"mode", to_string(p.mode)},
                        {"unit", to_string(p.unit)},
                        {"privacy", p.privacy},
-                       {"trained", p.trained == TrainedPart::kB ? "b" : "ab"},
+                       {"trained", to_string(p.trained)},
+                       {"prompt", Json::object({{"tokens", p.prompt.tokens}, {"deviation", p.prompt.deviation}})},
                        {"precision", precision_name(p.precision)},
                        {"lora", lora_json(p.lora)},
                        {"optimizer", optimizer_json(p.optimizer)},

@@ -7,6 +7,7 @@
 
 namespace sotto::audit {
 
+std::string to_string(TrainedPart trained);  // "b"
 std::string to_string(PrivacyUnit unit);  // "patient"
 std::string to_string(Mode mode);         // "local"
 

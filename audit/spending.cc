@@ -30,21 +30,34 @@ std::optional<Spending::Key> key_of(const Event& event) {
       event);
 }
 
-// What the sampler writes into an event (privacy/sampler.h), of all but random allocation.
-privacy::DpEvent planned_sampling(const RunPlan& plan, const SitePlan& site, privacy::Unit unit, privacy::SamplingRate rate) {
+// What the sampler writes into an event (privacy/sampler.h) of step `step` of the run.
+privacy::DpEvent planned_sampling(const RunPlan& plan, const SitePlan& site, privacy::SamplingRate rate, std::uint64_t step) {
   privacy::DpEvent event;
-  event.unit = unit;
-  if (plan.step.sampling == SamplingScheme::kFixedSize) {
-    event.sampling = privacy::SamplingKind::kFixedSize;
-    event.batch_size = static_cast<std::uint64_t>(plan.expected_batch);
-    event.population = site.declared_size;
-    return event;
-  }
-  event.sampling_rate = rate;
-  if (plan.step.sampling == SamplingScheme::kTruncatedPoisson) {
-    event.sampling = privacy::SamplingKind::kTruncatedPoisson;
-    event.batch_size = plan.step.max_batch;
-    event.population = site.declared_size;
+  event.unit = plan.unit == PrivacyUnit::kRecord ? privacy::Unit::kRecord : privacy::Unit::kPatient;
+  switch (plan.step.sampling) {
+    case SamplingScheme::kPoisson: event.sampling_rate = rate; break;
+    case SamplingScheme::kTruncatedPoisson:
+      event.sampling_rate = rate;
+      event.sampling = privacy::SamplingKind::kTruncatedPoisson;
+      event.batch_size = plan.step.max_batch;
+      event.population = site.declared_size;
+      break;
+    case SamplingScheme::kFixedSize:
+      event.sampling = privacy::SamplingKind::kFixedSize;
+      event.batch_size = static_cast<std::uint64_t>(plan.expected_batch);
+      event.population = site.declared_size;
+      break;
+    case SamplingScheme::kRandomAllocation:
+      event.sampling = privacy::SamplingKind::kRandomAllocation;
+      event.epoch_steps = epoch_steps(plan, site);
+      event.epoch_step = step % event.epoch_steps + 1;
+      break;
+    case SamplingScheme::kMinSeparation:
+      event.sampling = privacy::SamplingKind::kMinSeparation;
+      event.min_separation = epoch_steps(plan, site);
+      event.run_steps = std::uint64_t{plan.rounds} * plan.local_steps;
+      event.run_step = step + 1;
+      break;
   }
   return event;
 }
@@ -71,25 +84,40 @@ Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const S
                                                     RoundId round) {
   std::vector<privacy::DpEvent> out;
   if (!plan.privacy) return out;
-  SOTTO_TRY(const auto clip, privacy::ClipNorm::make(plan.clip_norm));
+  SOTTO_TRY([[maybe_unused]] const auto clip, privacy::ClipNorm::make(plan.clip_norm));
   SOTTO_TRY(const auto rate, privacy::SamplingRate::make(site.sampling_rate));
   SOTTO_TRY(const auto sigma, privacy::NoiseMultiplier::make(site.noise_multiplier));
   if (dimension == 0) return invalid("plan: no trained coordinates");
-  const auto unit = plan.unit == PrivacyUnit::kRecord ? privacy::Unit::kRecord : privacy::Unit::kPatient;
-  const privacy::Grid grid(clip, static_cast<std::size_t>(dimension) + plan.step.count_clipped);
-  if (plan.step.sampling != SamplingScheme::kRandomAllocation) {
-    out.push_back(privacy::planned_event(planned_sampling(plan, site, unit, rate), sigma, grid, plan.local_steps));
-    return out;
+  const privacy::Grid grid = step_grid(plan, static_cast<std::size_t>(dimension));
+  for (std::uint64_t k = 0; k < plan.local_steps; ++k) {
+    const auto sampling = planned_sampling(plan, site, rate, std::uint64_t{round.value()} * plan.local_steps + k);
+    out.push_back(privacy::planned_event(sampling, correlation_of(plan), sigma, grid));
   }
-  privacy::DpEvent sampling;
-  sampling.unit = unit;
-  sampling.sampling = privacy::SamplingKind::kRandomAllocation;
-  sampling.epoch_steps = epoch_steps(plan, site);
-  for (std::uint64_t step = 0; step < plan.local_steps; ++step) {
-    sampling.epoch_step = (std::uint64_t{round.value()} * plan.local_steps + step) % sampling.epoch_steps + 1;
-    out.push_back(privacy::planned_event(sampling, sigma, grid, 1));
+  return merged(out);
+}
+
+Result<privacy::DpEvent> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
+  SOTTO_CHECK(plan.step.sampling == SamplingScheme::kMinSeparation);
+  SOTTO_TRY(const auto round, planned_round(plan, site, dimension, RoundId(0)));
+  privacy::DpEvent run = round.front();
+  run.run_step = 0;
+  return run;
+}
+
+privacy::Correlation correlation_of(const RunPlan& plan) {
+  const std::uint64_t steps = std::uint64_t{plan.rounds} * plan.local_steps;
+  switch (plan.step.noise) {
+    case NoiseScheme::kIndependent: break;
+    case NoiseScheme::kBanded: return {privacy::CorrelationKind::kBanded, plan.step.bands, steps};
+    case NoiseScheme::kBlt: return {privacy::CorrelationKind::kBlt, plan.step.bands, steps};
   }
-  return out;
+  return {privacy::CorrelationKind::kNone, 0, steps};
+}
+
+privacy::Grid step_grid(const RunPlan& plan, std::size_t dimension) {
+  const privacy::ClipNorm clip(plan.clip_norm);
+  const std::size_t all = dimension + plan.step.count_clipped;
+  return plan.step.noise == NoiseScheme::kIndependent ? privacy::Grid(clip, all) : privacy::correlated_grid(clip, all);
 }
 
 bool RoundCost::same_as(const RoundCost& other) const {

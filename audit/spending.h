@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "audit/log_format.h"
+#include "privacy/correlation.h"
 
 namespace sotto::audit {
 
@@ -21,9 +22,15 @@ constexpr const char* kDefaultBudget = "patients";
 // Neighbouring equal events as one with the sum of their counts.
 std::vector<privacy::DpEvent> merged(const std::vector<privacy::DpEvent>& events);
 
+// Correlation of a plan's noise over its steps, and the grid of its sums of `dimension` trained numbers.
+privacy::Correlation correlation_of(const RunPlan& plan);
+privacy::Grid step_grid(const RunPlan& plan, std::size_t dimension);
+// A whole run in which units are kept apart (min_separation), as one event.
+Result<privacy::DpEvent> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension);
+
 // The events of one round of run `plan` at a site, as its sampler and noise would return them if they do what the plan says:
 // what a site reserves. Empty for a plan without privacy. `dimension` = trained coordinates. Fails on a plan whose numbers
-// have no events (validate(plan) refuses most of them). `round` matters only to random allocation.
+// have no events (validate(plan) refuses most of them). `round` matters only where events tell their step of an epoch or run.
 Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension,
                                                     RoundId round = RoundId(0));
 

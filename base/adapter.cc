@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/check.h"
+
 namespace sotto {
 namespace {
 
@@ -11,6 +13,17 @@ constexpr std::uint32_t kMaxDimension = 1u << 20;
 void write(ByteWriter& out, const AdapterLayout& layout) {
   out.u32(static_cast<std::uint32_t>(layout.modules.size()));
   for (const auto& m : layout.modules) out.text(m.path).u32(m.in).u32(m.out).u32(m.rank).f64(m.scale);
+  if (layout.modules.empty()) out.u32(layout.prompt.tokens).u32(layout.prompt.width).f64(layout.prompt.deviation);
+}
+
+// Where modules would stand is none.
+Result<PromptShape> read_prompt(ByteReader& in) {
+  const PromptShape prompt{in.u32(), in.u32(), in.f64()};
+  if (!in.ok()) return invalid("adapter layout ends too early");
+  const bool sane = prompt.tokens > 0 && prompt.tokens <= kMaxDimension && prompt.width > 0 && prompt.width <= kMaxDimension &&
+                    std::isfinite(prompt.deviation) && prompt.deviation > 0;
+  if (!sane) return invalid("adapter layout: it has neither modules nor a prompt of possible sizes");
+  return prompt;
 }
 
 Result<AdapterLayout> read_layout(ByteReader& in) {
@@ -30,6 +43,9 @@ Result<AdapterLayout> read_layout(ByteReader& in) {
     layout.modules.push_back(std::move(m));
   }
   if (!in.ok()) return invalid("adapter layout ends too early");
+  if (n == 0) {
+    SOTTO_TRY(layout.prompt, read_prompt(in));
+  }
   return layout;
 }
 
@@ -38,6 +54,13 @@ bool all_finite(const std::vector<float>& v) {
 }
 
 }  // namespace
+
+TrainedPart part_in_round(TrainedPart trained, RoundId round) {
+  if (trained != TrainedPart::kAlternating) return trained;
+  return round.value() % 2 == 0 ? TrainedPart::kB : TrainedPart::kA;
+}
+
+bool trains_lora(TrainedPart trained) { return trained != TrainedPart::kPrompt && trained != TrainedPart::kFull; }
 
 std::size_t AdapterLayout::a_size() const {
   std::size_t n = 0;
@@ -52,7 +75,15 @@ std::size_t AdapterLayout::b_size() const {
 }
 
 std::size_t AdapterLayout::trained_size(TrainedPart part) const {
-  return part == TrainedPart::kB ? b_size() : a_size() + b_size();
+  switch (part) {
+    case TrainedPart::kB: return b_size();
+    case TrainedPart::kAB: return a_size() + b_size();
+    case TrainedPart::kA: return a_size();
+    case TrainedPart::kAlternating: return std::max(a_size(), b_size());
+    case TrainedPart::kPrompt: return std::size_t{prompt.tokens} * prompt.width;
+    case TrainedPart::kFull: break;
+  }
+  throw Failure("an adapter's layout says nothing about a whole model");
 }
 
 Bytes encode(const AdapterLayout& layout) {
@@ -72,6 +103,7 @@ Bytes encode(const AdapterState& state) {
   ByteWriter out;
   write(out, state.layout);
   for (const auto& f : state.factors) out.floats(f.a).floats(f.b);
+  if (state.layout.modules.empty()) out.floats(state.prompt);
   return out.take();
 }
 
@@ -86,6 +118,12 @@ Result<AdapterState> decode_adapter(ByteSpan bytes) {
       return invalid("adapter: module '" + m.path + "' has the wrong number of values");
     if (!all_finite(f.a) || !all_finite(f.b)) return invalid("adapter: module '" + m.path + "' holds a non-finite value");
     state.factors.push_back(std::move(f));
+  }
+  if (in.ok() && state.layout.modules.empty()) {
+    state.prompt = in.floats();
+    if (in.ok() && state.prompt.size() != state.layout.trained_size(TrainedPart::kPrompt))
+      return invalid("adapter: the prompt has the wrong number of values");
+    if (!all_finite(state.prompt)) return invalid("adapter: the prompt holds a non-finite value");
   }
   SOTTO_TRY_VOID(in.finish("adapter"));
   return state;

@@ -1,6 +1,8 @@
-// A LoRA adapter without a tensor library: what the coordinator, the auditor and the aggregation see of a model.
+// An adapter without a tensor library: what the coordinator, the auditor and the aggregation see of a model. It is LoRA
+// factors, or a soft prompt.
 // For a linear layer y = W x, LoRA adds scale * B (A x), with A [rank, in], B [out, rank], scale = alpha / rank (or
-// alpha / sqrt(rank) for rsLoRA); Hu et al. 2021, arXiv 2106.09685. Matrices are row-major fp32.
+// alpha / sqrt(rank) for rsLoRA); Hu et al. 2021, arXiv 2106.09685. A soft prompt is `tokens` vectors that stand before the
+// embeddings of every sequence; Lester et al. 2021, arXiv 2104.08691. Matrices are row-major fp32.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/ids.h"
 
 namespace sotto {
 
@@ -20,15 +23,29 @@ struct LoraModule {
   bool operator==(const LoraModule&) const = default;
 };
 
-enum class TrainedPart : std::uint8_t { kB = 0, kAB = 1 };
+struct PromptShape {
+  std::uint32_t tokens = 0;  // 0: there is none
+  std::uint32_t width = 0;   // the model's hidden size
+  double deviation = 0;      // of the normal numbers that it starts from
+  bool operator==(const PromptShape&) const = default;
+};
 
-// The modules in the model's order: layer by layer, then q, k, v, o, gate, up, down.
+// What a run trains. kAlternating (RoLoRA, Chen et al. 2024, arXiv 2409.02346): B in rounds 0, 2, .., A in the others, so that
+// averaging is exact although both move. kA is what its odd rounds train, and no run's choice. kFull: every parameter of the
+// model; it has no adapter and is for one site alone.
+enum class TrainedPart : std::uint8_t { kB = 0, kAB = 1, kA = 2, kAlternating = 3, kPrompt = 4, kFull = 5 };
+TrainedPart part_in_round(TrainedPart trained, RoundId round);
+bool trains_lora(TrainedPart trained);
+
+// The modules in the model's order: layer by layer, then q, k, v, o, gate, up, down. Either modules or a prompt.
 struct AdapterLayout {
   std::vector<LoraModule> modules;
+  PromptShape prompt{};
 
   std::size_t a_size() const;  // sum of rank * in
   std::size_t b_size() const;  // sum of out * rank
-  // Length of an update vector: all B in module order (kB); or for each module A then B (kAB).
+  // Length of an update vector: all B in module order (kB), all A (kA); for each module A then B (kAB); the prompt (kPrompt).
+  // kAlternating: of the longer of its two.
   std::size_t trained_size(TrainedPart part) const;
   bool operator==(const AdapterLayout&) const = default;
 };
@@ -42,6 +59,7 @@ struct LoraFactors {
 struct AdapterState {
   AdapterLayout layout;
   std::vector<LoraFactors> factors;  // one per module
+  std::vector<float> prompt{};       // [tokens, width]
   bool operator==(const AdapterState&) const = default;
 };
 

@@ -7,7 +7,7 @@
 namespace sotto {
 namespace {
 
-constexpr std::uint32_t kPlanVersion = 2;
+constexpr std::uint32_t kPlanVersion = 3;
 constexpr std::uint32_t kMaxSites = 128;
 
 std::string number(double v) { return std::to_string(v); }
@@ -60,7 +60,7 @@ OptimizerPlan read_optimizer(ByteReader& in) {
 
 void write(ByteWriter& out, const PrivateStepPlan& p) {
   out.u8(static_cast<std::uint8_t>(p.sampling)).u64(p.max_batch).u8(static_cast<std::uint8_t>(p.clipping));
-  out.f64(p.clip_quantile).u8(p.count_clipped);
+  out.f64(p.clip_quantile).u8(static_cast<std::uint8_t>(p.noise)).u32(p.bands).u8(p.count_clipped);
 }
 
 PrivateStepPlan read_private_step(ByteReader& in) {
@@ -69,33 +69,67 @@ PrivateStepPlan read_private_step(ByteReader& in) {
   p.max_batch = in.u64();
   p.clipping = static_cast<ClippingScheme>(in.u8());
   p.clip_quantile = in.f64();
+  p.noise = static_cast<NoiseScheme>(in.u8());
+  p.bands = in.u32();
   p.count_clipped = in.u8() != 0;
   return p;
 }
 
+Result<void> check_noise(const RunPlan& p) {
+  const auto& s = p.step;
+  const bool correlated = s.noise != NoiseScheme::kIndependent;
+  if (correlated && s.sampling != SamplingScheme::kMinSeparation)
+    return bad("privacy.sampling", "another", "\"min_separation\" where privacy.noise is correlated: sampling would not be accounted");
+  const std::uint32_t most = s.noise == NoiseScheme::kBlt ? 64 : 4096;
+  if (correlated ? s.bands < 1 || s.bands > most : s.bands != 0)
+    return bad("privacy.bands", std::to_string(s.bands), correlated ? "from 1 to " + std::to_string(most) : "left out where noise is independent");
+  const std::uint64_t steps = std::uint64_t{p.rounds} * p.local_steps, longest = s.noise == NoiseScheme::kBlt ? 4096 : 1000000;
+  if (s.sampling == SamplingScheme::kMinSeparation && steps > longest)
+    return bad("rounds * local_steps", std::to_string(steps), "at most " + std::to_string(longest) + " with this noise");
+  if (correlated && p.trained == TrainedPart::kAlternating)
+    return bad("lora.train", "alternating", "another one where noise is correlated: each round would begin it anew");
+  return {};
+}
+
 Result<void> check_private_step(const RunPlan& p) {
   const auto& s = p.step;
-  const auto known = [](auto value) { return static_cast<int>(value) >= 1 && static_cast<int>(value) <= 4; };
-  if (!known(s.sampling)) return bad("privacy.sampling", "unknown", "one that this version knows");
-  if (!known(s.clipping)) return bad("privacy.clipping", "unknown", "one that this version knows");
+  const auto known = [](auto value, int last) { return static_cast<int>(value) >= 1 && static_cast<int>(value) <= last; };
+  if (!known(s.noise, 3)) return bad("privacy.noise", "unknown", "one that this version knows");
+  if (!known(s.sampling, 5)) return bad("privacy.sampling", "unknown", "one that this version knows");
+  if (!known(s.clipping, 4)) return bad("privacy.clipping", "unknown", "one that this version knows");
   const bool truncated = s.sampling == SamplingScheme::kTruncatedPoisson;
   if (truncated != (s.max_batch > 0))
     return bad("privacy.max_batch", std::to_string(s.max_batch), truncated ? "at least 1 in truncated Poisson sampling"
                                                                             : "left out unless sampling is truncated_poisson");
   if (s.sampling == SamplingScheme::kFixedSize && p.expected_batch != std::floor(p.expected_batch))
     return bad("privacy.expected_batch", number(p.expected_batch), "a whole number of units where batches have a fixed size");
+  SOTTO_TRY_VOID(check_noise(p));
   if (!(s.clip_quantile > 0 && s.clip_quantile < 1)) return bad("privacy.clip_quantile", number(s.clip_quantile), "in (0, 1)");
+  return {};
+}
+
+Result<void> check_lora(const LoraPlan& p) {
+  if (p.rank < 1 || p.rank > 1024) return bad("lora.rank", std::to_string(p.rank), "from 1 to 1024");
+  if (!positive(p.alpha)) return bad("lora.alpha", number(p.alpha), "positive");
+  if (!(p.dropout >= 0 && p.dropout < 1)) return bad("lora.dropout", number(p.dropout), "in [0, 1)");
+  if (p.targets.empty()) return bad("lora.targets", "[]", "at least one module name");
+  if (p.first_layer > p.last_layer)
+    return bad("lora.first_layer", std::to_string(p.first_layer), "at most lora.last_layer");
+  return {};
+}
+
+Result<void> check_prompt(const RunPlan& p) {
+  if (p.prompt.tokens < 1 || p.prompt.tokens > 4096) return bad("prompt.tokens", std::to_string(p.prompt.tokens), "from 1 to 4096");
+  if (!positive(p.prompt.deviation)) return bad("prompt.deviation", number(p.prompt.deviation), "positive");
+  if (p.step.clipping == ClippingScheme::kPerLayer)
+    return bad("privacy.clipping", "per_layer", "another one where a prompt is trained: it lies in no layer");
   return {};
 }
 
 Result<void> check_training(const RunPlan& p) {
   const auto& o = p.optimizer;
-  if (p.lora.rank < 1 || p.lora.rank > 1024) return bad("lora.rank", std::to_string(p.lora.rank), "from 1 to 1024");
-  if (!positive(p.lora.alpha)) return bad("lora.alpha", number(p.lora.alpha), "positive");
-  if (!(p.lora.dropout >= 0 && p.lora.dropout < 1)) return bad("lora.dropout", number(p.lora.dropout), "in [0, 1)");
-  if (p.lora.targets.empty()) return bad("lora.targets", "[]", "at least one module name");
-  if (p.lora.first_layer > p.lora.last_layer)
-    return bad("lora.first_layer", std::to_string(p.lora.first_layer), "at most lora.last_layer");
+  if (trains_lora(p.trained)) SOTTO_TRY_VOID(check_lora(p.lora));
+  if (p.trained == TrainedPart::kPrompt) SOTTO_TRY_VOID(check_prompt(p));
   if (o.kind != OptimizerKind::kAdamW && o.kind != OptimizerKind::kSgd) return bad("optimizer.kind", "unknown", "adamw or sgd");
   if (o.schedule != Schedule::kConstant && o.schedule != Schedule::kCosine)
     return bad("optimizer.schedule", "unknown", "constant or cosine");
@@ -152,9 +186,18 @@ Result<void> check_round(const RunPlan& p) {
     return refused("plan: with min_sites = " + std::to_string(p.min_sites) +
                    " one site sees another's update (protected by that site's own noise alone); add a site, or allow it with "
                    "--allow-two-sites");
+  if (p.step.sampling == SamplingScheme::kMinSeparation)
+    return unsupported("plan: privacy.sampling 'min_separation', and correlated noise with it, is for 'sotto-client train' at one site alone "
+                       "in this version: what a site keeps of its earlier sums would have to survive its restarts");
   if (p.step.sampling == SamplingScheme::kFixedSize || p.step.sampling == SamplingScheme::kRandomAllocation)
-    return unsupported("plan: privacy.sampling 'fixed_size' and 'random_allocation' depend on a site's true count and are for "
-                       "'sotto-client train' alone in this version; use \"poisson\" or \"truncated_poisson\"");
+    return unsupported("plan: privacy.sampling 'fixed_size' is accounted for a site's true count, which its refusals would tell, and "
+                       "'random_allocation' for whole epochs, of which a site may miss rounds: both are for 'sotto-client train' alone in "
+                       "this version; use \"poisson\" or \"truncated_poisson\"");
+  if (p.trained == TrainedPart::kFull)
+    return refused("plan: training.trained = \"full\" is for 'sotto-client train' at one site alone: an update of all parameters, " +
+                   std::to_string(p.ring.bits) + " bits each, passes the 256 MiB of a message from " +
+                   std::to_string((std::uint64_t{1} << 31) / std::max(p.ring.bits, 1u)) +
+                   " parameters on; use \"lora\" or \"prompt\" in a federated run");
   if (p.ring.bits < 8 || p.ring.bits > 32) return bad("ring.bits", std::to_string(p.ring.bits), "from 8 to 32");
   if (!positive(p.ring.range)) return bad("ring.range", number(p.ring.range), "positive");
   if (!positive(p.ring.step)) return bad("ring.step", number(p.ring.step), "positive");
@@ -186,6 +229,7 @@ Bytes encode(const RunPlan& p) {
   out.u32(p.rounds).u32(p.local_steps).f64(p.clip_norm).f64(p.expected_batch).f64(p.target_epsilon).f64(p.delta);
   out.u32(p.max_records).u32(p.max_tokens).text(p.system_prompt).text(p.chat_template).u32(p.colluders).u32(p.min_sites);
   write(out, p.step);
+  out.u32(p.prompt.tokens).f64(p.prompt.deviation);
   out.u32(p.max_sites_per_patient).u8(p.allow_two_sites).u32(p.phase_deadline_s).u32(p.max_attempts).raw(p.seed);
   out.u32(p.canaries).f64(p.audit_failure);
   out.u32(static_cast<std::uint32_t>(p.sites.size()));
@@ -223,6 +267,7 @@ Result<RunPlan> decode_plan(ByteSpan bytes) {
   p.colluders = in.u32();
   p.min_sites = in.u32();
   p.step = read_private_step(in);
+  p.prompt = {in.u32(), in.f64()};
   p.max_sites_per_patient = in.u32();
   p.allow_two_sites = in.u8() != 0;
   p.phase_deadline_s = in.u32();
@@ -235,7 +280,7 @@ Result<RunPlan> decode_plan(ByteSpan bytes) {
     p.sites.push_back({in.text(), in.u64(), in.f64(), in.f64(), in.f64()});
   SOTTO_TRY_VOID(in.finish("run plan"));
   if (!is_valid_name(p.run.value())) return invalid("run plan: '" + p.run.value() + "' is not a run's name ([a-z0-9-], up to 64)");
-  if (p.trained != TrainedPart::kB && p.trained != TrainedPart::kAB) return invalid("run plan: unknown trained part");
+  if (p.trained > TrainedPart::kFull || p.trained == TrainedPart::kA) return invalid("run plan: unknown trained part");
   if (p.precision > Precision::kBf16) return invalid("run plan: unknown precision");
   // One value has one encoding: booleans other than 0 and 1 would hash differently and mean the same.
   const Bytes again = encode(p);

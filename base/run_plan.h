@@ -24,15 +24,20 @@ enum class Schedule : std::uint8_t { kConstant = 1, kCosine = 2 };
 enum class Precision : std::uint8_t { kAuto = 0, kFp32 = 1, kBf16 = 2 };
 
 // How a step's units are drawn: docs/privacy.md, "Other samplers".
-enum class SamplingScheme : std::uint8_t { kPoisson = 1, kTruncatedPoisson = 2, kFixedSize = 3, kRandomAllocation = 4 };
+enum class SamplingScheme : std::uint8_t { kPoisson = 1, kTruncatedPoisson = 2, kFixedSize = 3, kRandomAllocation = 4, kMinSeparation = 5 };
 // How a unit's gradient is brought to clip_norm: docs/privacy.md, "Clipping".
 enum class ClippingScheme : std::uint8_t { kFlat = 1, kAutomatic = 2, kPerLayer = 3, kAdaptive = 4 };
+
+// Over the steps of a run: docs/privacy.md, "Correlated noise". Only where units are not sampled but kept apart.
+enum class NoiseScheme : std::uint8_t { kIndependent = 1, kBanded = 2, kBlt = 3 };
 
 struct PrivateStepPlan {
   SamplingScheme sampling = SamplingScheme::kPoisson;
   std::uint64_t max_batch = 0;  // truncated Poisson: of more units than this, as many stay; otherwise 0
   ClippingScheme clipping = ClippingScheme::kFlat;
   double clip_quantile = 0.5;   // adaptive: the share of units that the threshold should leave as they are
+  NoiseScheme noise = NoiseScheme::kIndependent;
+  std::uint32_t bands = 0;      // banded: coefficients; blt: exponentials; otherwise 0
   bool count_clipped = false;   // the log tells the noised share of clipped units; always on where clipping is adaptive
 };
 
@@ -44,6 +49,11 @@ struct LoraPlan {
   std::vector<std::string> targets;   // last components of module paths: "q_proj", ...
   std::uint32_t first_layer = 0;      // inclusive
   std::uint32_t last_layer = 0xffff;  // inclusive; beyond the model's last layer means up to the last
+};
+
+struct PromptPlan {  // trained = prompt
+  std::uint32_t tokens = 16;
+  double deviation = 0.1;  // of the normal numbers that it starts from
 };
 
 struct OptimizerPlan {
@@ -79,7 +89,8 @@ struct RunPlan {
   bool privacy = true;  // false: no clipping, no noise, no guarantee; every site must allow it by name
   TrainedPart trained = TrainedPart::kB;
   Precision precision = Precision::kAuto;
-  LoraPlan lora;
+  LoraPlan lora;      // where factors of LoRA are trained
+  PromptPlan prompt;  // where a prompt is
   OptimizerPlan optimizer;
   RingPlan ring;
   std::uint32_t rounds = 1;
@@ -126,7 +137,8 @@ std::uint32_t counted_colluders(std::uint32_t c);
 std::uint32_t shamir_threshold(std::uint32_t n, std::uint32_t c);
 std::uint32_t default_colluders(std::uint32_t n);  // max(1, floor((n - 1) / 3))
 
-// Steps of one epoch of random allocation at a site: declared size over expected batch, up.
+// Steps of one epoch of random allocation at a site, and between two steps of one unit in min_separation: declared size over
+// expected batch, up.
 std::uint64_t epoch_steps(const RunPlan& plan, const SitePlan& site);
 
 Bytes encode(const RunPlan& plan);

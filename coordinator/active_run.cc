@@ -22,15 +22,14 @@ void append(Outbox& out, Outbox more) { std::move(more.begin(), more.end(), std:
 
 // The step that every site repeats: the mean of the survivors' updates, added to the adapter, factored anew where B alone is
 // trained.
-Result<Bytes> next_adapter(const RunPlan& plan, ByteSpan adapter, const std::vector<SiteIndex>& survivors,
-                           const std::vector<std::uint32_t>& sum) {
+Result<Bytes> next_adapter(const RunPlan& plan, ByteSpan adapter, const StartServerStep& step) {
   SOTTO_TRY(const auto ring, aggregation::Ring::make(plan.ring, static_cast<std::uint32_t>(plan.sites.size())));
   SOTTO_TRY(const auto current, decode_adapter(adapter));
   const auto weights = aggregation::relative_weights(plan.sites);
   double total = 0;
-  for (const auto site : survivors) total += weights.at(site.value());
-  const auto mean = aggregation::dequantize_mean(sum, total, ring);
-  SOTTO_TRY(const auto next, aggregation::server_step(current, mean, {plan.trained, 1.0, plan.trained == TrainedPart::kB}));
+  for (const auto site : step.survivors) total += weights.at(site.value());
+  const auto mean = aggregation::dequantize_mean(step.sum, total, ring);
+  SOTTO_TRY(const auto next, aggregation::server_step(current, mean, aggregation::step_in_round(plan.trained, step.round)));
   return encode(next);
 }
 
@@ -173,7 +172,7 @@ Result<void> ActiveRun::carry_out(Action& action, Outbox& out, std::vector<Event
             SOTTO_TRY(Bytes adapter, newest_adapter());
             work_ = std::async(std::launch::async,
                                [plan = history().plan, adapter = std::move(adapter), step = std::move(a)]() -> Event {
-                                 return Stepped{next_adapter(plan, adapter, step.survivors, step.sum)};
+                                 return Stepped{next_adapter(plan, adapter, step)};
                                });
             return {};
           },

@@ -86,7 +86,7 @@ void Round::State::handle(const Open& e) {
   d.coordinator_head = crypto::sha256(e.head);
   facts.roster = &input.roster;
   facts.context = audit::context_of(d);
-  facts.update_size = input.layout.trained_size(input.plan.trained);
+  facts.update_size = input.layout.trained_size(part_in_round(input.plan.trained, input.round));
   descriptor = encode(d);
   members = std::vector<Member>(n);
   sum.reset();
@@ -115,7 +115,7 @@ void Round::State::handle(const Unmasked& e) {
   if (!e.sum.ok()) return make_void(e.sum.error().message);
   unmasked = e.sum.value();
   phase = Phase::kServerStep;
-  actions.push_back(StartServerStep{u3, unmasked});
+  actions.push_back(StartServerStep{input.round, u3, unmasked});
 }
 
 void Round::State::handle(const Stepped& e) {

@@ -123,6 +123,7 @@ struct StartUnmask {
   UnmaskJob job;
 };
 struct StartServerStep {
+  RoundId round;
   std::vector<SiteIndex> survivors;
   std::vector<std::uint32_t> sum;
 };

@@ -44,6 +44,45 @@ TEST_CASE("with both factors trained, each module takes its A, then its B", "[se
   CHECK(after.factors[2].b.back() == before.factors[2].b.back() + 0.5f * update.back());
 }
 
+TEST_CASE("alternating rounds move B, then A, and nothing is factored anew", "[server_step]") {
+  const AdapterState before = start();
+  CHECK(step_in_round(TrainedPart::kB, RoundId(3)).fedsvd);
+  for (const std::uint32_t round : {0U, 1U}) {
+    const auto step = step_in_round(TrainedPart::kAlternating, RoundId(round));
+    CHECK(step.trained == (round == 0 ? TrainedPart::kB : TrainedPart::kA));
+    CHECK_FALSE(step.fedsvd);
+    const auto update = some_update(step.trained);
+    const AdapterState after = server_step(before, update, step).value();
+    const auto& moved = round == 0 ? after.factors[0].b : after.factors[0].a;
+    const auto& from = round == 0 ? before.factors[0].b : before.factors[0].a;
+    const auto& kept = round == 0 ? after.factors[0].a : after.factors[0].b;
+    CHECK(kept == (round == 0 ? before.factors[0].a : before.factors[0].b));
+    CHECK(moved[1] == from[1] + update[1]);
+    CHECK(adapters_agree(after, after).ok());
+  }
+  CHECK_FALSE(server_step(before, some_update(TrainedPart::kA), step_in_round(TrainedPart::kAlternating, RoundId(0))).ok());
+}
+
+TEST_CASE("a soft prompt starts from its seed, moves by the mean update, and is compared by its numbers", "[server_step]") {
+  AdapterLayout layout;
+  layout.prompt = {3, 5, 0.1};
+  const auto seed = crypto::sha256(as_bytes("seed"));
+  const AdapterState before = initial_adapter(layout, seed).value();
+  CHECK(before == initial_adapter(layout, seed).value());
+  CHECK(before.prompt != initial_adapter(layout, crypto::sha256(as_bytes("other"))).value().prompt);
+  REQUIRE(before.prompt.size() == 15);
+  FixedRandom source(4);
+  const auto update = random_floats(15, source);
+  AdapterState after = server_step(before, update, step_in_round(TrainedPart::kPrompt, RoundId(0))).value();
+  for (std::size_t i = 0; i < 15; ++i) CHECK(after.prompt[i] == before.prompt[i] + update[i]);
+  CHECK(adapters_agree(after, after).ok());
+  auto other = after;
+  other.prompt[7] += 0.01f;
+  CHECK(adapters_agree(after, other).error().message.find("prompts") != std::string::npos);
+  other.prompt.pop_back();
+  CHECK_FALSE(adapters_agree(after, other).ok());
+}
+
 TEST_CASE("averaging B is averaging the product: mean(B_i) A equals mean(B_i A)", "[server_step]") {
   // B entries are multiples of 2^-10 and there are four sites, so the mean of B is exact in fp32. Sums of the products in
   // double precision then differ by rounding of about 1e-16 a term.

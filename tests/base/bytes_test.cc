@@ -10,6 +10,19 @@
 
 using namespace sotto;
 
+TEST_CASE("a soft prompt survives its encoding, every prefix is refused", "[base]") {
+  AdapterState state;
+  state.layout.prompt = {2, 3, 0.5};
+  state.prompt = {1, 2, 3, 4, 5, 6};
+  const Bytes bytes = encode(state);
+  CHECK(decode_adapter(bytes).value() == state);
+  for (std::size_t n = 0; n < bytes.size(); ++n) CHECK_FALSE(decode_adapter(ByteSpan(bytes).first(n)).ok());
+  CHECK(decode_layout(encode(state.layout)).value() == state.layout);
+  state.prompt.pop_back();
+  CHECK_FALSE(decode_adapter(encode(state)).ok());
+  CHECK_FALSE(decode_layout(encode(AdapterLayout())).ok());
+}
+
 TEST_CASE("what a ByteWriter writes a ByteReader reads back in the same order", "[base]") {
   ByteWriter out;
   out.u8(7).u16(0x1234).u32(0xdeadbeef).u64(1ULL << 63).f64(-0.5).text("naïve").floats(std::vector<float>{1.5f, -2.0f});

@@ -79,6 +79,29 @@ TEST_CASE("a plan that could not be kept is refused, and the message names the f
   }
 }
 
+TEST_CASE("what is trained survives the plan's encoding, and what a federated run cannot train is refused by name", "[base]") {
+  auto plan = plan_of(4);
+  for (const auto trained : {TrainedPart::kB, TrainedPart::kAB, TrainedPart::kAlternating, TrainedPart::kPrompt}) {
+    plan.trained = trained;
+    plan.prompt = {20, 0.05};
+    CHECK(why(plan) == "");
+    CHECK(decode_plan(encode(plan))->trained == trained);
+    CHECK(decode_plan(encode(plan))->prompt.tokens == 20);
+  }
+  plan.trained = TrainedPart::kFull;
+  CHECK(why(plan).find("89478485 parameters") != std::string::npos);
+  plan.sites.resize(1);
+  CHECK(validate_alone(plan).ok());
+  plan.trained = TrainedPart::kA;
+  CHECK_FALSE(decode_plan(encode(plan)).ok());
+  plan.trained = TrainedPart::kPrompt;
+  plan.prompt.tokens = 0;
+  CHECK(validate_alone(plan).error().message.find("prompt.tokens") != std::string::npos);
+  CHECK(part_in_round(TrainedPart::kAlternating, RoundId(4)) == TrainedPart::kB);
+  CHECK(part_in_round(TrainedPart::kAlternating, RoundId(5)) == TrainedPart::kA);
+  CHECK(part_in_round(TrainedPart::kAB, RoundId(5)) == TrainedPart::kAB);
+}
+
 TEST_CASE("two sites are refused unless the operator says so by name", "[base]") {
   RunPlan p = plan_of(2);
   CHECK(why(p).find("--allow-two-sites") != std::string::npos);

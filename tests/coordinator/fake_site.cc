@@ -143,7 +143,7 @@ void FakeSite::carry_out(client::Action& action, std::vector<client::Event>& nex
             send(a.message);
           },
           [&](client::Train& a) {
-            std::vector<float> change(layout_.trained_size(plan_->trained));
+            std::vector<float> change(layout_.trained_size(part_in_round(plan_->trained, a.descriptor.round)));
             for (auto& v : change) v = (static_cast<float>(random_.below(2001)) - 1000.0f) * 1e-5f;
             const auto ring = aggregation::Ring::make(plan_->ring, static_cast<std::uint32_t>(plan_->sites.size())).value();
             auto update = aggregation::quantize(change, aggregation::relative_weights(plan_->sites).at(self_.value()), ring);
@@ -162,7 +162,7 @@ void FakeSite::carry_out(client::Action& action, std::vector<client::Event>& nex
             for (const auto site : a.survivors) total += aggregation::relative_weights(plan_->sites).at(site.value());
             const auto mean = aggregation::dequantize_mean(a.sum, total, ring);
             const auto expected =
-                aggregation::server_step(*adapter, mean, {plan_->trained, 1.0, plan_->trained == TrainedPart::kB});
+                aggregation::server_step(*adapter, mean, aggregation::step_in_round(plan_->trained, a.round));
             const bool ok = expected.ok() && aggregation::adapters_agree(*expected, decode_adapter(a.adapter).value()).ok();
             if (ok) ++rounds_seen;
             next.push_back(client::AdapterChecked{crypto::sha256(a.adapter), ok, ok ? "" : "another step"});

@@ -206,7 +206,7 @@ void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, 
                      }
                      ++site.trainings[a.descriptor.round];
                      const std::uint32_t mask = options_.bits == 32 ? 0xffffffffu : (1u << options_.bits) - 1;
-                     std::vector<std::uint32_t> x(layout_.trained_size(plan_.trained));
+                     std::vector<std::uint32_t> x(layout_.trained_size(part_in_round(plan_.trained, a.descriptor.round)));
                      for (auto& v : x) v = (static_cast<std::uint32_t>(site.random->below(2049)) - 1024u) & mask;
                      site.updates[a.descriptor.round] = x;
                      next.push_back(client::Trained{a.descriptor.round, std::move(x)});
@@ -378,7 +378,7 @@ std::size_t Simulator::trainings(SiteIndex site, RoundId round) const {
 
 std::vector<std::uint32_t> Simulator::expected_sum(const std::vector<SiteIndex>& survivors, RoundId round) const {
   const std::uint32_t mask = options_.bits == 32 ? 0xffffffffu : (1u << options_.bits) - 1;
-  std::vector<std::uint32_t> sum(layout_.trained_size(plan_.trained));
+  std::vector<std::uint32_t> sum(layout_.trained_size(part_in_round(plan_.trained, round)));
   for (const auto site : survivors) {
     const auto x = update_of(site, round);
     REQUIRE(x.size() == sum.size());
