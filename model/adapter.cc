@@ -10,7 +10,20 @@
 namespace sotto::model {
 namespace {
 
+Result<void> check_prompt(const AdapterState& state, const ModelConfig& config) {
+  const auto& shape = state.layout.prompt;
+  if (shape.width != config.hidden_size || state.prompt.size() != state.layout.trained_size(TrainedPart::kPrompt))
+    return invalid("the prompt has vectors of " + std::to_string(shape.width) + " numbers; the model's embeddings have " +
+                   std::to_string(config.hidden_size));
+  if (shape.tokens >= config.max_positions)
+    return invalid("the prompt has " + std::to_string(shape.tokens) + " tokens; the model takes " +
+                   std::to_string(config.max_positions) + " positions in all");
+  if (!state.layout.modules.empty() || !state.factors.empty()) return invalid("the adapter has both a prompt and modules");
+  return {};
+}
+
 Result<void> check_lora(const AdapterState& state, const ModelConfig& config) {
+  if (state.layout.prompt.tokens > 0) return check_prompt(state, config);
   const auto all = linear_modules(config);
   auto from = all.begin();  // modules stand in the model's order
   if (state.layout.modules.empty() || state.factors.size() != state.layout.modules.size())
@@ -41,7 +54,7 @@ std::vector<float> transposed(const std::vector<float>& values, std::size_t rows
 }  // namespace
 
 std::uint64_t Adapter::bytes() const {
-  std::uint64_t numbers = lora.layout.trained_size(TrainedPart::kAB);
+  std::uint64_t numbers = lora.layout.trained_size(TrainedPart::kAB) + lora.prompt.size();
   for (const auto& m : magnitudes) numbers += m.size();
   for (const auto& [name, parameter] : replaced) numbers += parameter.values.size();
   return numbers * sizeof(float);
@@ -99,7 +112,8 @@ std::vector<float> from_stored(const WeightInfo& info, std::vector<float> values
 }
 
 Result<void> check_adapter(const Adapter& adapter, const ModelConfig& config) {
-  SOTTO_TRY_VOID(check_lora(adapter.lora, config));
+  const bool parameters_alone = adapter.lora == AdapterState() && !adapter.replaced.empty();
+  if (!parameters_alone) SOTTO_TRY_VOID(check_lora(adapter.lora, config));
   const auto& modules = adapter.lora.layout.modules;
   if (adapter.is_dora() && adapter.magnitudes.size() != modules.size())
     return invalid("the adapter has magnitudes for " + std::to_string(adapter.magnitudes.size()) + " of " +

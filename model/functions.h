@@ -23,7 +23,8 @@ struct PassRows : torch::CustomClassHolder {
   std::int64_t rows = 0;
   std::int64_t head_dim = 0;
   std::vector<RowSpan> spans;
-  at::Tensor ids_R;   // token ids, 0 in rows of no sequence
+  at::Tensor ids_R;   // token ids, 0 in rows of no sequence and of the soft prompt
+  at::Tensor prompt_rows_N, prompt_index_N;  // rows of the soft prompt, and which of its tokens each is; undefined: none
   at::Tensor position_R;
   at::Tensor cos_RE;  // rotary angles; undefined where positions are learned
   at::Tensor sin_RE;

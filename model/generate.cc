@@ -9,11 +9,12 @@ namespace sotto::model {
 namespace {
 
 struct Sequence {
-  Sequence(std::size_t which, std::span<const std::int32_t> tokens, const Sampling& sampling)
-      : prompt(which), prompt_length(tokens.size()), ids(tokens.begin(), tokens.end()), sampler(sampling, which) {}
+  Sequence(std::size_t which, std::vector<std::int32_t> tokens, std::size_t soft, const Sampling& sampling)
+      : prompt(which), prompt_length(tokens.size()), soft_tokens(soft), ids(std::move(tokens)), sampler(sampling, which) {}
 
   std::size_t prompt = 0;  // index
   std::size_t prompt_length = 0;
+  std::size_t soft_tokens = 0;    // of an adapter's soft prompt, before the others
   std::vector<std::int32_t> ids;  // the prompt's and those made
   std::vector<LayerCache> caches;  // one a layer
   Sampler sampler;
@@ -60,7 +61,8 @@ void append_tokens(std::span<Sequence* const> sequences, const at::Tensor& last_
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     Sequence& sequence = *sequences[i];
     const std::int32_t id =
-        sequence.sampler.next(std::span(logits_NV.const_data_ptr<float>() + i * vocabulary, vocabulary), sequence.ids);
+        sequence.sampler.next(std::span(logits_NV.const_data_ptr<float>() + i * vocabulary, vocabulary),
+                              std::span(sequence.ids).subspan(sequence.soft_tokens));
     if (std::ranges::find(call.options.stop_ids, id) != call.options.stop_ids.end()) {
       sequence.done = true;
       continue;
@@ -104,7 +106,7 @@ void step(std::span<Sequence* const> group, const Call& call) {
 Result<std::vector<std::vector<std::int32_t>>> LanguageModel::generate(std::span<const std::vector<std::int32_t>> prompts,
                                                                        const GenerateOptions& options,
                                                                        const OnToken& on_token) const {
-  for (const auto& prompt : prompts) SOTTO_TRY_VOID(check_ids(prompt, config()));
+  for (const auto& prompt : prompts) SOTTO_TRY_VOID(state_->check(prompt));
   SOTTO_TRY_VOID(check(options.sampling));
   return guarded([&]() -> Result<std::vector<std::vector<std::int32_t>>> {
     std::vector<std::vector<std::int32_t>> result(prompts.size());
@@ -113,10 +115,10 @@ Result<std::vector<std::vector<std::int32_t>>> LanguageModel::generate(std::span
     for (std::size_t begin = 0; begin < prompts.size() && options.max_new_tokens > 0; begin += kFewRows) {
       std::vector<Sequence> sequences;
       for (std::size_t i = begin; i < std::min<std::size_t>(begin + kFewRows, prompts.size()); ++i) {
-        auto& sequence = sequences.emplace_back(i, prompts[i], options.sampling);
-        if (prompts[i].size() == config().max_positions) sequence.done = true;  // no room
+        auto& sequence = sequences.emplace_back(i, state_->with_prompt(prompts[i]), state_->prompt_tokens(), options.sampling);
+        if (sequence.ids.size() == config().max_positions) sequence.done = true;  // no room
         if (sequence.done) continue;
-        sequence.caches = make_caches(state_->weights, prompts[i].size() + options.max_new_tokens);
+        sequence.caches = make_caches(state_->weights, sequence.ids.size() + options.max_new_tokens);
         read_prompt(sequence, call);
       }
       while (true) {

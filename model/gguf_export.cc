@@ -129,6 +129,8 @@ Result<WrittenModel> write_gguf_lora(const Adapter& adapter, const ModelConfig& 
     return unsupported(std::string("a GGUF adapter holds LoRA factors alone, and this one has ") +
                        (adapter.is_dora() ? "DoRA magnitudes" : "parameters of its own: " + adapter.replaced.begin()->first) +
                        "; export the merged model (--to gguf)");
+  if (adapter.lora.layout.prompt.tokens > 0)
+    return unsupported("a GGUF adapter holds LoRA factors, and this one is a soft prompt");
   SOTTO_CHECK(format == NumberFormat::kF32 || format == NumberFormat::kF16);
   const auto& modules = adapter.lora.layout.modules;
   const double first = modules.front().scale * modules.front().rank;

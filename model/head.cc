@@ -90,6 +90,23 @@ std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const He
   return {loss_sum, gradient_RC};
 }
 
+HeadGradient loss_and_derivative(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
+  HeadGradient out{0, at::zeros_like(x_RC), {}, {}};
+  std::vector<at::Tensor> derivatives, rows;
+  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
+    const Chunk chunk = chunk_at(x_RC, targets, begin);
+    at::Tensor g_NV = capped(product_in(chunk.x_NC, head.training_VC.t()), head);
+    const at::Tensor losses_N = losses_and_derivative(g_NV, chunk, head.softcap);
+    out.loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();
+    out.gradient_RC.index_copy_(0, chunk.rows, product_in(g_NV, head.training_VC).narrow(0, 0, chunk.used));
+    derivatives.push_back(g_NV.narrow(0, 0, chunk.used));
+    rows.push_back(chunk.x_NC.narrow(0, 0, chunk.used));
+  }
+  out.derivative_NV = at::cat(derivatives);
+  out.x_NC = at::cat(rows);
+  return out;
+}
+
 at::Tensor all_logits(const at::Tensor& x_NC, const Head& head) {
   const auto n = x_NC.size(0);
   if (n <= kFewRows && takes_step_kernels(head.weight_VC)) return capped(step_product(x_NC, head.weight_VC), head);

@@ -38,6 +38,15 @@ TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets
 // starts from. It is made on the way, chunk by chunk: softmax minus one-hot, times the head.
 std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const Head& head, const Targets& targets);
 
+// The same with what the gradient of the head's matrix is made of: derivative_NV^T x_NC. N: the labelled rows, in order.
+struct HeadGradient {
+  double loss_sum = 0;
+  at::Tensor gradient_RC;
+  at::Tensor derivative_NV;  // of the weighted losses by the logits before the soft cap
+  at::Tensor x_NC;
+};
+HeadGradient loss_and_derivative(const at::Tensor& x_RC, const Head& head, const Targets& targets);
+
 // Logits of each row of x_NC: [N, V]. For few rows.
 at::Tensor all_logits(const at::Tensor& x_NC, const Head& head);
 

@@ -12,15 +12,22 @@
 namespace sotto::model {
 namespace {
 
-// A pass of that sequence alone.
-PassRowsPtr pass_of(const LanguageModel::State& state, std::span<const std::int32_t> ids) {
+// A pass of that sequence alone, behind the adapter's prompt if it has one.
+PassRowsPtr pass_of(const LanguageModel::State& state, std::span<const std::int32_t> tokens) {
+  const auto whole = state.with_prompt(tokens);
+  const std::span<const std::int32_t> ids = whole;
   const std::uint32_t start = 0;
   return make_pass(single_pass(static_cast<std::uint32_t>(ids.size())), std::span(&ids, 1), std::span(&start, 1),
                    state.weights);
 }
 
+// Rows of the sequence itself.
+at::Tensor behind_prompt(const LanguageModel::State& state, const at::Tensor& x_RC, std::size_t length) {
+  return x_RC.narrow(0, state.prompt_tokens(), static_cast<std::int64_t>(length));
+}
+
 at::Tensor hidden_of(const LanguageModel::State& state, std::span<const std::int32_t> ids) {
-  return final_hidden(state.weights, state.adapter_or_null(), pass_of(state, ids));
+  return behind_prompt(state, final_hidden(state.weights, state.adapter_or_null(), pass_of(state, ids)), ids.size());
 }
 
 std::vector<float> to_vector(const at::Tensor& tensor) {
@@ -99,6 +106,26 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
   });
 }
 
+std::uint32_t LanguageModel::State::prompt_tokens() const {
+  return adapter && adapter->prompt_PC.defined() ? static_cast<std::uint32_t>(adapter->prompt_PC.size(0)) : 0;
+}
+
+std::vector<std::int32_t> LanguageModel::State::with_prompt(std::span<const std::int32_t> ids) const {
+  std::vector<std::int32_t> out;
+  out.reserve(prompt_tokens() + ids.size());
+  for (std::uint32_t k = 0; k < prompt_tokens(); ++k) out.push_back(static_cast<std::int32_t>(weights.config.vocab_size + k));
+  out.insert(out.end(), ids.begin(), ids.end());
+  return out;
+}
+
+Result<void> LanguageModel::State::check(std::span<const std::int32_t> ids) const {
+  SOTTO_TRY_VOID(check_ids(ids, weights.config));
+  if (ids.size() + prompt_tokens() > weights.config.max_positions)
+    return invalid("a token sequence has " + std::to_string(ids.size()) + " tokens; the model takes " +
+                   std::to_string(weights.config.max_positions) + ", of which the adapter's prompt is " + std::to_string(prompt_tokens()));
+  return {};
+}
+
 void LanguageModel::State::put_adapter(const Adapter& state) {
   weights = with_replaced(base, state.replaced);
   adapter = put_on_device(state.lora, TrainedPart::kAB, base.config, device);
@@ -130,7 +157,7 @@ void LanguageModel::clear_adapter() {
 }
 
 Result<Scores> LanguageModel::score(std::span<const std::int32_t> ids, std::size_t top) const {
-  SOTTO_TRY_VOID(check_ids(ids, config()));
+  SOTTO_TRY_VOID(state_->check(ids));
   return guarded([&]() -> Result<Scores> {
     const at::Tensor x_RC = hidden_of(*state_, ids);
     const Head& head = state_->weights.head;
@@ -159,13 +186,15 @@ Result<Scores> LanguageModel::score(std::span<const std::int32_t> ids, std::size
 Result<std::vector<ExampleLoss>> LanguageModel::evaluate(std::span<const data::Example> examples) const {
   std::vector<TrimmedExample> trimmed;
   std::vector<std::uint32_t> lengths;
-  std::vector<std::span<const std::int32_t>> sequences;
+  std::vector<std::vector<std::int32_t>> owned;
   for (const auto& example : examples) {
     SOTTO_TRY(auto one, trim(example, config()));
-    lengths.push_back(static_cast<std::uint32_t>(one.ids.size()));
-    sequences.push_back(one.ids);
+    SOTTO_TRY_VOID(state_->check(one.ids));
+    owned.push_back(state_->with_prompt(one.ids));
+    lengths.push_back(static_cast<std::uint32_t>(owned.back().size()));
     trimmed.push_back(std::move(one));
   }
+  const std::vector<std::span<const std::int32_t>> sequences(owned.begin(), owned.end());
   const std::vector<std::uint32_t> starts(lengths.size(), 0);
   return guarded([&]() -> Result<std::vector<ExampleLoss>> {
     std::vector<ExampleLoss> result(examples.size());
@@ -177,7 +206,7 @@ Result<std::vector<ExampleLoss>> LanguageModel::evaluate(std::span<const data::E
       for (const auto& segment : pass.segments) {
         const auto& one = trimmed[segment.sequence];
         for (std::size_t i = 0; i < one.rows.size(); ++i) {
-          targets.rows.push_back(segment.start + one.rows[i]);
+          targets.rows.push_back(segment.start + state_->prompt_tokens() + one.rows[i]);
           targets.labels.push_back(one.labels[i]);
           owner.push_back(segment.sequence);
         }
@@ -196,7 +225,7 @@ Result<std::vector<ExampleLoss>> LanguageModel::evaluate(std::span<const data::E
 
 Result<std::vector<float>> LanguageModel::logits(std::span<const std::int32_t> ids,
                                                  std::span<const std::uint32_t> rows) const {
-  SOTTO_TRY_VOID(check_ids(ids, config()));
+  SOTTO_TRY_VOID(state_->check(ids));
   std::vector<std::int64_t> index;
   for (const std::uint32_t row : rows) {
     if (row >= ids.size())
@@ -211,12 +240,12 @@ Result<std::vector<float>> LanguageModel::logits(std::span<const std::int32_t> i
 }
 
 Result<std::vector<float>> LanguageModel::hidden_states(std::span<const std::int32_t> ids, std::size_t layers) const {
-  SOTTO_TRY_VOID(check_ids(ids, config()));
+  SOTTO_TRY_VOID(state_->check(ids));
   if (layers > config().layers)
     return invalid("hidden states after layer " + std::to_string(layers) + " of a model of " + std::to_string(config().layers));
   return guarded([&]() -> Result<std::vector<float>> {
     const at::Tensor x_RC = hidden_after(state_->weights, state_->adapter_or_null(), pass_of(*state_, ids), layers);
-    return to_vector(x_RC.narrow(0, 0, static_cast<std::int64_t>(ids.size())));
+    return to_vector(behind_prompt(*state_, x_RC, ids.size()));
   });
 }
 

@@ -90,8 +90,20 @@ Result<AdapterLayout> lora_layout(const ModelConfig& config, const LoraPlan& pla
   return layout;
 }
 
+Result<AdapterLayout> adapter_layout(const ModelConfig& config, const RunPlan& plan) {
+  if (trains_lora(plan.trained)) return lora_layout(config, plan.lora);
+  SOTTO_CHECK(plan.trained == TrainedPart::kPrompt);
+  if (std::uint64_t{plan.prompt.tokens} + plan.max_tokens > config.max_positions)
+    return invalid("prompt.tokens = " + std::to_string(plan.prompt.tokens) + ": with training.max_tokens = " +
+                   std::to_string(plan.max_tokens) + " that is more than the model's " + std::to_string(config.max_positions) + " positions");
+  AdapterLayout layout;
+  layout.prompt = {plan.prompt.tokens, config.hidden_size, plan.prompt.deviation};
+  return layout;
+}
+
 AdapterState zero_adapter(const AdapterLayout& layout) {
   AdapterState state{layout, {}};
+  state.prompt.resize(layout.trained_size(TrainedPart::kPrompt));
   for (const auto& m : layout.modules)
     state.factors.push_back(
         {std::vector<float>(std::size_t{m.rank} * m.in), std::vector<float>(std::size_t{m.out} * m.rank)});
@@ -101,9 +113,10 @@ AdapterState zero_adapter(const AdapterLayout& layout) {
 std::vector<float> trained_vector(const AdapterState& state, TrainedPart part) {
   std::vector<float> out;
   out.reserve(state.layout.trained_size(part));
+  if (part == TrainedPart::kPrompt) return state.prompt;
   for (const auto& factor : state.factors) {
-    if (part == TrainedPart::kAB) out.insert(out.end(), factor.a.begin(), factor.a.end());
-    out.insert(out.end(), factor.b.begin(), factor.b.end());
+    if (part != TrainedPart::kB) out.insert(out.end(), factor.a.begin(), factor.a.end());
+    if (part != TrainedPart::kA) out.insert(out.end(), factor.b.begin(), factor.b.end());
   }
   return out;
 }
@@ -115,9 +128,10 @@ AdapterState with_trained(AdapterState state, TrainedPart part, std::span<const 
     values = values.subspan(into.size());
   };
   for (auto& factor : state.factors) {
-    if (part == TrainedPart::kAB) take(factor.a);
-    take(factor.b);
+    if (part != TrainedPart::kB) take(factor.a);
+    if (part != TrainedPart::kA) take(factor.b);
   }
+  if (part == TrainedPart::kPrompt) take(state.prompt);
   return state;
 }
 
@@ -137,7 +151,7 @@ AdapterSummary summarize(const ModelConfig& config, std::uint64_t model_bytes, c
                          TrainedPart part) {
   AdapterSummary s;
   s.trained_parameters = layout.trained_size(part);
-  s.adapter_parameters = layout.trained_size(TrainedPart::kAB);
+  s.adapter_parameters = layout.trained_size(TrainedPart::kAB) + layout.trained_size(TrainedPart::kPrompt);
   s.model_parameters = config.parameters();
   s.adapter_bytes = s.adapter_parameters * sizeof(float);
   s.model_bytes = model_bytes;

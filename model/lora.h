@@ -23,7 +23,11 @@ std::vector<LoraModule> linear_modules(const ModelConfig& config);
 // outside [0, 1).
 Result<AdapterLayout> lora_layout(const ModelConfig& config, const LoraPlan& plan);
 
-// A = 0 and B = 0: an adapter that adds nothing, of the layout's sizes.
+// What a plan trains beside the model: LoRA's modules, or a prompt that fits into the model's positions with a record behind it.
+// Not of trained = full. Refused as above.
+Result<AdapterLayout> adapter_layout(const ModelConfig& config, const RunPlan& plan);
+
+// All zeros, of the layout's sizes: LoRA that adds nothing.
 AdapterState zero_adapter(const AdapterLayout& layout);
 
 // The trained numbers of an adapter in the update vector's order (base/adapter.h), and an adapter with those numbers

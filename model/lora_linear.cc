@@ -54,9 +54,10 @@ class FactorGradients {
   void add_factors(const at::Tensor& g_RO, const at::Tensor& h_Rr, const at::Tensor& gh_Rr, const at::Tensor& kept_RI) const {
     for_each_sequence([&](const at::Tensor& gradient_P, const RowSpan& span) {
       // As (h^T g)^T: with the few rows of h in front the product is three times as fast.
-      gradient_P.narrow(0, b_offset_, g_RO.size(1) * h_Rr.size(1))
-          .view({g_RO.size(1), h_Rr.size(1)})
-          .copy_(at::mm(rows(h_Rr, span).t(), rows(g_RO, span)).mul_(scale_).t());
+      if (b_offset_ >= 0)
+        gradient_P.narrow(0, b_offset_, g_RO.size(1) * h_Rr.size(1))
+            .view({g_RO.size(1), h_Rr.size(1)})
+            .copy_(at::mm(rows(h_Rr, span).t(), rows(g_RO, span)).mul_(scale_).t());
       if (a_offset_ < 0) return;
       at::Tensor a_block = gradient_P.narrow(0, a_offset_, h_Rr.size(1) * kept_RI.size(1)).view({h_Rr.size(1), kept_RI.size(1)});
       at::mm_out(a_block, rows(gh_Rr, span).t(), rows(kept_RI, span));
@@ -153,6 +154,28 @@ class DoraLinear : public Function<DoraLinear> {
   }
 };
 
+class PromptRows : public Function<PromptRows> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& /*anchor*/, double scale,
+                            const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
+    ctx->saved_data["scale"] = scale;
+    ctx->saved_data["pass"] = c10::IValue::make_capsule(pass);
+    ctx->saved_data["gradients"] = c10::IValue::make_capsule(gradients);
+    return x_RC.view_as(x_RC);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto pass = c10::static_intrusive_pointer_cast<PassRows>(ctx->saved_data["pass"].toCapsule());
+    const auto gradients = c10::static_intrusive_pointer_cast<SequenceGradients>(ctx->saved_data["gradients"].toCapsule());
+    const std::int64_t tokens = gradients->rows_NP.size(1) / grads[0].size(1);
+    for (std::size_t n = 0; n < pass->spans.size(); ++n)
+      gradients->rows_NP.select(0, static_cast<std::int64_t>(n))
+          .view({tokens, grads[0].size(1)})
+          .copy_(grads[0].narrow(0, pass->spans[n].start, tokens).mul(ctx->saved_data["scale"].toDouble()));
+    return {{}, {}, {}, {}, {}};
+  }
+};
+
 }  // namespace
 
 at::Tensor product(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
@@ -172,6 +195,11 @@ at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, con
                         const std::optional<at::Tensor>& dropout_RI) {
   if (lora.gain_O.defined()) return DoraLinear::apply(x_RI, weight_OI, gradients->anchor, dropout_RI, lora, pass, gradients);
   return LoraLinear::apply(x_RI, weight_OI, gradients->anchor, dropout_RI, lora, pass, gradients);
+}
+
+at::Tensor with_prompt_gradient(const at::Tensor& x_RC, double scale, const PassRowsPtr& pass,
+                                const SequenceGradientsPtr& gradients) {
+  return PromptRows::apply(x_RC, gradients->anchor, scale, pass, gradients);
 }
 
 }  // namespace sotto::model

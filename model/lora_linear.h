@@ -18,7 +18,7 @@ struct LoraOnDevice {
   at::Tensor gain_O;  // DoRA's factor m / norm of each row, fp32; undefined: plain LoRA
   at::Tensor norm_O;  // its |W + scale * B A|
   std::int64_t a_offset = -1;  // where the gradients lie in the vector of trained numbers; -1: A is not trained
-  std::int64_t b_offset = 0;
+  std::int64_t b_offset = 0;   // -1: B is not
   std::int64_t m_offset = 0;   // of DoRA's magnitude
 };
 
@@ -43,5 +43,10 @@ at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, con
 at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora,
                         const PassRowsPtr& pass, const SequenceGradientsPtr& gradients,
                         const std::optional<at::Tensor>& dropout_RI);
+
+// The embeddings as they are. Its backward pass leaves each sequence's gradient by the soft prompt, whose rows stand first in
+// the sequence and were multiplied by `scale`.
+at::Tensor with_prompt_gradient(const at::Tensor& x_RC, double scale, const PassRowsPtr& pass,
+                                const SequenceGradientsPtr& gradients);
 
 }  // namespace sotto::model

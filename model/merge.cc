@@ -21,11 +21,16 @@ double norm(std::span<const float> row) {
 Result<MergedModel> MergedModel::make(const Checkpoint& base, const Adapter& adapter) {
   const bool is_base_alone = adapter == Adapter();
   if (!is_base_alone) SOTTO_TRY_VOID(check_adapter(adapter, base.config()));
+  if (adapter.lora.layout.prompt.tokens > 0)
+    return unsupported("the adapter is a soft prompt: it stands before the text and is no change of the model's weights; give it "
+                       "with --adapter beside the model");
   MergedModel merged(base, adapter);
   merged.config_ = base.config();
   const auto outer = outer_names(base.config());
-  if (adapter.replaced.contains(outer.head + ".weight") || adapter.replaced.contains(outer.embedding + ".weight"))
-    merged.config_.tied_embeddings = false;
+  const auto head = adapter.replaced.find(outer.head + ".weight"), embedding = adapter.replaced.find(outer.embedding + ".weight");
+  const auto none = adapter.replaced.end();
+  const bool same = head != none && embedding != none && head->second == embedding->second;
+  if ((head != none || embedding != none) && !same) merged.config_.tied_embeddings = false;
   merged.weights_ = weight_infos(merged.config_);
   return merged;
 }

@@ -17,6 +17,11 @@ struct LanguageModel::State {
 
   void put_adapter(const Adapter& state);
   const AdapterOnDevice* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
+  // Tokens of the adapter's soft prompt; a sequence with them before it: vocabulary size plus k stands for the k-th.
+  std::uint32_t prompt_tokens() const;
+  std::vector<std::int32_t> with_prompt(std::span<const std::int32_t> ids) const;
+  // check_ids, with room for the prompt.
+  Result<void> check(std::span<const std::int32_t> ids) const;
 };
 
 // A pass for one sequence on its own, hardly higher than it is long, so that a short text is answered fast.

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <optional>
-#include <set>
 
 #include "base/files.h"
 #include "data/safetensors_file.h"
-#include "model/dequantize.h"
 #include "model/lora.h"
+#include "model/peft_tensors.h"
+#include "model/prompt_folder.h"
 
 namespace sotto::model {
 namespace {
@@ -23,55 +21,6 @@ std::string prefixed(std::string_view name, std::string_view suffix = "") {
 }
 
 std::string module_of(const std::string& parameter) { return parameter.substr(0, parameter.rfind('.')); }
-
-std::string shape_text(const std::vector<std::uint64_t>& shape) {
-  std::string text = "[";
-  for (const auto n : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
-  return text + "]";
-}
-
-// Reads the tensors of one file and remembers which were read.
-class TensorReader {
- public:
-  explicit TensorReader(const data::SafetensorsFile& file) : file_(file) {}
-
-  Result<std::vector<float>> read(const std::string& name, const std::vector<std::uint64_t>& shape) {
-    const auto* tensor = file_.find_tensor(name);
-    if (tensor == nullptr)
-      return invalid(file_.origin() + ": the tensor " + name +
-                     " is missing; adapter_config.json names it, so the adapter is incomplete");
-    if (tensor->shape != shape)
-      return invalid(file_.origin() + ": the tensor " + name + " has shape " + shape_text(tensor->shape) +
-                     " where its rank and the model ask for " + shape_text(shape) + "; it belongs to another model");
-    const auto format = format_of(tensor->type);
-    if (!format)
-      return unsupported(file_.origin() + ": the tensor " + name + " has type " + to_string(tensor->type) +
-                         " (F32, F16 and BF16 are read)");
-    auto values = to_floats(*format, file_.bytes(*tensor), tensor->elements);
-    if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
-      return invalid(file_.origin() + ": the tensor " + name + " has values that are not finite");
-    read_.insert(name);
-    return values;
-  }
-
-  std::vector<std::string> unread() const {
-    std::vector<std::string> names;
-    for (const auto& tensor : file_.tensors())
-      if (!read_.contains(tensor.name)) names.push_back(tensor.name);
-    return names;
-  }
-
- private:
-  static std::optional<NumberFormat> format_of(data::SafetensorsType type) {
-    if (type == data::SafetensorsType::kF32) return NumberFormat::kF32;
-    if (type == data::SafetensorsType::kF16) return NumberFormat::kF16;
-    if (type == data::SafetensorsType::kBF16) return NumberFormat::kBF16;
-    return std::nullopt;
-  }
-
-  const data::SafetensorsFile& file_;
-  std::set<std::string> read_;
-};
 
 Result<void> read_lora(TensorReader& file, const PeftRules& rules, bool dora, const ModelConfig& model, Adapter& adapter) {
   for (const auto& linear : linear_modules(model)) {
@@ -141,7 +90,9 @@ Result<void> read_replaced(TensorReader& file, const PeftConfig& config, const P
 
 Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& model) {
   const std::string origin = folder + "/adapter_config.json";
-  SOTTO_TRY(const auto config, read_peft_config(origin));
+  SOTTO_TRY(auto json, Json::read_file(origin));
+  if (is_prompt_config(json)) return load_prompt_folder(folder, json, model);
+  SOTTO_TRY(const auto config, parse_peft_config(std::move(json), origin));
   SOTTO_TRY(const auto rules, PeftRules::make(config, origin));
   SOTTO_TRY(const auto file, data::SafetensorsFile::open(folder + "/adapter_model.safetensors"));
   Adapter adapter;
@@ -187,6 +138,12 @@ Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter,
   SOTTO_TRY_VOID(write_file_atomically(folder + "/adapter_model.safetensors",
                                        ByteSpan(data::encode_safetensors(tensors, {{"format", "pt"}}))));
   return write_file_atomically(folder + "/adapter_config.json", to_text(config));
+}
+
+Result<void> save_adapter_folder(const std::string& folder, const AdapterState& adapter, const LoraPlan& plan,
+                                 const ModelConfig& model, const std::string& base_model) {
+  if (adapter.layout.prompt.tokens > 0) return save_prompt_folder(folder, adapter, model, base_model);
+  return save_peft_folder(folder, adapter, peft_config(plan, adapter.layout, model, base_model), model);
 }
 
 }  // namespace sotto::model

@@ -1,7 +1,7 @@
 // Adapters as Hugging Face PEFT stores them: adapter_config.json (peft_config.h) and adapter_model.safetensors in a folder,
 // tensors named base_model.model.<module>.lora_A.weight [rank, in], .lora_B.weight [out, rank] and, for DoRA,
 // .lora_magnitude_vector [out]; trained biases and modules saved whole under base_model.model.<parameter>. What PEFT writes
-// loads here and the other way round, byte for byte.
+// loads here and the other way round, byte for byte. A folder with a soft prompt loads, too (prompt_folder.h).
 #pragma once
 
 #include <string>
@@ -18,5 +18,9 @@ Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& c
 // Makes the folder. fp32. `adapter` fits `config` and `model` (a broken invariant otherwise).
 Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config,
                               const ModelConfig& model);
+
+// What a run trained, as the folder that PEFT loads: LoRA with the plan's settings, or a prompt (prompt_folder.h).
+Result<void> save_adapter_folder(const std::string& folder, const AdapterState& adapter, const LoraPlan& plan,
+                                 const ModelConfig& model, const std::string& base_model);
 
 }  // namespace sotto::model

@@ -16,6 +16,15 @@ at::Tensor textbook_gelu(const at::Tensor& x) {
   return 0.5 * x * (1 + at::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * at::pow(x, 3))));
 }
 
+std::vector<float> gradients_of(const std::vector<at::Tensor>& leaves) {
+  std::vector<float> out;
+  for (const auto& leaf : leaves) {
+    const at::Tensor g = leaf.grad().to(at::kFloat).cpu().contiguous();
+    out.insert(out.end(), g.const_data_ptr<float>(), g.const_data_ptr<float>() + g.numel());
+  }
+  return out;
+}
+
 }  // namespace
 
 PlainModel::PlainModel(const Weights& weights, const AdapterState& adapter) : w_(weights), layers_(weights.config.layers) {
@@ -25,6 +34,7 @@ PlainModel::PlainModel(const Weights& weights, const AdapterState& adapter) : w_
       if (const auto& lora = on_device.layers[l][kind])
         layers_[l][kind] =
             Leaves{lora->a_rI.clone().set_requires_grad(true), lora->b_Or.clone().set_requires_grad(true), lora->scale};
+  if (on_device.prompt_PC.defined()) prompt_PC_ = on_device.prompt_PC.clone().set_requires_grad(true);
 }
 
 std::vector<float> PlainModel::gradient(const TrimmedExample& example, TrainedPart part) {
@@ -35,19 +45,38 @@ std::vector<float> PlainModel::gradient(const TrimmedExample& example, TrainedPa
       if (!leaves) continue;
       leaves->a.mutable_grad().reset();
       leaves->b.mutable_grad().reset();
-      if (part == TrainedPart::kAB) wanted.push_back(leaves->a);
-      wanted.push_back(leaves->b);
+      if (part != TrainedPart::kB) wanted.push_back(leaves->a);
+      if (part != TrainedPart::kA) wanted.push_back(leaves->b);
     }
-  const auto device = w_.embedding_VC.device();
-  const at::Tensor x = hidden(example.ids).index_select(0, to_longs(example.rows, device));
-  at::cross_entropy_loss(capped(at::mm(x, w_.head.weight_VC.t()), w_.head.softcap), to_longs(example.labels, device))
-      .backward();
-  std::vector<float> out;
-  for (const auto& leaf : wanted) {
-    const at::Tensor g = leaf.grad().cpu().contiguous();
-    out.insert(out.end(), g.const_data_ptr<float>(), g.const_data_ptr<float>() + g.numel());
+  if (prompt_PC_.defined()) {
+    prompt_PC_.mutable_grad().reset();
+    wanted.push_back(prompt_PC_);
+  }
+  loss(example).backward();
+  return gradients_of(wanted);
+}
+
+std::vector<float> PlainModel::whole_gradient(const TrimmedExample& example) {
+  const at::AutoGradMode grad(true);
+  std::vector<at::Tensor> wanted;
+  for (const auto& info : weight_infos(w_.config)) {
+    wanted.push_back(w_.tensors.at(info.name).set_requires_grad(true));
+    wanted.back().mutable_grad().reset();
+  }
+  loss(example).backward();
+  auto out = gradients_of(wanted);
+  for (auto& leaf : wanted) {
+    leaf.mutable_grad().reset();
+    leaf.set_requires_grad(false);
   }
   return out;
+}
+
+at::Tensor PlainModel::loss(const TrimmedExample& example) const {
+  const auto device = w_.embedding_VC.device();
+  const std::int64_t behind = prompt_PC_.defined() ? prompt_PC_.size(0) : 0;
+  const at::Tensor x = hidden(example.ids).index_select(0, to_longs(example.rows, device) + behind);
+  return at::cross_entropy_loss(capped(at::mm(x, w_.head.weight_VC.t()), w_.head.softcap), to_longs(example.labels, device));
 }
 
 at::Tensor PlainModel::norm(const at::Tensor& x, const NormWeights& norm) const {
@@ -100,7 +129,9 @@ at::Tensor PlainModel::attention(const at::Tensor& n_TC, std::size_t layer) cons
 
 at::Tensor PlainModel::hidden(std::span<const std::int32_t> ids) const {
   const ModelConfig& c = w_.config;
-  at::Tensor x = w_.embedding_VC.index_select(0, to_longs(ids, w_.embedding_VC.device())) * c.embedding_scale;
+  at::Tensor x = w_.embedding_VC.index_select(0, to_longs(ids, w_.embedding_VC.device()));
+  if (prompt_PC_.defined()) x = at::cat({prompt_PC_, x});
+  x = x * c.embedding_scale;
   if (w_.positions_SC.defined()) x = x + w_.positions_SC.narrow(0, 0, x.size(0));
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const LayerWeights& layer = w_.layers[l];

@@ -12,6 +12,8 @@ class PlainModel {
 
   // Gradient of the mean loss over the labelled tokens, in the update vector's order.
   std::vector<float> gradient(const TrimmedExample& example, TrainedPart part);
+  // The same by every parameter of the model, in weight_infos' order.
+  std::vector<float> whole_gradient(const TrimmedExample& example);
 
  private:
   // A, B of one module as leaves of plain automatic differentiation.
@@ -25,8 +27,10 @@ class PlainModel {
   at::Tensor rotated(const at::Tensor& x_HTD) const;
   at::Tensor attention(const at::Tensor& n_TC, std::size_t layer) const;
   at::Tensor hidden(std::span<const std::int32_t> ids) const;
+  at::Tensor loss(const TrimmedExample& example) const;
 
   const Weights& w_;
+  at::Tensor prompt_PC_;  // a leaf, too; undefined: none
   std::vector<std::array<std::optional<Leaves>, kLinearKinds>> layers_;
 };
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 
+#include "model/full_trainer.h"
 #include "model/lora.h"
 #include "model/model_state.h"
 #include "model/plain_model.h"
@@ -13,6 +15,13 @@ namespace sotto::model {
 namespace {
 
 constexpr int kDraws = 3;
+
+// What a check is made of besides data.
+struct ClipAt {
+  const ModelConfig& config;
+  Precision precision;
+  privacy::ClipNorm clip;
+};
 
 float uniform(RandomSource& random, double half_width) {
   return static_cast<float>(half_width * (2 * std::ldexp(static_cast<double>(random.bits64() >> 11), -53) - 1));
@@ -26,17 +35,18 @@ AdapterState throw_away_adapter(const AdapterLayout& layout, RandomSource& rando
     for (float& a : state.factors[m].a) a = uniform(random, width);
     for (float& b : state.factors[m].b) b = uniform(random, 0.02);
   }
+  for (float& p : state.prompt) p = uniform(random, layout.prompt.deviation * std::sqrt(3.0));
   return state;
 }
 
 // Four units with one or two records of 8 to 40 random tokens, the second half of each a response.
-data::DataSet random_data(const ModelConfig& config, RandomSource& random) {
+data::DataSet random_data(const ModelConfig& config, std::uint32_t prompt_tokens, RandomSource& random) {
   data::DataSet data;
   for (std::uint32_t u = 0; u < 4; ++u) {
     data::Unit unit{"", {}};
     for (std::uint32_t r = 0; r <= u % 2; ++r) {
       data::Example example;
-      const auto length = std::min<std::uint64_t>(8 + random.below(33), config.max_positions);
+      const auto length = std::min<std::uint64_t>(8 + random.below(33), config.max_positions - prompt_tokens);
       for (std::uint64_t t = 0; t < length; ++t) {
         example.ids.push_back(static_cast<std::int32_t>(random.below(config.vocab_size)));
         example.labels.push_back(t < length / 2 ? data::kNoLabel : example.ids.back());
@@ -55,20 +65,21 @@ privacy::SampledUnits all_units(const data::DataSet& data, RandomSource& random)
   return privacy::SampledUnits::draw(privacy::Unit::kPatient, counts, privacy::SamplingRate(1.0), 2, random);
 }
 
-Result<std::vector<double>> slow_sum(const LanguageModel::State& model, const AdapterState& adapter, TrainedPart part,
-                                     const data::DataSet& data, privacy::ClipNorm clip) {
-  PlainModel plain(model.weights, adapter);
-  std::vector<double> sum(adapter.layout.trained_size(part));
+// Of one record, by plain automatic differentiation.
+using SlowGradient = std::function<std::vector<float>(const TrimmedExample& example)>;
+
+Result<std::vector<double>> slow_sum(const SlowGradient& gradient_of, std::size_t size, const data::DataSet& data, const ClipAt& at) {
+  std::vector<double> sum(size);
   for (const auto& unit : data.units) {
     std::vector<double> of_unit(sum.size());
     for (const auto index : unit.examples) {
-      SOTTO_TRY(const auto example, trim(data.examples[index], model.weights.config));
-      const auto gradient = plain.gradient(example, part);
+      SOTTO_TRY(const auto example, trim(data.examples[index], at.config));
+      const auto gradient = gradient_of(example);
       for (std::size_t i = 0; i < sum.size(); ++i) of_unit[i] += static_cast<double>(gradient[i]);
     }
     double square = 0;
     for (const double g : of_unit) square += g * g;
-    const double factor = std::min(1.0, clip.l2() / std::sqrt(square));
+    const double factor = std::min(1.0, at.clip.l2() / std::sqrt(square));
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += factor * of_unit[i];
   }
   return sum;
@@ -85,7 +96,7 @@ double relative_difference(const std::vector<std::int64_t>& fast, double step, c
   return std::sqrt(difference / whole);
 }
 
-Result<std::vector<std::int64_t>> sum_of_each_alone(Trainer& trainer, const data::DataSet& data, const privacy::Grid& grid,
+Result<std::vector<std::int64_t>> sum_of_each_alone(Training& trainer, const data::DataSet& data, const privacy::Grid& grid,
                                                     RandomSource& random) {
   std::vector<std::int64_t> sum(grid.dimension());
   for (const auto& unit : data.units) {
@@ -98,41 +109,61 @@ Result<std::vector<std::int64_t>> sum_of_each_alone(Trainer& trainer, const data
   return sum;
 }
 
-bool step_moves_weights(Trainer& trainer, const privacy::ClippedSum& sum) {
+bool step_moves_weights(Training& trainer, const privacy::ClippedSum& sum) {
   std::vector<float> mean;
   for (const auto value : sum.reveal_without_noise())
     mean.push_back(static_cast<float>(static_cast<double>(value) * sum.grid().step()));
-  const auto before = trained_vector(trainer.adapter(), trainer.trained_part());
+  const auto before = trainer.state();
   OptimizerPlan plan;
-  Optimizer optimizer(plan, before.size());
+  Optimizer optimizer(plan, mean.size());
   trainer.step(optimizer, mean, 1e-3);
-  const auto after = trained_vector(trainer.adapter(), trainer.trained_part());
+  const auto after = trainer.state();
   return after != before && std::ranges::all_of(after, [](float v) { return std::isfinite(v); });
 }
 
-// Everything that is checked, on one draw of data and adapter. A difference above the tolerance is the caller's to judge.
-Result<SelfCheckReport> check_once(LanguageModel& model, const AdapterLayout& layout, TrainedPart part,
-                                   privacy::ClipNorm clip, RandomSource& random) {
-  const auto start = throw_away_adapter(layout, random);
-  const auto data = random_data(model.config(), random);
-  SOTTO_TRY(auto trainer, Trainer::make(model, start, part));
-  const privacy::Grid grid(clip, trainer.dimension());
+// Everything that is checked, on one draw of data. A difference above the tolerance is the caller's to judge.
+Result<SelfCheckReport> check_once(Training& trainer, const SlowGradient& gradient_of, const data::DataSet& data, const ClipAt& at,
+                                   RandomSource& random) {
+  const privacy::Grid grid(at.clip, trainer.dimension());
   SOTTO_TRY(const auto fast, trainer.clipped_sum(data, all_units(data, random), grid));
   SOTTO_TRY(const auto alone, sum_of_each_alone(trainer, data, grid, random));
-  SOTTO_TRY(const auto slow, guarded([&] { return slow_sum(model.state(), start, part, data, clip); }));
-  const bool moves = step_moves_weights(trainer, fast);
-  model.clear_adapter();
+  SOTTO_TRY(const auto slow, guarded([&] { return slow_sum(gradient_of, trainer.dimension(), data, at); }));
   if (alone != fast.reveal_without_noise())
     return unavailable(
         "self-check: a unit's clipped gradient depends on which units share its pass; this CPU or device must not be used "
         "for private training");
-  if (!moves) return unavailable("self-check: an optimizer step left the weights where they were or made them infinite");
+  if (!step_moves_weights(trainer, fast))
+    return unavailable("self-check: an optimizer step left the weights where they were or made them infinite");
 
   SelfCheckReport report;
   report.units = static_cast<std::uint32_t>(data.units.size());
-  report.tolerance = model.precision() == Precision::kBf16 ? 0.05 : 2e-3;
+  report.tolerance = at.precision == Precision::kBf16 ? 0.05 : 2e-3;
   report.relative_difference = relative_difference(fast.reveal_without_noise(), grid.step(), slow);
   return report;
+}
+
+Result<SelfCheckReport> check_adapter_once(LanguageModel& model, const AdapterLayout& layout, TrainedPart part,
+                                           privacy::ClipNorm clip, RandomSource& random) {
+  const auto start = throw_away_adapter(layout, random);
+  const auto data = random_data(model.config(), layout.prompt.tokens, random);
+  SOTTO_TRY(auto trainer, Trainer::make(model, start, part));
+  PlainModel plain(model.state().weights, start);
+  const auto slow = [&](const TrimmedExample& example) { return plain.gradient(example, part); };
+  auto report = check_once(trainer, slow, data, {model.config(), model.precision(), clip}, random);
+  model.clear_adapter();
+  return report;
+}
+
+// A bf16 model's random tokens have a tail.
+Result<SelfCheckReport> within_draws(Precision precision, const std::function<Result<SelfCheckReport>()>& draw) {
+  SelfCheckReport report;
+  for (int i = 0; i < kDraws; ++i) {
+    SOTTO_TRY(report, draw());
+    if (report.relative_difference <= report.tolerance) return report;
+    if (precision != Precision::kBf16) break;
+  }
+  return unavailable("self-check: the " + report.text() +
+                     "; this build, CPU or device does not compute what it should: train nothing with it");
 }
 
 }  // namespace
@@ -146,14 +177,21 @@ std::string SelfCheckReport::text() const {
 
 Result<SelfCheckReport> self_check(LanguageModel& model, const AdapterLayout& layout, TrainedPart part,
                                    privacy::ClipNorm clip, RandomSource& random) {
-  SelfCheckReport report;
-  for (int draw = 0; draw < kDraws; ++draw) {
-    SOTTO_TRY(report, check_once(model, layout, part, clip, random));
-    if (report.relative_difference <= report.tolerance) return report;
-    if (model.precision() != Precision::kBf16) break;
-  }
-  return unavailable("self-check: the " + report.text() +
-                     "; this build, CPU or device does not compute what it should: train nothing with it");
+  return within_draws(model.precision(), [&] { return check_adapter_once(model, layout, part, clip, random); });
+}
+
+Result<SelfCheckReport> self_check_full(LanguageModel& model, privacy::ClipNorm clip, RandomSource& random) {
+  FullTrainer trainer(model);
+  const auto loaded = trainer.state();
+  return within_draws(model.precision(), [&]() -> Result<SelfCheckReport> {
+    auto data = random_data(model.config(), 0, random);
+    data.units.resize(2);  // a whole gradient is large
+    PlainModel plain(model.state().weights, {});
+    const auto slow = [&](const TrimmedExample& example) { return plain.whole_gradient(example); };
+    auto report = check_once(trainer, slow, data, {model.config(), model.precision(), clip}, random);
+    SOTTO_TRY_VOID(trainer.set_state(loaded));
+    return report;
+  });
 }
 
 }  // namespace sotto::model

@@ -27,4 +27,7 @@ struct SelfCheckReport {
 Result<SelfCheckReport> self_check(LanguageModel& model, const AdapterLayout& layout, TrainedPart part,
                                    privacy::ClipNorm clip, RandomSource& random);
 
+// The same of full fine-tuning, on the model's own weights, which are put back afterwards.
+Result<SelfCheckReport> self_check_full(LanguageModel& model, privacy::ClipNorm clip, RandomSource& random);
+
 }  // namespace sotto::model

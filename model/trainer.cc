@@ -19,6 +19,7 @@ struct DrawnRecord {
   std::uint32_t unit = 0;    // DrawnUnit::unit
   std::uint32_t record = 0;  // entry of DrawnUnit::records
   TrimmedExample example;
+  std::vector<std::int32_t> ids;  // the example's, behind the adapter's prompt; example.rows count in them
 };
 
 // Gradients of records until their unit is complete. They are added in the order of the unit's records, whatever order they
@@ -28,7 +29,7 @@ class UnitSums {
   UnitSums(privacy::UnitSink& sink) : sink_(sink), pending_(sink.units().units().size()) {
     for (std::size_t position = 0; position < pending_.size(); ++position) {
       pending_[position].resize(sink.units().units()[position].records.size());
-      if (pending_[position].empty()) sink.add(position, std::vector<float>(sink.dimension()));
+      if (pending_[position].empty() && sink.wants(position)) sink.add(position, std::vector<float>(sink.dimension()));
     }
   }
 
@@ -61,8 +62,16 @@ class DropoutMasks {
         device_(device),
         keep_(static_cast<std::uint32_t>(std::lround((1 - probability) * kOne))) {}
 
-  at::Tensor operator()(std::size_t layer, std::int64_t inputs) {
-    if (current_.empty() || layer != layer_) open(layer);
+  // The layer's streams from their beginning: where it is computed again, its masks are the same.
+  void begin(std::size_t layer) {
+    current_.clear();
+    for (const auto& segment : pass_.segments) {
+      const auto& record = records_[segment.sequence];
+      current_.push_back(streams_(record.unit, record.record, static_cast<std::uint32_t>(layer)));
+    }
+  }
+
+  at::Tensor operator()(std::size_t /*layer*/, std::int64_t inputs) {
     at::Tensor mask = at::zeros({pass_.rows, inputs}, at::kFloat);
     const float kept = static_cast<float>(kOne) / static_cast<float>(keep_);
     std::vector<std::uint8_t> random;
@@ -80,21 +89,11 @@ class DropoutMasks {
  private:
   static constexpr std::uint32_t kOne = 1U << 16;  // 16 random bits an entry
 
-  void open(std::size_t layer) {
-    layer_ = layer;
-    current_.clear();
-    for (const auto& segment : pass_.segments) {
-      const auto& record = records_[segment.sequence];
-      current_.push_back(streams_(record.unit, record.record, static_cast<std::uint32_t>(layer)));
-    }
-  }
-
   const DropoutStreams& streams_;
   const Pass& pass_;
   std::span<const DrawnRecord> records_;
   at::Device device_;
   std::uint32_t keep_;
-  std::size_t layer_ = 0;
   std::vector<std::unique_ptr<RandomSource>> current_;
 };
 
@@ -119,15 +118,18 @@ std::array<Targets, 2> targets_of(const Pass& pass, std::span<const DrawnRecord>
   return out;
 }
 
-Result<std::vector<DrawnRecord>> drawn_records(const data::DataSet& data, const privacy::SampledUnits& units,
-                                               const ModelConfig& config) {
+Result<std::vector<DrawnRecord>> drawn_records(const data::DataSet& data, const privacy::UnitSink& sink,
+                                               const LanguageModel::State& model) {
   std::vector<DrawnRecord> records;
-  for (std::size_t position = 0; position < units.units().size(); ++position) {
-    const auto& drawn = units.units()[position];
+  for (std::size_t position = 0; position < sink.units().units().size(); ++position) {
+    if (!sink.wants(position)) continue;
+    const auto& drawn = sink.units().units()[position];
     for (std::size_t k = 0; k < drawn.records.size(); ++k) {
       const auto example = data.units.at(drawn.unit).examples.at(drawn.records[k]);
-      SOTTO_TRY(auto trimmed, trim(data.examples.at(example), config));
-      records.push_back({position, k, drawn.unit, drawn.records[k], std::move(trimmed)});
+      SOTTO_TRY(auto trimmed, trim(data.examples.at(example), model.weights.config));
+      for (auto& row : trimmed.rows) row += model.prompt_tokens();
+      auto ids = model.with_prompt(trimmed.ids);
+      records.push_back({position, k, drawn.unit, drawn.records[k], std::move(trimmed), std::move(ids)});
     }
   }
   return records;
@@ -139,9 +141,11 @@ struct Trainer::State {
   LanguageModel::State* model = nullptr;
   Adapter adapter;
   AdapterOnDevice on_device;  // the same numbers
-  TrainedPart part = TrainedPart::kB;
+  TrainedPart trained = TrainedPart::kB;
+  TrainedPart part = TrainedPart::kB;  // of the round at hand
   double dropout = 0;
   Heights heights = Heights::kFixed;
+  bool recomputes_layers = false;
 
   void put_adapter(const Adapter& next) {
     adapter = next;
@@ -158,17 +162,20 @@ struct Trainer::State {
                        const DropoutStreams& streams, BatchLoss& total) const {
     const Weights& weights = model->weights;
     std::vector<std::span<const std::int32_t>> sequences;
-    for (const auto& record : records) sequences.push_back(record.example.ids);
+    for (const auto& record : records) sequences.push_back(record.ids);
     const std::vector<std::uint32_t> starts(records.size(), 0);
-    Training training;
+    TrainingPass training;
     training.gradients = c10::make_intrusive<SequenceGradients>();
     training.gradients->anchor = at::zeros({1}, at::TensorOptions(model->device)).set_requires_grad(true);
     training.gradients->rows_NP = at::zeros(
         {static_cast<std::int64_t>(pass.segments.size()), static_cast<std::int64_t>(adapter.trained_size(part))},
         at::TensorOptions(model->device));
-    if (dropout > 0)
-      training.dropout = [masks = std::make_shared<DropoutMasks>(streams, dropout, pass, records, model->device)](
-                             std::size_t layer, std::int64_t inputs) { return std::optional((*masks)(layer, inputs)); };
+    training.recomputes_layers = recomputes_layers;
+    if (dropout > 0) {
+      const auto masks = std::make_shared<DropoutMasks>(streams, dropout, pass, records, model->device);
+      training.dropout = [masks](std::size_t layer, std::int64_t inputs) { return std::optional((*masks)(layer, inputs)); };
+      training.begin_layer = [masks](std::size_t layer) { masks->begin(layer); };
+    }
     const at::Tensor x_RC = final_hidden(weights, &on_device, make_pass(pass, sequences, starts, weights), &training);
     at::Tensor gradient_RC = at::zeros_like(x_RC, at::TensorOptions().requires_grad(false));
     for (const Targets& targets : targets_of(pass, records, loss)) {
@@ -188,7 +195,7 @@ Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 Trainer::~Trainer() = default;
 
-Result<Trainer> Trainer::make(LanguageModel& model, const Adapter& start, TrainedPart part, double dropout) {
+Result<Trainer> Trainer::make(LanguageModel& model, const Adapter& start, TrainedPart trained, double dropout) {
   SOTTO_TRY_VOID(check_adapter(start, model.config()));
   if (!start.replaced.empty())
     return unsupported("the adapter replaces " + start.replaced.begin()->first + " as a whole, and training moves factors alone");
@@ -196,7 +203,8 @@ Result<Trainer> Trainer::make(LanguageModel& model, const Adapter& start, Traine
   auto state = std::make_unique<State>();
   model.clear_adapter();  // with the parameters that it replaced
   state->model = &model.state();
-  state->part = part;
+  state->trained = trained;
+  state->part = part_in_round(trained, RoundId(0));
   state->dropout = dropout;
   state->put_adapter(start);
   state->heights = guarded([&] { return measured_heights(model.state().weights, state->on_device); });
@@ -216,10 +224,49 @@ Result<void> Trainer::set_adapter(const Adapter& adapter) {
   return {};
 }
 
+std::size_t Trainer::dimension_in(RoundId round) const { return state_->adapter.trained_size(part_in_round(state_->trained, round)); }
+
+void Trainer::begin_round(RoundId round) {
+  const TrainedPart part = part_in_round(state_->trained, round);
+  if (part == state_->part) return;
+  state_->part = part;
+  state_->put_adapter(Adapter(state_->adapter));
+}
+
+std::vector<std::size_t> Trainer::layer_groups() const {
+  std::vector<std::size_t> groups;
+  std::string layer;
+  for (const auto& module : layout().modules) {
+    const auto digits = module.path.find_first_of("0123456789");
+    const std::string own = module.path.substr(0, module.path.find('.', digits));
+    if (groups.empty() || own != layer) groups.push_back(0);
+    layer = own;
+    groups.back() += AdapterLayout{{module}}.trained_size(state_->part);
+  }
+  if (groups.empty()) groups.push_back(dimension());  // a prompt lies in no layer
+  return groups;
+}
+
+std::vector<float> Trainer::state() const {
+  return trained_vector(adapter(), trains_lora(state_->trained) ? TrainedPart::kAB : TrainedPart::kPrompt);
+}
+
+Result<void> Trainer::set_state(std::span<const float> state) {
+  const auto part = trains_lora(state_->trained) ? TrainedPart::kAB : TrainedPart::kPrompt;
+  if (state.size() != state_->adapter.trained_size(part))
+    return invalid("a state of " + std::to_string(state.size()) + " numbers is not of this adapter, which has " +
+                   std::to_string(state_->adapter.trained_size(part)));
+  if (!std::ranges::all_of(state, [](float v) { return std::isfinite(v); })) return invalid("the state has numbers that are not finite");
+  state_->put_adapter(with_trained(state_->adapter, part, state));
+  return {};
+}
+
 Result<void> Trainer::check(const data::DataSet& data) const {
   for (std::size_t i = 0; i < data.examples.size(); ++i) {
     const auto trimmed = trim(data.examples[i], state_->model->weights.config);
     if (!trimmed.ok()) return invalid("example " + std::to_string(i) + ": " + trimmed.error().message);
+    if (const auto fits = state_->model->check(trimmed->ids); !fits.ok())
+      return invalid("example " + std::to_string(i) + ": " + fits.error().message);
   }
   return {};
 }
@@ -228,9 +275,10 @@ Result<BatchLoss> Trainer::add_gradients(const data::DataSet& data, privacy::Uni
                                          const DropoutStreams& dropout) {
   SOTTO_CHECK(sink.dimension() == dimension());
   SOTTO_CHECK(state_->dropout == 0 || dropout);
-  SOTTO_TRY(const auto records, drawn_records(data, sink.units(), state_->model->weights.config));
+  SOTTO_TRY(const auto records, drawn_records(data, sink, *state_->model));
   std::vector<std::uint32_t> lengths;
-  for (const auto& record : records) lengths.push_back(static_cast<std::uint32_t>(record.example.ids.size()));
+  for (const auto& record : records) lengths.push_back(static_cast<std::uint32_t>(record.ids.size()));
+  state_->recomputes_layers = recomputes_layers_;
   BatchLoss total;
   UnitSums sums(sink);
   guarded([&] {
@@ -244,22 +292,9 @@ Result<BatchLoss> Trainer::add_gradients(const data::DataSet& data, privacy::Uni
   return total;
 }
 
-Result<privacy::ClippedSum> Trainer::clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
-                                                 const ClipTo& clip, const DropoutStreams& dropout) {
-  if (state_->adapter.is_dora())
-    return refused("DoRA is not trained under privacy: noise on B would enter the norm that each row is divided by");
-  privacy::GridAccumulator accumulator(std::move(units), clip.grid, clip.clipping);
-  SOTTO_TRY(const auto loss, add_gradients(data, accumulator, RecordLoss::kMean, dropout));
-  static_cast<void>(loss);  // a function of private records: not used, not told
-  return std::move(accumulator).finish();
-}
-
-Result<privacy::UnclippedSum> Trainer::unclipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
-                                                     const DropoutStreams& dropout) {
-  privacy::UnclippedAccumulator accumulator(std::move(units), dimension());
-  SOTTO_TRY(const auto loss, add_gradients(data, accumulator, RecordLoss::kMean, dropout));
-  static_cast<void>(loss);
-  return std::move(accumulator).finish();
+Result<void> Trainer::may_be_private() const {
+  if (!state_->adapter.is_dora()) return {};
+  return refused("DoRA is not trained under privacy: noise on B would enter the norm that each row is divided by");
 }
 
 void Trainer::step(Optimizer& optimizer, std::span<const float> mean_gradient, double lr) {

@@ -14,30 +14,39 @@ at::Tensor causal_mask(std::int64_t length, std::int64_t window, std::int64_t gr
   return mask.repeat({group, 1});
 }
 
-at::Tensor normed(const at::Tensor& x_RC, const NormWeights& norm, const ModelConfig& c) {
+at::Tensor normed(const at::Tensor& x_RC, const NormWeights& norm, const ModelConfig& c, const TrainingPass* training) {
   if (!norm.weight_C.defined()) return x_RC;
+  if (training != nullptr && training->whole) {
+    const at::Tensor ones_C = at::ones_like(norm.weight_C);
+    const at::Tensor n_RC = norm.bias_C.defined() ? layer_norm(x_RC, ones_C, at::zeros_like(ones_C), c.norm_eps)
+                                                  : rms_norm(x_RC, ones_C, c.norm_eps);
+    return recorded_scale(n_RC, norm, training->whole);
+  }
   if (norm.bias_C.defined()) return layer_norm(x_RC, norm.weight_C, norm.bias_C, c.norm_eps);
   return rms_norm(x_RC, norm.weight_C, c.norm_eps);
 }
 
 // Norms of each head: rows of D numbers.
-at::Tensor normed_heads(const at::Tensor& x_RHD, const NormWeights& norm, const ModelConfig& c) {
+at::Tensor normed_heads(const at::Tensor& x_RHD, const NormWeights& norm, const ModelConfig& c, const TrainingPass* training) {
   if (!norm.weight_C.defined()) return x_RHD;
-  return normed(x_RHD.reshape({-1, x_RHD.size(2)}), norm, c).view(x_RHD.sizes());
+  return normed(x_RHD.reshape({-1, x_RHD.size(2)}), norm, c, training).view(x_RHD.sizes());
 }
 
 // One linear layer with whatever lies on it.
 class LayerLinears {
  public:
   LayerLinears(const LayerWeights& weights, const std::array<std::optional<LoraOnDevice>, kLinearKinds>* lora,
-               std::size_t layer, const PassRowsPtr& pass, const Training* training)
+               std::size_t layer, const PassRowsPtr& pass, const TrainingPass* training)
       : weights_(weights), lora_(lora), layer_(layer), pass_(pass), training_(training) {}
 
   at::Tensor operator()(LinearKind kind, const at::Tensor& x_RI) const {
     const LinearWeights& linear = weights_.linears[kind];
+    if (training_ != nullptr && training_->whole) return recorded_linear(x_RI, linear, training_->whole);
     const at::Tensor y_RO = without_bias(kind, x_RI, linear.weight_OI);
     return linear.bias_O.defined() ? y_RO + linear.bias_O : y_RO;
   }
+
+  const TrainingPass* training() const { return training_; }
 
  private:
   at::Tensor without_bias(LinearKind kind, const at::Tensor& x_RI, const at::Tensor& weight_OI) const {
@@ -52,7 +61,7 @@ class LayerLinears {
   const std::array<std::optional<LoraOnDevice>, kLinearKinds>* lora_;
   std::size_t layer_;
   const PassRowsPtr& pass_;
-  const Training* training_;
+  const TrainingPass* training_;
 };
 
 struct Heads {
@@ -66,8 +75,8 @@ Heads queries_keys_values(const at::Tensor& n_RC, const LayerLinears& apply, con
     return {parts[0].reshape({rows, heads, dim}), parts[1].reshape({rows, kv_heads, dim}),
             parts[2].reshape({rows, kv_heads, dim})};
   }
-  return {normed_heads(apply(kQ, n_RC).view({rows, heads, dim}), layer.q_norm, c),
-          normed_heads(apply(kK, n_RC).view({rows, kv_heads, dim}), layer.k_norm, c),
+  return {normed_heads(apply(kQ, n_RC).view({rows, heads, dim}), layer.q_norm, c, apply.training()),
+          normed_heads(apply(kK, n_RC).view({rows, kv_heads, dim}), layer.k_norm, c, apply.training()),
           apply(kV, n_RC).view({rows, kv_heads, dim})};
 }
 
@@ -77,29 +86,86 @@ at::Tensor mlp(const at::Tensor& m_RC, const LayerLinears& apply, const ModelCon
   return apply(kDown, c.activation == Activation::kSilu ? swiglu(gate_RF, up_RF) : geglu(gate_RF, up_RF));
 }
 
-at::Tensor embedded(const Weights& weights, const PassRows& pass) {
+at::Tensor embedded(const Weights& weights, const AdapterOnDevice* adapter, const PassRows& pass) {
   at::Tensor x_RC = weights.embedding_VC.index_select(0, pass.ids_R);
+  if (pass.prompt_rows_N.defined())
+    x_RC.index_copy_(0, pass.prompt_rows_N, adapter->prompt_PC.index_select(0, pass.prompt_index_N));
   if (weights.positions_SC.defined()) x_RC.add_(weights.positions_SC.index_select(0, pass.position_R));
   return weights.config.embedding_scale == 1 ? x_RC : x_RC.mul_(weights.config.embedding_scale);
 }
 
-// Hidden states after the first `layers` layers.
-at::Tensor run_layers(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
-                      const Training* training, Caches* caches, std::size_t layers) {
-  const ModelConfig& c = weights.config;
-  const at::AutoGradMode grad_off(false);
-  at::Tensor x_RC = embedded(weights, *pass);
-  for (std::size_t l = 0; l < layers; ++l) {
-    const at::AutoGradMode grad(training != nullptr && l >= adapter->lowest_layer);
-    const LayerWeights& layer = weights.layers[l];
-    const LayerLinears apply(layer, adapter != nullptr ? &adapter->layers[l] : nullptr, l, pass, training);
-    const AttentionForm form{c.attention_scale, c.attention_softcap, c.is_sliding(l) ? c.sliding_window : 0};
+// Embeddings that a gradient is wanted by: those of a soft prompt, or of the whole model.
+at::Tensor with_gradient(const at::Tensor& x_RC, const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
+                         const TrainingPass& training) {
+  const at::AutoGradMode grad(true);
+  if (training.whole) return recorded_embedding(x_RC, training.whole);
+  if (!adapter->prompt_PC.defined()) return x_RC;
+  return with_prompt_gradient(x_RC, weights.config.embedding_scale, pass, training.gradients);
+}
 
-    const auto [q_RHD, k_RKD, v_RKD] = queries_keys_values(normed(x_RC, layer.attention_norm, c), apply, layer, c);
-    const at::Tensor seen_RHD = caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, {*pass, (*caches)[l]}, form)
-                                                  : attention(q_RHD, k_RKD, v_RKD, pass, form);
-    x_RC = x_RC + normed(apply(kO, seen_RHD.view({x_RC.size(0), -1})), layer.attention_output_norm, c);
-    x_RC = x_RC + normed(mlp(normed(x_RC, layer.mlp_norm, c), apply, c), layer.mlp_output_norm, c);
+// What a layer needs besides its input. What it points to outlives the backward pass.
+struct LayerRun : torch::CustomClassHolder {
+  LayerRun(const Weights& w, const AdapterOnDevice* a, PassRowsPtr p, const TrainingPass* t, Caches* c)
+      : weights(w), adapter(a), pass(std::move(p)), training(t), caches(c) {}
+  const Weights& weights;
+  const AdapterOnDevice* adapter;
+  PassRowsPtr pass;
+  const TrainingPass* training;
+  Caches* caches;
+};
+using LayerRunPtr = c10::intrusive_ptr<LayerRun>;
+
+at::Tensor run_layer(const at::Tensor& in_RC, std::size_t l, const LayerRun& run) {
+  const ModelConfig& c = run.weights.config;
+  const LayerWeights& layer = run.weights.layers[l];
+  const TrainingPass* training = run.training;
+  if (training != nullptr && training->begin_layer) training->begin_layer(l);
+  const LayerLinears apply(layer, run.adapter != nullptr ? &run.adapter->layers[l] : nullptr, l, run.pass, training);
+  const AttentionForm form{c.attention_scale, c.attention_softcap, c.is_sliding(l) ? c.sliding_window : 0};
+
+  const auto [q_RHD, k_RKD, v_RKD] = queries_keys_values(normed(in_RC, layer.attention_norm, c, training), apply, layer, c);
+  const at::Tensor seen_RHD = run.caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, {*run.pass, (*run.caches)[l]}, form)
+                                                    : attention(q_RHD, k_RKD, v_RKD, run.pass, form);
+  const at::Tensor x_RC = in_RC + normed(apply(kO, seen_RHD.view({in_RC.size(0), -1})), layer.attention_output_norm, c, training);
+  return x_RC + normed(mlp(normed(x_RC, layer.mlp_norm, c, training), apply, c), layer.mlp_output_norm, c, training);
+}
+
+// A layer of which only the input is kept.
+class RecomputedLayer : public torch::autograd::Function<RecomputedLayer> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& /*anchor*/,
+                            std::int64_t layer, const LayerRunPtr& run) {
+    ctx->save_for_backward({x_RC});
+    ctx->saved_data["layer"] = layer;
+    ctx->saved_data["run"] = c10::IValue::make_capsule(run);
+    return run_layer(x_RC, static_cast<std::size_t>(layer), *run);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+    const auto run = c10::static_intrusive_pointer_cast<LayerRun>(ctx->saved_data["run"].toCapsule());
+    const at::AutoGradMode grad(true);
+    const at::Tensor x_RC = ctx->get_saved_variables()[0].detach().set_requires_grad(ctx->needs_input_grad(0));
+    run_layer(x_RC, static_cast<std::size_t>(ctx->saved_data["layer"].toInt()), *run).backward(grads[0]);
+    return {x_RC.grad(), {}, {}, {}};
+  }
+};
+
+const at::Tensor& anchor_of(const TrainingPass& training) {
+  return training.whole ? training.whole->anchor : training.gradients->anchor;
+}
+
+// Hidden states after the first `layers` layers.
+at::Tensor run_layers(const LayerRunPtr& run, std::size_t layers) {
+  const at::AutoGradMode grad_off(false);
+  const TrainingPass* training = run->training;
+  at::Tensor x_RC = embedded(run->weights, run->adapter, *run->pass);
+  if (training != nullptr) x_RC = with_gradient(x_RC, run->weights, run->adapter, run->pass, *training);
+  for (std::size_t l = 0; l < layers; ++l) {
+    const bool trains = training != nullptr && (run->adapter == nullptr || l >= run->adapter->lowest_layer);
+    const at::AutoGradMode grad(trains);
+    x_RC = trains && training->recomputes_layers
+               ? RecomputedLayer::apply(x_RC, anchor_of(*training), static_cast<std::int64_t>(l), run)
+               : run_layer(x_RC, l, *run);
   }
   return x_RC;
 }
@@ -113,11 +179,17 @@ PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int
   auto rows = c10::make_intrusive<PassRows>();
   rows->rows = pass.rows;
   rows->head_dim = c.head_dim;
-  std::vector<std::int64_t> ids(pass.rows, 0), position(pass.rows, 0);
+  std::vector<std::int64_t> ids(pass.rows, 0), position(pass.rows, 0), prompt_rows, prompt_index;
   std::map<std::uint32_t, std::array<at::Tensor, 2>> masks;  // by length: whole, sliding
   for (const auto& segment : pass.segments) {
     for (std::uint32_t t = 0; t < segment.length; ++t) {
-      ids[segment.start + t] = sequences[segment.sequence][t];
+      const std::int64_t id = sequences[segment.sequence][t];
+      if (id < c.vocab_size) {
+        ids[segment.start + t] = id;
+      } else {
+        prompt_rows.push_back(segment.start + t);
+        prompt_index.push_back(id - c.vocab_size);
+      }
       position[segment.start + t] = positions[segment.sequence] + t;
     }
     auto& [whole, sliding] = masks[segment.length];
@@ -125,6 +197,10 @@ PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int
     if (c.sliding_window > 0 && !sliding.defined())
       sliding = causal_mask(segment.length, c.sliding_window, c.heads / c.kv_heads, device);
     rows->spans.push_back({segment.start, segment.length, whole, sliding});
+  }
+  if (!prompt_rows.empty()) {
+    rows->prompt_rows_N = at::tensor(prompt_rows, at::kLong).to(device);
+    rows->prompt_index_N = at::tensor(prompt_index, at::kLong).to(device);
   }
   rows->ids_R = at::tensor(ids, at::kLong).to(device);
   rows->position_R = at::tensor(position, at::kLong).to(device);
@@ -134,14 +210,14 @@ PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int
 }
 
 at::Tensor final_hidden(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
-                        const Training* training, Caches* caches) {
-  const at::Tensor x_RC = run_layers(weights, adapter, pass, training, caches, weights.layers.size());
+                        const TrainingPass* training, Caches* caches) {
+  const at::Tensor x_RC = run_layers(c10::make_intrusive<LayerRun>(weights, adapter, pass, training, caches), weights.layers.size());
   const at::AutoGradMode grad(training != nullptr);
-  return normed(x_RC, weights.norm, weights.config);
+  return normed(x_RC, weights.norm, weights.config, training);
 }
 
 at::Tensor hidden_after(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass, std::size_t layers) {
-  return run_layers(weights, adapter, pass, nullptr, nullptr, layers);
+  return run_layers(c10::make_intrusive<LayerRun>(weights, adapter, pass, nullptr, nullptr), layers);
 }
 
 }  // namespace sotto::model

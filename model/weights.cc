@@ -113,16 +113,23 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
     const auto index = static_cast<std::size_t>(at_index - all.begin());
     const std::int64_t rank = module.rank, in = module.in, out = module.out;
     LoraOnDevice lora{to_tensor(state.factors[m].a, {rank, in}, at::kFloat, device),
-                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, {}, -1, 0, 0};
-    if (part == TrainedPart::kAB) {
+                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, {}, -1, -1, 0};
+    if (part != TrainedPart::kB) {
       lora.a_offset = offset;
       offset += rank * in;
     }
-    lora.b_offset = offset;
-    offset += out * rank;
+    if (part != TrainedPart::kA) {
+      lora.b_offset = offset;
+      offset += out * rank;
+    }
     const std::size_t layer = index / kinds.size();
     adapter.lowest_layer = std::min(adapter.lowest_layer, layer);
     adapter.layers[layer][kinds[index % kinds.size()].kind] = std::move(lora);
+  }
+  if (!state.prompt.empty()) {
+    const auto& shape = state.layout.prompt;
+    adapter.prompt_PC = to_tensor(state.prompt, {shape.tokens, shape.width}, at::kFloat, device);
+    adapter.lowest_layer = 0;
   }
   return adapter;
 }

@@ -48,7 +48,8 @@ Weights with_replaced(const Weights& base, const std::map<std::string, Parameter
 
 struct AdapterOnDevice {
   std::vector<std::array<std::optional<LoraOnDevice>, kLinearKinds>> layers;  // one for each layer of the model
-  std::size_t lowest_layer = 0;                                               // with LoRA on it
+  std::size_t lowest_layer = 0;                                               // with LoRA on it; 0 under a prompt
+  at::Tensor prompt_PC;                                                       // fp32; undefined: none
 };
 
 // `state` fits the model. `part` says for which factors gradients have a place; A and B start as `state` has them.
