@@ -39,11 +39,15 @@ Result<RunPlan> read_cost_of_plan(const std::string& path, std::uint64_t declare
   plan.lora.targets = in.texts("lora.targets", std::vector<std::string>{});
   plan.lora.first_layer = static_cast<std::uint32_t>(number("lora.first_layer", 0));
   plan.lora.last_layer = static_cast<std::uint32_t>(number("lora.last_layer", 0xffff));
-  plan.trained = in.text("lora.train", "B") == "AB" ? TrainedPart::kAB : TrainedPart::kB;
+  const std::string train = in.text("lora.train", "B");
+  plan.trained = train == "AB" ? TrainedPart::kAB : train == "alternating" ? TrainedPart::kAlternating : TrainedPart::kB;
+  if (in.text("training.trained", "lora") == "prompt") plan.trained = TrainedPart::kPrompt;
+  plan.max_tokens = static_cast<std::uint32_t>(number("training.max_tokens", 128));
+  plan.prompt = {static_cast<std::uint32_t>(number("prompt.tokens", 16)), number("prompt.deviation", 0.1)};
   plan.unit = in.text("privacy.unit", "patient") == "record" ? PrivacyUnit::kRecord : PrivacyUnit::kPatient;
   SitePlan own{"", declared_size, plan.expected_batch / static_cast<double>(declared_size), number("privacy.noise_multiplier", 0), 1};
   const auto rate = privacy::SamplingRate::make(own.sampling_rate);
-  if (!rate.ok() || plan.rounds == 0 || plan.local_steps == 0 || plan.lora.targets.empty())
+  if (!rate.ok() || plan.rounds == 0 || plan.local_steps == 0 || (trains_lora(plan.trained) && plan.lora.targets.empty()))
     return invalid("'" + path + "' is no plan that costs something: it needs privacy.expected_batch, training.rounds and lora.targets, as in configs/run.toml");
   if (own.noise_multiplier == 0) {
     SOTTO_TRY(const auto epsilon, privacy::Epsilon::make(plan.target_epsilon));
@@ -78,7 +82,7 @@ Result<std::optional<Asked>> asked_for(const BudgetQuery& query, const SiteFolde
   }
   if (!out.plan.privacy) return refused("run '" + out.plan.run.value() + "' has no privacy: it costs the whole budget, for good");
   SOTTO_TRY(const auto shape, read_model_config(config.model));
-  SOTTO_TRY(const auto layout, model::lora_layout(shape, out.plan.lora));
+  SOTTO_TRY(const auto layout, model::adapter_layout(shape, out.plan));
   SOTTO_TRY(out.round, audit::planned_round(out.plan, own, layout.trained_size(out.plan.trained)));
   return std::optional<Asked>(std::move(out));
 }

@@ -32,8 +32,15 @@ Result<void> check_noise(const RunPlan& plan, const SitePlan& own, RandomSource&
 Result<void> check_engine(const RunPlan& plan, const SitePlan& own, model::LanguageModel& model, RandomSource& random) {
   if (!plan.privacy) return {};
   SOTTO_TRY_VOID(check_noise(plan, own, random));
-  SOTTO_TRY(const auto layout, model::lora_layout(model.config(), plan.lora));
-  SOTTO_TRY(const auto report, model::self_check(model, layout, plan.trained, privacy::ClipNorm(plan.clip_norm), random));
+  const privacy::ClipNorm clip(plan.clip_norm);
+  if (plan.trained == TrainedPart::kFull) {
+    SOTTO_TRY(const auto report, model::self_check_full(model, clip, random));
+    log(Level::kInfo, "self_check", {{"run", plan.run.value()}, {"result", report.text()}});
+    return {};
+  }
+  SOTTO_TRY(const auto layout, model::adapter_layout(model.config(), plan));
+  const auto part = plan.trained == TrainedPart::kAlternating ? TrainedPart::kAB : plan.trained;  // both factors at once
+  SOTTO_TRY(const auto report, model::self_check(model, layout, part, clip, random));
   log(Level::kInfo, "self_check", {{"run", plan.run.value()}, {"result", report.text()}});
   return {};
 }

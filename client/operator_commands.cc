@@ -98,7 +98,7 @@ Result<void> approve(const DecisionRequest& request) {
   const RunId run(request.run);
   SOTTO_TRY(const Opened site, open(request.folder));
   SOTTO_TRY(const Offer offer, find_offer(site.folder, run));
-  SOTTO_TRY(const SiteFacts facts, site_facts(site.folder, site.config, offer.plan.lora, offer.plan.trained));
+  SOTTO_TRY(const SiteFacts facts, site_facts(site.folder, site.config, offer.plan));
   SOTTO_TRY(const auto spent, spending_of(site.folder, site.config));
   const std::string& budget = site.config.policy.budget;
   SOTTO_TRY_VOID(spent.check(audit::BudgetBound{run, budget, audit::to_string(offer.plan.unit), site.config.policy.epsilon_limit, site.config.policy.delta}));

@@ -46,7 +46,6 @@ Result<Participant> Participant::create(ParticipantConfig config, const crypto::
   f.plan_digest = audit::plan_hash(f.plan);
   f.roster_digest = audit::roster_hash(f.roster);
   f.layout_digest = crypto::sha256(encode(f.layout));
-  f.update_size = f.layout.trained_size(f.plan.trained);
   state->identity = &identity;
   state->random = &random;
   state->owner =

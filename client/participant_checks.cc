@@ -195,7 +195,7 @@ Verdict check_result(const RunFacts& facts, const RoundDescriptor& d, const wire
   if (!is_ordered_set(u1, facts.n()) || !is_ordered_set(result.survivors, facts.n()) || !is_subset(result.survivors, u1))
     return refuse("bad_result", "the result's survivors are not an ordered part of its U1");
   if (result.survivors.size() < facts.tau()) return too_few("the result", result.survivors.size(), facts.tau());
-  const auto size = aggregation::packed_size(facts.update_size, d.ring.bits);
+  const auto size = aggregation::packed_size(facts.update_size(d.round), d.ring.bits);
   if (result.sum.size() != size)
     return refuse("bad_result", "the result's sum has " + text(result.sum.size()) + " bytes, must be " + text(size));
   const auto adapter = decode_adapter(result.adapter);

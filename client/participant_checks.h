@@ -29,8 +29,8 @@ struct RunFacts {
   Digest plan_digest{};
   Digest roster_digest{};
   Digest layout_digest{};
-  std::size_t update_size = 0;
 
+  std::size_t update_size(RoundId round) const { return layout.trained_size(part_in_round(plan.trained, round)); }
   std::uint32_t n() const { return static_cast<std::uint32_t>(roster.sites.size()); }
   std::uint32_t t() const { return shamir_threshold(n(), roster.colluders); }
   std::uint32_t tau() const { return plan.min_sites; }

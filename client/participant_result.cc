@@ -36,7 +36,7 @@ void Participant::State::take(wire::RoundResult& m) {
     if ((!a.u1.empty() && m.u1 != a.u1) || (a.confirm && m.survivors != a.u3))
       return decline(h, "bad_result", "the result's sites are not those that this site saw in the attempt");
   }
-  auto sum = aggregation::unpack_bits(m.sum, facts.update_size, d.ring.bits);
+  auto sum = aggregation::unpack_bits(m.sum, facts.update_size(d.round), d.ring.bits);
   if (!sum.ok()) return decline(h, "bad_result", sum.error().message);
   if (memory.adapter.empty()) {  // this site has seen no round of the run: it judges the first adapter first
     if (crypto::sha256(m.start) != d.adapter)

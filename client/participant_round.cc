@@ -126,7 +126,7 @@ void Participant::State::report_or_train() {
 
 void Participant::State::handle(Trained& e) {
   if (!training || e.round != memory.next_round || memory.opened) return;  // the round went on without this site
-  SOTTO_CHECK(e.update.size() == facts.update_size);
+  SOTTO_CHECK(e.update.size() == facts.update_size(e.round));
   memory.update.emplace(*training, std::move(e.update));
   training.reset();
   const bool waited_for = memory.attempt && !attempt().abandoned && !attempt().u1.empty() && !attempt().report;

@@ -53,12 +53,13 @@ Result<void> RunSession::prepare() {
   const RunPlan& plan = offer_.plan;
   const SiteConfig& config = *context_.config;
   SOTTO_TRY(model_, model::LanguageModel::load(config.model, {config.device, plan.precision, config.threads}));
-  SOTTO_TRY(layout_, model::lora_layout(model_->config(), plan.lora));
+  SOTTO_TRY(layout_, model::adapter_layout(model_->config(), plan));
   log(Level::kInfo, "model_loaded",
       {{"run", plan.run.value()}, {"adapter", model::summarize(model_->config(), model_->weight_bytes(), layout_, plan.trained).text()}});
   SOTTO_TRY_VOID(check_engine(plan, plan.sites.at(site_.value()), *model_, *context_.random));  // before the first private record
   SOTTO_TRY_VOID(load_data());
   SOTTO_TRY(trainer_, model::Trainer::make(*model_, model::zero_adapter(layout_), plan.trained, plan.lora.dropout));
+  trainer_->recompute_layers(config.gradient_checkpointing);
   SOTTO_TRY_VOID(trainer_->check(data_));  // so that no step fails, visibly, on what a record holds
   training_.emplace(plan, site_, *trainer_, data_, context_.folder->run_key());
   SOTTO_TRY_VOID(training_->check_units());
@@ -191,7 +192,8 @@ Result<void> RunSession::reserve(RoundId round) {
   const Policy& policy = context_.config->policy;
   std::optional<audit::BudgetLimit> limit;
   if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta, policy.own_share_limit};
-  SOTTO_TRY(const auto planned, audit::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension()));
+  SOTTO_TRY(const auto planned, audit::planned_round(plan, plan.sites.at(site_.value()),
+                                                       trainer_->dimension_in(round), round));
   const std::string budget = context_.ledger->spending().budget_of(plan.run);
   const Digest log_id = context_.log->image().id();
   // From here to the reservation no other folder of this site may spend.
@@ -218,7 +220,7 @@ Event RunSession::train(const Train& action) {
     return refuse(reserved.error().code == ErrorCode::kOverBudget ? "over_budget" : "not_reserved", reserved.error().message);
 
   Progress progress("round " + std::to_string(round.value() + 1) + " of " + std::to_string(plan.rounds) + ", local steps", plan.local_steps);
-  auto update = training_->round(round, *start, *context_.random, [&](std::uint32_t) { progress.advance(); });
+  auto update = training_->round(*trainer_, {round, *start}, *context_.random, [&](std::uint32_t) { progress.advance(); });
   progress.finish();
   if (!update.ok()) return refuse("training_failed", "the training engine failed; see this site's own log");  // its message may tell of data
   if (const auto committed = context_.ledger->commit(plan.run, round, update->events(), now()); !committed.ok())
@@ -255,7 +257,7 @@ AdapterChecked RunSession::check_step(const CheckStep& action) const {
   double total = 0;
   for (const SiteIndex s : action.survivors) total += weights.at(s.value());
   const auto mean = aggregation::dequantize_mean(action.sum, total, *ring);
-  const auto expected = aggregation::server_step(*previous, mean, {plan.trained, 1.0, plan.trained == TrainedPart::kB});
+  const auto expected = aggregation::server_step(*previous, mean, aggregation::step_in_round(plan.trained, action.round));
   if (!expected.ok()) return {hash, false, expected.error().message};
   const auto agreed = aggregation::adapters_agree(*expected, *published);
   return {hash, agreed.ok(), agreed.ok() ? "" : agreed.error().message};
@@ -296,8 +298,7 @@ Result<void> RunSession::finish(const wire::RunFinished& message) {
       return {};
     }
     const std::string folder = context_.folder->run_folder(run) + "/adapter";
-    const auto config = model::peft_config(offer_.plan.lora, adapter_->layout, model_->config(), context_.config->model);
-    SOTTO_TRY_VOID(model::save_peft_folder(folder, *adapter_, config, model_->config()));
+    SOTTO_TRY_VOID(model::save_adapter_folder(folder, *adapter_, offer_.plan.lora, model_->config(), context_.config->model));
     log(Level::kInfo, "run_finished", {{"run", run.value()}, {"adapter", folder}});
   }
   SOTTO_TRY_VOID(measure_canaries());

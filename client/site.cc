@@ -159,7 +159,7 @@ class Site {
 
   Result<void> approve(const Offer& offer) {
     const RunPlan& plan = offer.plan;
-    SOTTO_TRY(const SiteFacts facts, site_facts(*folder_, *config_, plan.lora, plan.trained));
+    SOTTO_TRY(const SiteFacts facts, site_facts(*folder_, *config_, plan));
     if (!logged_approval(offer)) {
       // The decision was made on what the ledger said then; what counts is what it says now.
       SOTTO_TRY_VOID(note_elsewhere());
@@ -174,7 +174,7 @@ class Site {
                 log_->append(audit::RunApproved{plan.run, offer.plan_hash, offer.roster_hash, encode(plan), encode(offer.roster)}, now()));
     }
     SOTTO_TRY(const auto shape, read_model_config(config_->model));
-    SOTTO_TRY(const auto layout, model::lora_layout(shape, plan.lora));
+    SOTTO_TRY(const auto layout, model::adapter_layout(shape, plan));
     wire::RunApproval message{plan.run, offer.plan_hash, offer.roster_hash, encode(layout), own_head(), {}};
     const crypto::Statement statement{wire::label_of(message), facts.name, plan.run, RoundId(0), AttemptId(0), offer.roster_hash,
                                       crypto::sha256(wire::body(message))};
@@ -202,7 +202,7 @@ class Site {
     if (const auto open = sessions_.find(run); open != sessions_.end()) return open->second.get();
     const auto offer = folder_->offer(run);
     if (!offer.ok() || !logged_approval(*offer)) return static_cast<RunSession*>(nullptr);
-    SOTTO_TRY(const SiteFacts facts, site_facts(*folder_, *config_, offer->plan.lora, offer->plan.trained));
+    SOTTO_TRY(const SiteFacts facts, site_facts(*folder_, *config_, offer->plan));
     SOTTO_TRY(const SiteIndex site, find_site(offer->roster, facts));
     sessions_.clear();  // one run at a time: a model is large
     const SiteContext context{folder_, config_, log_, ledger_, book_, &random_, hooks_, [this](const auto& m) { return send(m); }};
@@ -235,12 +235,12 @@ class Site {
 
 }  // namespace
 
-Result<SiteFacts> site_facts(const SiteFolder& folder, const SiteConfig& config, const LoraPlan& lora, TrainedPart trained) {
+Result<SiteFacts> site_facts(const SiteFolder& folder, const SiteConfig& config, const RunPlan& plan) {
   SOTTO_TRY(const Digest model, model::model_hash(config.model));
   SOTTO_TRY(const auto shape, read_model_config(config.model));
-  SOTTO_TRY(const auto layout, model::lora_layout(shape, lora));
+  SOTTO_TRY(const auto layout, model::adapter_layout(shape, plan));
   const auto& site = folder.site();
-  return SiteFacts{site.name, folder.identity(), site.invite.identity, site.declared_size, model, layout.trained_size(trained)};
+  return SiteFacts{site.name, folder.identity(), site.invite.identity, site.declared_size, model, layout.trained_size(plan.trained)};
 }
 
 Result<void> run_site(const SiteFolder& folder, const SiteConfig& config, const RunOptions& options, const SiteHooks& hooks) {

@@ -18,6 +18,6 @@ struct RunOptions {
 Result<void> run_site(const SiteFolder& folder, const SiteConfig& config, const RunOptions& options, const SiteHooks& hooks = {});
 
 // What the policy needs to know of this site: reads the model's fingerprint and shape.
-Result<SiteFacts> site_facts(const SiteFolder& folder, const SiteConfig& config, const LoraPlan& lora, TrainedPart trained);
+Result<SiteFacts> site_facts(const SiteFolder& folder, const SiteConfig& config, const RunPlan& plan);
 
 }  // namespace sotto::client

@@ -3,23 +3,25 @@
 #include <cmath>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
-#include "aggregation/fedsvd.h"
 #include "base/log.h"
 #include "client/engine_check.h"
 #include "client/site_data.h"
+#include "client/step_forecast.h"
 #include "client/text_model.h"
 #include "client/train_run.h"
+#include "client/tuning.h"
 #include "crypto/hash.h"
 #include "crypto/key_file.h"
 #include "crypto/system_random.h"
 #include "model/fingerprint.h"
-#include "model/lora.h"
-#include "model/peft_folder.h"
 #include "audit/plan_file.h"
 
 namespace sotto::client {
 namespace {
+
+constexpr std::uint64_t kForecastFrom = 20;  // steps; the measurement takes three
 
 struct Setup {
   audit::PlanFile file;  // its plan is complete: one site, its noise, the model that the site holds
@@ -100,44 +102,57 @@ Result<Data> load_data(const Setup& in, const RunKey& run_key) {
 Result<void> train(const TrainRequest& request, const std::function<bool()>& stop) {
   SOTTO_TRY(const Setup in, set_up(request));
   const RunPlan& plan = in.file.plan;
-  SOTTO_TRY_VOID(make_folder(in.out, FileMode::kPrivate));
-  SOTTO_TRY(const auto lock, FileLock::acquire(in.out + "/lock"));
   crypto::SystemRandom random;
-  if (!file_exists(in.out + "/run.key")) SOTTO_TRY_VOID(crypto::write_new_key<RunKey>(in.out + "/run.key", random));
+  SOTTO_TRY(const auto group, model::ProcessGroup::from_environment());
+  const bool leads = !group || group->rank() == 0;  // the others read the folder and write nothing
+  std::optional<FileLock> lock;
+  if (leads) {
+    SOTTO_TRY_VOID(make_folder(in.out, FileMode::kPrivate));
+    SOTTO_TRY(lock, FileLock::acquire(in.out + "/lock"));
+    if (!file_exists(in.out + "/run.key")) SOTTO_TRY_VOID(crypto::write_new_key<RunKey>(in.out + "/run.key", random));
+  }
+  if (group) group->meet();
   SOTTO_TRY(const auto run_key, crypto::read_key<RunKey>(in.out + "/run.key"));
 
   SOTTO_TRY(auto model, model::LanguageModel::load(in.config.model, {in.config.device, plan.precision, in.config.threads}));
-  SOTTO_TRY(const auto layout, model::lora_layout(model.config(), plan.lora));
-  const auto summary = model::summarize(model.config(), model.weight_bytes(), layout, plan.trained);
-  log(Level::kInfo, "training_alone", {{"run", plan.run.value()}, {"adapter", summary.text()}, {"privacy", plan.privacy}});
   SOTTO_TRY_VOID(check_engine(plan, plan.sites.front(), model, random));  // before the first private record
   SOTTO_TRY(const Data data, load_data(in, run_key));
-  SOTTO_TRY(const auto start, aggregation::initial_adapter(layout, plan.seed));
-  model::Adapter first(start);
-  if (in.file.alone.dora) {
-    SOTTO_TRY(first, model.as_dora(start));
-  }
-  SOTTO_TRY(auto trainer, model::Trainer::make(model, first, plan.trained, plan.lora.dropout));
-  SOTTO_TRY_VOID(trainer.check(data.training));  // so that no step fails, visibly, on what a record holds
+  SOTTO_TRY(const auto tuning, Tuning::begin(model, plan, in.file.alone.dora));
+  log(Level::kInfo, "training_alone", {{"run", plan.run.value()}, {"trained", tuning->text()}, {"privacy", plan.privacy}});
+  tuning->training().recompute_layers(in.config.gradient_checkpointing);
+  SOTTO_TRY_VOID(tuning->training().check(data.training));  // so that no step fails, visibly, on what a record holds
 
+  // Where many steps are to come, what one takes is measured first; of the others, only process 0 would tell.
+  std::optional<StepForecast> forecast;
+  if (!group && std::uint64_t{plan.rounds} * plan.local_steps >= kForecastFrom) {
+    SOTTO_TRY(forecast, forecast_step(plan, tuning->training(), data.training, random));
+    std::cerr << text_of(*forecast, plan);
+  }
+  tuning->training().share_with(group.get());
+  TrainContext context{&in.file, &in.config.policy, in.out, &model, &tuning->training(), &data.training, &data.validation, nullptr, &run_key, group.get()};
+  if (!leads) return TrainRun(context, random).serve();
   SOTTO_TRY(auto event_log, audit::EventLog::open(in.out + "/log"));
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
-  TrainRun run({&in.file, &in.config.policy, in.out, &model, &trainer, &data.training, &data.validation, &ledger, &run_key}, random);
+  context.ledger = &ledger;
+  TrainRun run(context, random);
   SOTTO_TRY(const TrainOutcome outcome, run.go(stop));
-  auto peft = model::peft_config(plan.lora, layout, model.config(), in.config.model);
-  if (in.file.alone.dora) peft = model::with_dora(std::move(peft));
-  SOTTO_TRY_VOID(model::save_peft_folder(in.out + "/adapter", outcome.adapter, peft, model.config()));
+  SOTTO_TRY_VOID(tuning->training().set_state(outcome.state));
+  SOTTO_TRY_VOID(tuning->save(in.out, in.config.model));
   Json result = to_json(outcome, plan);
   result.set("precision", model.precision() == Precision::kBf16 ? "bf16" : "fp32");
-  result.set("trained_parameters", static_cast<std::int64_t>(trainer.dimension()));
+  result.set("trained_parameters", static_cast<std::int64_t>(tuning->trained_parameters()));
   result.set("dora", in.file.alone.dora);
   result.set("model", to_hex(plan.model));
   result.set("validation_data", Json::object({{"name", data.validation_name}, {"records", data.validation.examples.size()},
                                               {"outside_the_guarantee", true}}));
-  result.set("adapter", in.out + "/adapter");
+  result.set("peak_memory_bytes", static_cast<std::int64_t>(peak_memory()));
+  if (forecast)
+    result.set("forecast", Json::object({{"seconds_per_step", forecast->seconds},
+                                         {"peak_memory_bytes", static_cast<std::int64_t>(forecast->peak_bytes)}}));
+  result.set(tuning->name(), in.out + "/" + tuning->name());
   SOTTO_TRY_VOID(write_file_atomically(in.out + "/summary.json", result.dump(2) + "\n"));
   if (request.json) std::cout << result.dump() << '\n';
-  else std::cout << text_of(outcome, plan) << "adapter: " << in.out << "/adapter\n";
+  else std::cout << text_of(outcome, plan) << tuning->name() << ": " << in.out << "/" << tuning->name() << "\n";
   return {};
 }
 

@@ -1,6 +1,6 @@
 // `sotto-client train RUN.toml [--no-privacy]`: one site alone, with the plan's own vocabulary and the engine that federated
 // runs use: the baseline that any federated or non-private figure is compared with. Its folder holds
-//   adapter/        the tuned adapter, as a PEFT folder
+//   adapter/        the tuned adapter, as a PEFT folder; or, of full fine-tuning, model/, a Hugging Face folder
 //   log             the event log: every round reserved before its data is touched and committed as it ran (the ledger)
 //   summary.json    what ran: steps, noise, epsilon, parameters, losses on data outside the guarantee, time
 //   checkpoint      where a killed run goes on; run.key: what dropout and hold-out derive from

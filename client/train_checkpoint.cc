@@ -8,19 +8,6 @@ namespace {
 
 constexpr std::string_view kLabel = "sotto/train-checkpoint/v2";
 
-// LoRA and DoRA's magnitudes: what training moves.
-void write_adapter(ByteWriter& out, const model::Adapter& adapter) {
-  out.bytes(encode(adapter.lora)).u32(static_cast<std::uint32_t>(adapter.magnitudes.size()));
-  for (const auto& m : adapter.magnitudes) out.floats(m);
-}
-
-Result<model::Adapter> read_adapter(ByteReader& in) {
-  SOTTO_TRY(model::Adapter adapter, decode_adapter(in.bytes()));
-  const auto magnitudes = in.count(4);
-  for (std::uint32_t i = 0; i < magnitudes && in.ok(); ++i) adapter.magnitudes.push_back(in.floats());
-  return adapter;
-}
-
 Result<TrainCheckpoint> decode(ByteSpan bytes) {
   ByteReader in(bytes);
   if (in.text() != kLabel) return invalid("it is no checkpoint of this version");
@@ -29,7 +16,7 @@ Result<TrainCheckpoint> decode(ByteSpan bytes) {
   c.steps = in.u64();
   c.threshold = in.f64();
   c.seconds = in.f64();
-  SOTTO_TRY(c.adapter, read_adapter(in));
+  c.state = in.floats();
   c.optimizer.first = in.floats();
   c.optimizer.second = in.floats();
   c.optimizer.steps = in.u64();
@@ -40,9 +27,7 @@ Result<TrainCheckpoint> decode(ByteSpan bytes) {
   }
   const auto evaluations = in.count(24);
   for (std::uint32_t i = 0; i < evaluations && in.ok(); ++i) c.evaluations.push_back({in.u64(), in.f64(), in.f64()});
-  if (in.u8() != 0) {
-    SOTTO_TRY(c.best, read_adapter(in));
-  }
+  if (in.u8() != 0) c.best = in.floats();
   SOTTO_TRY_VOID(in.finish("checkpoint"));
   return c;
 }
@@ -51,15 +36,14 @@ Result<TrainCheckpoint> decode(ByteSpan bytes) {
 
 Result<void> save_checkpoint(const std::string& path, const TrainCheckpoint& c) {
   ByteWriter out;
-  out.text(kLabel).raw(c.plan).u64(c.steps).f64(c.threshold).f64(c.seconds);
-  write_adapter(out, c.adapter);
+  out.text(kLabel).raw(c.plan).u64(c.steps).f64(c.threshold).f64(c.seconds).floats(c.state);
   out.floats(c.optimizer.first).floats(c.optimizer.second).u64(c.optimizer.steps);
   out.u32(static_cast<std::uint32_t>(c.events.size()));
   for (const auto& event : c.events) out.bytes(privacy::encode(event));
   out.u32(static_cast<std::uint32_t>(c.evaluations.size()));
   for (const auto& e : c.evaluations) out.u64(e.step).f64(e.loss).f64(e.accuracy);
   out.u8(c.best.has_value());
-  if (c.best) write_adapter(out, *c.best);
+  if (c.best) out.floats(*c.best);
   out.raw(crypto::sha256(out.view()));
   return write_file_atomically(path, out.view(), FileMode::kPrivate);
 }

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
-#include "model/adapter.h"
 #include "model/optimizer.h"
 #include "privacy/event.h"
 
@@ -23,11 +23,11 @@ struct Evaluation {
 struct TrainCheckpoint {
   Digest plan{};                          // of the plan that it belongs to
   std::uint64_t steps = 0;                // taken
-  model::Adapter adapter;
+  std::vector<float> state;               // of the training (model/training.h)
   model::OptimizerState optimizer;
   std::vector<privacy::DpEvent> events;   // of the steps of the round that is under way
   std::vector<Evaluation> evaluations;
-  std::optional<model::Adapter> best;     // the adapter of the best evaluation
+  std::optional<std::vector<float>> best; // the state at the best evaluation
   double threshold = 0;                   // of clipping
   double seconds = 0;                     // spent so far
 };

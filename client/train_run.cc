@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "audit/plan_json.h"
 #include "crypto/hash.h"
 
 namespace sotto::client {
@@ -29,13 +30,55 @@ std::vector<Evaluation>::const_iterator best_of(const std::vector<Evaluation>& a
   return std::ranges::min_element(all, {}, &Evaluation::loss);
 }
 
+// Tells the other processes, however the first ends, that no step comes any more.
+class EndOfSteps {
+ public:
+  explicit EndOfSteps(model::ProcessGroup* group) : group_(group) {}
+  EndOfSteps(const EndOfSteps&) = delete;
+  EndOfSteps& operator=(const EndOfSteps&) = delete;
+  ~EndOfSteps() {
+    if (group_ == nullptr) return;
+    try {
+      group_->broadcast(as_bytes("end"));
+    } catch (const Failure&) {  // they are gone
+    }
+  }
+
+ private:
+  model::ProcessGroup* group_;
+};
+
 }  // namespace
 
 TrainRun::TrainRun(TrainContext context, RandomSource& random)
     : in_(std::move(context)),
       random_(&random),
-      training_(in_.file->plan, SiteIndex(0), *in_.trainer, *in_.data, *in_.run_key),
-      optimizer_(in_.file->plan.optimizer, in_.trainer->dimension()) {}
+      training_(in_.file->plan, SiteIndex(0), *in_.training, *in_.data, *in_.run_key),
+      optimizer_(in_.file->plan.optimizer, in_.training->dimension()) {}
+
+// Processes that share a step draw units and noise from one stream, whose key the first gives to all: so each has the same
+// noised sum, to which the noise was added once.
+Result<std::optional<privacy::DpEvent>> TrainRun::next_step() {
+  if (in_.group == nullptr) return training_.step(at_.steps, optimizer_, *random_);
+  auto key = crypto::StreamKey::random(*random_);
+  in_.group->broadcast(key.reveal());
+  crypto::StreamRandom shared(std::move(key));
+  return training_.step(at_.steps, optimizer_, shared);
+}
+
+Result<void> TrainRun::serve() {
+  SOTTO_TRY_VOID(training_.check_units());
+  SOTTO_TRY_VOID(resume());
+  in_.group->meet();
+  while (true) {
+    const Bytes key = in_.group->broadcast({});
+    if (key.size() != 32) return {};
+    if (at_.steps % in_.file->plan.local_steps == 0) begin(round());
+    crypto::StreamRandom shared(crypto::StreamKey::from(key));
+    SOTTO_TRY([[maybe_unused]] const auto event, training_.step(at_.steps, optimizer_, shared));
+    ++at_.steps;
+  }
+}
 
 Result<void> TrainRun::resume() {
   const RunPlan& plan = in_.file->plan;
@@ -43,14 +86,29 @@ Result<void> TrainRun::resume() {
   SOTTO_TRY(auto stored, load_checkpoint(in_.out + "/checkpoint", digest));
   if (!stored) {
     at_.plan = digest;
-    at_.adapter = in_.trainer->adapter();
+    at_.state = in_.training->state();
     return {};
   }
+  if (plan.step.noise != NoiseScheme::kIndependent && stored->steps < total_steps(plan))
+    return refused("'" + in_.out + "/checkpoint': a run with correlated noise that was interrupted does not go on, because what its noise "
+                   "is combined with was kept in memory alone; name another folder with --out to begin anew (what was spent stays spent)");
   at_ = std::move(*stored);
   log(Level::kInfo, "training_resumed", {{"run", plan.run.value()}, {"steps_taken", at_.steps}});
-  SOTTO_TRY_VOID(in_.trainer->set_adapter(at_.adapter));
+  SOTTO_TRY_VOID(in_.training->set_state(at_.state));
   training_.set_threshold(at_.threshold);
-  return optimizer_.restore(at_.optimizer);
+  begin(round());
+  const bool goes_on = plan.trained != TrainedPart::kAlternating || at_.steps % plan.local_steps != 0;
+  return goes_on ? optimizer_.restore(at_.optimizer) : Result<void>();
+}
+
+RoundId TrainRun::round() const { return RoundId(static_cast<std::uint32_t>(at_.steps / in_.file->plan.local_steps)); }
+
+// Where rounds alternate, each begins with moments of its own, as in a federated run.
+void TrainRun::begin(RoundId round) {
+  const RunPlan& plan = in_.file->plan;
+  if (plan.trained != TrainedPart::kAlternating) return;
+  in_.training->begin_round(round);
+  optimizer_ = model::Optimizer(plan.optimizer, in_.training->dimension());
 }
 
 // The rounds to come, all at once: a run that could not be ended is not begun.
@@ -60,7 +118,7 @@ Result<void> TrainRun::check_budget() const {
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
-    SOTTO_TRY(const auto planned, audit::planned_round(plan, plan.sites.front(), in_.trainer->dimension(), RoundId(r)));
+    SOTTO_TRY(const auto planned, audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(RoundId(r)), RoundId(r)));
     to_come.insert(to_come.end(), planned.begin(), planned.end());
   }
   if (to_come.empty()) return {};
@@ -72,7 +130,7 @@ Result<void> TrainRun::reserve(RoundId round) {
   if (in_.ledger->spending().rounds().contains({plan.run, round})) return {};  // by the part of the run that was killed
   std::optional<audit::BudgetLimit> limit;
   if (plan.privacy) limit = audit::BudgetLimit{in_.policy->epsilon_limit, in_.policy->delta};
-  SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.front(), in_.trainer->dimension(), round));
+  SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(round), round));
   return in_.ledger->reserve(plan.run, round, std::move(planned), limit, now());
 }
 
@@ -100,7 +158,7 @@ Result<void> TrainRun::evaluate() {
   }
   at_.evaluations.push_back({at_.steps, loss / tokens, correct / tokens});
   const bool is_best = best_of(at_.evaluations) == std::prev(at_.evaluations.end());
-  if (is_best && in_.file->alone.patience > 0) at_.best = in_.trainer->adapter();
+  if (is_best && in_.file->alone.patience > 0) at_.best = in_.training->state();
   log(Level::kInfo, "evaluated", {{"steps", at_.steps}, {"loss", loss / tokens}, {"token_accuracy", correct / tokens}});
   return {};
 }
@@ -112,7 +170,7 @@ bool TrainRun::out_of_patience() const {
 }
 
 Result<void> TrainRun::checkpoint() {
-  at_.adapter = in_.trainer->adapter();
+  at_.state = in_.training->state();
   at_.optimizer = optimizer_.state();
   at_.threshold = training_.threshold();
   saved_seconds_ = at_.seconds;
@@ -123,6 +181,8 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
   const RunPlan& plan = in_.file->plan;
   SOTTO_TRY_VOID(training_.check_units());
   SOTTO_TRY_VOID(resume());
+  if (in_.group != nullptr) in_.group->meet();
+  const EndOfSteps end(in_.group);
   // A kill between a round's checkpoint and its commit is made good here.
   if (at_.steps > 0 && at_.steps % plan.local_steps == 0)
     SOTTO_TRY_VOID(commit(RoundId(static_cast<std::uint32_t>(at_.steps / plan.local_steps - 1))));
@@ -132,9 +192,10 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
   bool done = out_of_patience();
   while (!done && at_.steps < total_steps(plan)) {
     const auto began = Clock::now();
-    const RoundId round(static_cast<std::uint32_t>(at_.steps / plan.local_steps));
+    const RoundId round = this->round();
     SOTTO_TRY_VOID(reserve(round));
-    const auto event = training_.step(at_.steps, optimizer_, *random_);
+    if (at_.steps % plan.local_steps == 0) begin(round);
+    const auto event = next_step();
     if (!event.ok()) return event.error();
     if (*event) at_.events.push_back(**event);
     ++at_.steps;
@@ -151,7 +212,7 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
   }
   progress.finish();
   const double epsilon = plan.privacy ? audit::composed_epsilon(in_.ledger->spending().of_run(plan.run), plan.delta) : INFINITY;
-  return TrainOutcome{at_.best ? *at_.best : in_.trainer->adapter(), at_.steps, at_.evaluations, epsilon, at_.seconds, done};
+  return TrainOutcome{at_.best ? *at_.best : in_.training->state(), at_.steps, at_.evaluations, epsilon, at_.seconds, done};
 }
 
 Json to_json(const TrainOutcome& outcome, const RunPlan& plan) {
@@ -162,7 +223,7 @@ Json to_json(const TrainOutcome& outcome, const RunPlan& plan) {
   Json out = Json::object({{"run", plan.run.value()},
                            {"privacy", plan.privacy},
                            {"unit", plan.unit == PrivacyUnit::kPatient ? "patient" : "record"},
-                           {"trained", plan.trained == TrainedPart::kB ? "B" : "AB"},
+                           {"trained", audit::to_string(plan.trained)},
                            {"steps", outcome.steps},
                            {"stopped_early", outcome.stopped_early},
                            {"expected_batch", plan.expected_batch},

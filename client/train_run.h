@@ -10,6 +10,7 @@
 #include "client/site_config.h"
 #include "client/train_checkpoint.h"
 #include "client/update.h"
+#include "model/process_group.h"
 #include "audit/plan_file.h"
 
 namespace sotto::client {
@@ -20,15 +21,16 @@ struct TrainContext {
   const Policy* policy;
   std::string out;
   model::LanguageModel* model;
-  model::Trainer* trainer;
+  model::Training* training;
   const data::DataSet* data;
   const data::DataSet* validation;  // outside the guarantee; may be empty
   audit::Ledger* ledger;
   const RunKey* run_key;
+  model::ProcessGroup* group = nullptr;  // of several processes; none: this one alone
 };
 
 struct TrainOutcome {
-  model::Adapter adapter;  // the best by validation loss where early stopping was asked for, else the last
+  std::vector<float> state;  // of the training: the best by validation loss where early stopping was asked for, else the last
   std::uint64_t steps = 0;
   std::vector<Evaluation> evaluations;
   double epsilon = 0;  // of the run; infinite without privacy
@@ -41,14 +43,20 @@ class TrainRun {
   TrainRun(TrainContext context, RandomSource& random);
   // Goes on from the checkpoint, if there is one. Fails when `stop` said so, over budget, or when a step failed.
   Result<TrainOutcome> go(const std::function<bool()>& stop);
+  // What processes other than the first do: their part of each step that the first begins, until it has ended. They write
+  // nothing.
+  Result<void> serve();
 
  private:
+  Result<std::optional<privacy::DpEvent>> next_step();
   Result<void> resume();
   Result<void> check_budget() const;
   Result<void> reserve(RoundId round);
   Result<void> commit(RoundId round);
   Result<void> evaluate();
   Result<void> checkpoint();
+  RoundId round() const;  // of the next step
+  void begin(RoundId round);
   bool out_of_patience() const;
 
   TrainContext in_;

@@ -1,5 +1,6 @@
 #include "client/update.h"
 
+#include "audit/spending.h"
 #include "base/log.h"
 #include "crypto/kdf.h"
 #include "model/lora.h"
@@ -14,8 +15,8 @@ privacy::Unit unit_of(PrivacyUnit unit) {
 
 }  // namespace
 
-LocalTraining::LocalTraining(const RunPlan& plan, SiteIndex site, model::Trainer& trainer, const data::DataSet& data, const RunKey& key)
-    : plan_(&plan), own_(&plan.sites.at(site.value())), trainer_(&trainer), data_(&data), key_(&key), threshold_(plan.clip_norm) {
+LocalTraining::LocalTraining(const RunPlan& plan, SiteIndex site, model::Training& training, const data::DataSet& data, const RunKey& key)
+    : plan_(&plan), own_(&plan.sites.at(site.value())), training_(&training), data_(&data), key_(&key), threshold_(plan.clip_norm) {
   for (const auto& unit : data.units) records_of_unit_.push_back(static_cast<std::uint32_t>(unit.examples.size()));
 }
 
@@ -46,6 +47,11 @@ privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& rand
       return privacy::SampledUnits::draw_truncated(from, {rate, plan.step.max_batch, own_->declared_size}, random);
     case SamplingScheme::kFixedSize:
       return privacy::SampledUnits::draw_fixed_size(from, static_cast<std::uint64_t>(plan.expected_batch), random);
+    case SamplingScheme::kMinSeparation: {
+      auto stream = allocation(0);  // once for the whole run
+      const std::uint64_t all = std::uint64_t{plan.rounds} * plan.local_steps;
+      return privacy::SampledUnits::draw_separated(from, {epoch_steps(plan, *own_), all, step + 1}, stream, random);
+    }
     case SamplingScheme::kRandomAllocation: {
       const std::uint64_t steps = epoch_steps(plan, *own_);
       auto stream = allocation(step / steps);
@@ -53,20 +59,6 @@ privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& rand
     }
   }
   return privacy::SampledUnits::draw(from.unit, from.records_of_unit, rate, from.max_records, random);
-}
-
-// Sizes of the groups that per-layer clipping treats alone: the trained numbers of each layer.
-std::vector<std::size_t> LocalTraining::layer_groups() const {
-  std::vector<std::size_t> groups;
-  std::string layer;
-  for (const auto& module : trainer_->layout().modules) {
-    const auto digits = module.path.find_first_of("0123456789");
-    const std::string own = module.path.substr(0, module.path.find('.', digits));
-    if (groups.empty() || own != layer) groups.push_back(0);
-    layer = own;
-    groups.back() += AdapterLayout{{module}}.trained_size(plan_->trained);
-  }
-  return groups;
 }
 
 privacy::Clipping LocalTraining::clipping() const {
@@ -77,7 +69,7 @@ privacy::Clipping LocalTraining::clipping() const {
     case ClippingScheme::kAdaptive: clipping.kind = privacy::ClippingKind::kAdaptive; break;
     case ClippingScheme::kPerLayer:
       clipping.kind = privacy::ClippingKind::kPerLayer;
-      clipping.groups = layer_groups();
+      clipping.groups = training_->layer_groups();
       break;
   }
   return clipping;
@@ -100,19 +92,27 @@ Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, 
   const double lr = model::learning_rate(plan.optimizer, step, std::uint64_t{plan.rounds} * plan.local_steps);
   auto units = draw(step, random);
   if (!plan.privacy) {
-    SOTTO_TRY(privacy::UnclippedSum sum, trainer_->unclipped_sum(*data_, std::move(units), dropout(step)));
+    SOTTO_TRY(privacy::UnclippedSum sum, training_->unclipped_sum(*data_, std::move(units), dropout(step)));
     std::vector<float> mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
     if (plan.optimizer.max_grad_norm > 0) model::clip_global_norm(mean, plan.optimizer.max_grad_norm);
-    trainer_->step(optimizer, mean, lr);
+    training_->step(optimizer, mean, lr);
     return std::optional<privacy::DpEvent>();
   }
-  const privacy::Grid grid(privacy::ClipNorm(plan.clip_norm), trainer_->dimension() + plan.step.count_clipped);
-  SOTTO_TRY(privacy::ClippedSum sum, trainer_->clipped_sum(*data_, std::move(units), {grid, clipping()}, dropout(step)));
-  crypto::StreamRandom noise(crypto::StreamKey::random(random));  // one key a step: 16 bytes of keystream a coordinate
-  const privacy::NoisySum noisy = privacy::add_noise(std::move(sum), privacy::NoiseMultiplier(own_->noise_multiplier), noise);
-  trainer_->step(optimizer, noisy.mean(batch), lr);
+  const privacy::Grid grid = audit::step_grid(plan, training_->dimension());
+  SOTTO_TRY(privacy::ClippedSum sum, training_->clipped_sum(*data_, std::move(units), {grid, clipping()}, dropout(step)));
+  const privacy::NoisySum noisy = noised(std::move(sum), random);
+  training_->step(optimizer, noisy.mean(batch), lr);
   if (plan.step.count_clipped) note_clipped(noisy.clip_fraction(batch));
   return std::optional(noisy.event());
+}
+
+privacy::NoisySum LocalTraining::noised(privacy::ClippedSum&& sum, RandomSource& random) {
+  const privacy::NoiseMultiplier sigma(own_->noise_multiplier);
+  crypto::StreamRandom noise(crypto::StreamKey::random(random));  // one key a step: 16 bytes of keystream a coordinate
+  const auto correlation = audit::correlation_of(*plan_);
+  if (correlation.kind == privacy::CorrelationKind::kNone) return privacy::add_noise(std::move(sum), sigma, noise);
+  if (!correlated_) correlated_.emplace(correlation, sum.dimension());
+  return correlated_->add_noise(std::move(sum), sigma, noise);
 }
 
 // What the log tells is the noised share: post-processing of the step's release.
@@ -122,19 +122,21 @@ void LocalTraining::note_clipped(double fraction) {
     threshold_ = privacy::next_threshold(threshold_, fraction, plan_->step.clip_quantile, plan_->clip_norm);
 }
 
-Result<LocalUpdate> LocalTraining::round(RoundId round, const AdapterState& start, RandomSource& random,
+Result<LocalUpdate> LocalTraining::round(model::Trainer& trainer, const RoundStart& at, RandomSource& random,
                                          const std::function<void(std::uint32_t)>& on_step) {
   const RunPlan& plan = *plan_;
-  SOTTO_TRY_VOID(trainer_->set_adapter(start));
-  model::Optimizer optimizer(plan.optimizer, trainer_->dimension());
-  const std::vector<float> before = model::trained_vector(start, plan.trained);
+  SOTTO_CHECK(&trainer == training_);
+  trainer.begin_round(at.round);
+  SOTTO_TRY_VOID(trainer.set_adapter(at.adapter));
+  model::Optimizer optimizer(plan.optimizer, trainer.dimension());
+  const std::vector<float> before = model::trained_vector(at.adapter, trainer.trained_part());
   std::vector<privacy::DpEvent> events;
   for (std::uint32_t k = 0; k < plan.local_steps; ++k) {
-    SOTTO_TRY(const auto event, step(std::uint64_t{round.value()} * plan.local_steps + k, optimizer, random));
+    SOTTO_TRY(const auto event, step(std::uint64_t{at.round.value()} * plan.local_steps + k, optimizer, random));
     if (event) events.push_back(*event);
     if (on_step) on_step(k);
   }
-  std::vector<float> change = model::trained_vector(trainer_->adapter().lora, plan.trained);
+  std::vector<float> change = model::trained_vector(trainer.adapter().lora, trainer.trained_part());
   for (std::size_t i = 0; i < change.size(); ++i) change[i] -= before[i];
   return LocalUpdate(std::move(change), std::move(events));
 }

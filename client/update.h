@@ -15,7 +15,7 @@
 #include "crypto/stream_random.h"
 #include "data/data_set.h"
 #include "model/trainer.h"
-#include "privacy/event.h"
+#include "privacy/correlation.h"
 
 namespace sotto::client {
 
@@ -39,8 +39,8 @@ class LocalUpdate {
 
 class LocalTraining {
  public:
-  // `trainer` and `data` must outlive this. `site` is the position in the plan.
-  LocalTraining(const RunPlan& plan, SiteIndex site, model::Trainer& trainer, const data::DataSet& data, const RunKey& key);
+  // `training` and `data` must outlive this. `site` is the position in the plan.
+  LocalTraining(const RunPlan& plan, SiteIndex site, model::Training& training, const data::DataSet& data, const RunKey& key);
 
   // Whether the declared size allows the plan's sampling of these units; to be asked once, before a run.
   Result<void> check_units() const;
@@ -49,9 +49,13 @@ class LocalTraining {
   // privacy.
   Result<std::optional<privacy::DpEvent>> step(std::uint64_t step, model::Optimizer& optimizer, RandomSource& random);
 
-  // From the adapter that the round starts with. `on_step` is told after each step. Moments start anew: the coordinator's
+  struct RoundStart {
+    RoundId round;
+    const AdapterState& adapter;
+  };
+  // From the adapter that the round starts with; `trainer` is the training that was given. `on_step` is told after each step. Moments start anew: the coordinator's
   // re-factoring changes the basis that they were in.
-  Result<LocalUpdate> round(RoundId round, const AdapterState& start, RandomSource& random,
+  Result<LocalUpdate> round(model::Trainer& trainer, const RoundStart& at, RandomSource& random,
                             const std::function<void(std::uint32_t step)>& on_step = {});
 
   // Where adaptive clipping stands: to go on from later.
@@ -62,15 +66,17 @@ class LocalTraining {
   model::DropoutStreams dropout(std::uint64_t step) const;
   crypto::StreamRandom allocation(std::uint64_t epoch) const;
   privacy::SampledUnits draw(std::uint64_t step, RandomSource& random) const;
-  std::vector<std::size_t> layer_groups() const;
   privacy::Clipping clipping() const;
   void note_clipped(double fraction);
 
+  privacy::NoisySum noised(privacy::ClippedSum&& sum, RandomSource& random);
+
   const RunPlan* plan_;
   const SitePlan* own_;
-  model::Trainer* trainer_;
+  model::Training* training_;
   const data::DataSet* data_;
   const RunKey* key_;
+  std::optional<privacy::CorrelatedNoise> correlated_;  // of the run, from its first step on
   double threshold_;  // of clipping; moves where clipping is adaptive
   std::vector<std::uint32_t> records_of_unit_;
 };

@@ -140,10 +140,12 @@ Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter,
   return write_file_atomically(folder + "/adapter_config.json", to_text(config));
 }
 
-Result<void> save_adapter_folder(const std::string& folder, const AdapterState& adapter, const LoraPlan& plan,
+Result<void> save_adapter_folder(const std::string& folder, const Adapter& adapter, const LoraPlan& plan,
                                  const ModelConfig& model, const std::string& base_model) {
-  if (adapter.layout.prompt.tokens > 0) return save_prompt_folder(folder, adapter, model, base_model);
-  return save_peft_folder(folder, adapter, peft_config(plan, adapter.layout, model, base_model), model);
+  if (adapter.lora.layout.prompt.tokens > 0) return save_prompt_folder(folder, adapter.lora, model, base_model);
+  auto config = peft_config(plan, adapter.lora.layout, model, base_model);
+  if (adapter.is_dora()) config = with_dora(std::move(config));
+  return save_peft_folder(folder, adapter, config, model);
 }
 
 }  // namespace sotto::model

@@ -20,7 +20,7 @@ Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter,
                               const ModelConfig& model);
 
 // What a run trained, as the folder that PEFT loads: LoRA with the plan's settings, or a prompt (prompt_folder.h).
-Result<void> save_adapter_folder(const std::string& folder, const AdapterState& adapter, const LoraPlan& plan,
+Result<void> save_adapter_folder(const std::string& folder, const Adapter& adapter, const LoraPlan& plan,
                                  const ModelConfig& model, const std::string& base_model);
 
 }  // namespace sotto::model

@@ -57,7 +57,7 @@ audit::AuditMeasured audit_of(const RunPlan& plan, const RunPlan& ran, std::uint
   LocalTraining training(ran, SiteIndex(0), trainer, data, key);
   FixedRandom random(seed + 1);
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
-    REQUIRE(training.round(RoundId(r), trainer.adapter().lora, random).ok());
+    REQUIRE(training.round(trainer, {RoundId(r), trainer.adapter().lora}, random).ok());
   }
   const AdapterState last = trainer.adapter().lora;
   return measure(canaries, last, model, chat, plan).value();

@@ -1,7 +1,9 @@
 """`sotto-client train`: one site alone, private and not, killed and resumed, over budget, and stopped early."""
 import json
+import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -18,10 +20,9 @@ expected_batch = 5
 clip_norm = 0.5
 max_records = 2
 {more_privacy}
-[lora]
-rank = 2
-targets = ["q_proj", "v_proj", "down_proj"]
+{trained}
 [training]
+{what}
 rounds = {rounds}
 local_steps = {steps}
 max_tokens = 96
@@ -32,6 +33,7 @@ config = "site.toml"
 declared_size = 40
 {train}
 """
+LORA = '[lora]\nrank = 2\ntargets = ["q_proj", "v_proj", "down_proj"]'
 
 
 class Test(unittest.TestCase):
@@ -46,9 +48,10 @@ class Test(unittest.TestCase):
         (self.folder / "site.toml").write_text(
             f'model = "{MODEL}"\ndata = ["{MODEL}/records.jsonl"]\nthreads = 1\n{more}\n[policy]\nepsilon_limit = {limit}\n')
 
-    def plan(self, privacy="epsilon = 8.0", rounds=2, steps=2, rate=0.01, train="", more_privacy=""):
+    def plan(self, privacy="epsilon = 8.0", rounds=2, steps=2, rate=0.01, train="", more_privacy="", trained=LORA, what=""):
         path = self.folder / "run.toml"
-        path.write_text(PLAN.format(privacy=privacy, rounds=rounds, steps=steps, rate=rate, train=train, more_privacy=more_privacy))
+        path.write_text(PLAN.format(privacy=privacy, rounds=rounds, steps=steps, rate=rate, train=train, more_privacy=more_privacy,
+                                    trained=trained, what=what))
         return path
 
     def command(self, *arguments):
@@ -191,6 +194,82 @@ class Test(unittest.TestCase):
         other = self.train(plan, "--no-privacy")
         self.assertEqual(other.returncode, 1)
         self.assertIn("belongs to another plan", other.stderr)
+
+    def test_alternating_rounds_a_prompt_and_the_whole_model_are_trained_privately_and_load_again(self):
+        score = lambda *where: subprocess.run([BIN / "sotto-client", "score", *where], input='{"text": "fever"}\n', text=True, capture_output=True)
+        plain = score("--model", MODEL).stdout
+        for trained, what, result in ((LORA + '\ntrain = "alternating"', "", "adapter"), ("[prompt]\ntokens = 5", 'trained = "prompt"', "adapter"),
+                                      ("", 'trained = "full"', "model")):
+            with self.subTest(what=what, trained=trained):
+                shutil.rmtree(self.folder / "out", ignore_errors=True)
+                done = self.train(self.plan(rounds=3, rate=0.05, trained=trained, what=what), "--json")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("self_check", done.stderr)
+                self.assertTrue(6 < self.summary()["epsilon"] <= 8.0, self.summary())
+                folder = self.folder / "out" / result
+                scored = score("--model", folder) if result == "model" else score("--model", MODEL, "--adapter", folder)
+                self.assertEqual(scored.returncode, 0, scored.stderr)
+                self.assertNotEqual(scored.stdout, plain)
+
+    def test_the_whole_model_learns_without_privacy_and_a_killed_run_of_it_goes_on(self):
+        plan = self.plan(rounds=6, rate=0.003, train=f'validation = "{MODEL}/records.jsonl"\ncheckpoint_s = 0', trained="", what='trained = "full"')
+        process = subprocess.Popen(self.command(plan, "--no-privacy"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 120
+        while not (self.folder / "out/checkpoint").exists() and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        done = self.train(plan, "--no-privacy")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        losses = [e["loss"] for e in self.summary()["evaluations"]]
+        self.assertLess(losses[-1], losses[0])
+
+    def test_every_kind_of_clipping_trains_and_the_noised_share_of_clipped_units_is_told(self):
+        for kind in ("automatic", "per_layer", "adaptive"):
+            with self.subTest(kind=kind):
+                shutil.rmtree(self.folder / "out", ignore_errors=True)
+                done = self.train(self.plan(rounds=3, more_privacy=f'clipping = "{kind}"\ncount_clipped = true'), "--json")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertTrue(6 < self.summary()["epsilon"] <= 8.0, self.summary())
+                self.assertEqual(done.stderr.count("noised_fraction"), self.summary()["steps"])
+
+    def test_tables_of_what_is_not_trained_are_refused(self):
+        done = self.train(self.plan(trained=LORA, what='trained = "prompt"'))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('is read where training.trained = "lora"', done.stderr)
+
+    def test_noise_is_correlated_over_the_steps_of_a_run_that_does_not_sample(self):
+        for noise in ('', 'noise = "banded"\nbands = 4', 'noise = "blt"'):
+            with self.subTest(noise=noise):
+                shutil.rmtree(self.folder / "out", ignore_errors=True)
+                done = self.train(self.plan(rounds=6, steps=3, more_privacy='sampling = "min_separation"\n' + noise), "--json")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertTrue(7.9 < self.summary()["epsilon"] <= 8.0, self.summary())
+        sampled = self.train(self.plan(more_privacy='noise = "blt"'))
+        self.assertEqual(sampled.returncode, 1)
+        self.assertIn("min_separation", sampled.stderr)
+
+    def test_two_processes_train_one_model(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        # Every unit in every step, without noise: what two processes find is what one finds, up to the order of sums.
+        plan = self.plan(privacy="enabled = false", rounds=3, rate=0.01, train=f'validation = "{MODEL}/records.jsonl"')
+        plan.write_text(plan.read_text().replace("expected_batch = 5", "expected_batch = 40"))
+        group = lambda rank: dict(os.environ, WORLD_SIZE="2", RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        both = [subprocess.Popen(self.command(plan), env=group(rank), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
+        for process in both:
+            out, err = process.communicate(timeout=240)
+            self.assertEqual(process.returncode, 0, err)
+        losses = [e["loss"] for e in self.summary()["evaluations"]]
+        shutil.rmtree(self.folder / "out")
+        self.assertEqual(self.train(plan).returncode, 0)
+        for a, b in zip(losses, [e["loss"] for e in self.summary()["evaluations"]]):
+            self.assertAlmostEqual(a, b, delta=2e-3)
+        self.assertLess(losses[-1], losses[0])
+        lonely = subprocess.run(self.command(plan), env=dict(os.environ, WORLD_SIZE="2"), text=True, capture_output=True)
+        self.assertEqual(lonely.returncode, 1)
+        self.assertIn("RANK", lonely.stderr)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,93 @@
+#include "client/step_forecast.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "crypto/stream_random.h"
+#include "privacy/noise.h"
+
+namespace sotto::client {
+namespace {
+
+constexpr int kSteps = 3;  // the first one warms caches up and is not counted
+
+// As many units as a step has on average, as long as randomly chosen ones of the site, their tokens shuffled.
+data::DataSet like(const data::DataSet& own, const RunPlan& plan, RandomSource& random) {
+  data::DataSet out;
+  const auto count = static_cast<std::uint64_t>(std::max(1.0, std::round(plan.expected_batch)));
+  for (std::uint64_t u = 0; u < count; ++u) {
+    const auto& unit = own.units[random.below(own.units.size())];
+    data::Unit made{"", {}};
+    for (std::size_t r = 0; r < std::min<std::size_t>(unit.examples.size(), plan.max_records); ++r) {
+      data::Example example = own.examples[unit.examples[r]];
+      for (auto& id : example.ids) id = example.ids[random.below(example.ids.size())];
+      for (std::size_t t = 0; t < example.labels.size(); ++t)
+        if (example.labels[t] != data::kNoLabel) example.labels[t] = example.ids[t];
+      made.examples.push_back(static_cast<std::uint32_t>(out.examples.size()));
+      out.examples.push_back(std::move(example));
+    }
+    out.units.push_back(std::move(made));
+  }
+  return out;
+}
+
+model::DropoutStreams masks(const RunPlan& plan, RandomSource& random) {
+  if (plan.lora.dropout == 0) return {};
+  return [&random](std::uint32_t, std::uint32_t, std::uint32_t) { return std::make_unique<crypto::StreamRandom>(crypto::StreamKey::random(random)); };
+}
+
+}  // namespace
+
+std::uint64_t peak_memory() {
+  struct rusage usage {};
+  if (::getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::string text_of(const StepForecast& forecast, const RunPlan& plan) {
+  const double steps = static_cast<double>(plan.rounds) * plan.local_steps;
+  char line[200];
+  std::snprintf(line, sizeof line, "forecast: %.3g s a step of %u units, %.3g min for %.0f steps without evaluations; %.0f MB of memory\n",
+                forecast.seconds, forecast.units, steps * forecast.seconds / 60, steps, static_cast<double>(forecast.peak_bytes) / 1e6);
+  return line;
+}
+
+Result<StepForecast> forecast_step(const RunPlan& plan, model::Training& training, const data::DataSet& data, RandomSource& random) {
+  const auto& site = plan.sites.front();
+  const auto before = training.state();
+  model::Optimizer optimizer(plan.optimizer, training.dimension());
+  const model::DropoutStreams dropout = masks(plan, random);
+  StepForecast forecast;
+  double seconds = 0;
+  for (int k = 0; k < kSteps; ++k) {
+    const auto throw_away = like(data, plan, random);
+    std::vector<std::uint32_t> records;
+    for (const auto& unit : throw_away.units) records.push_back(static_cast<std::uint32_t>(unit.examples.size()));
+    forecast.units = static_cast<std::uint32_t>(records.size());
+    const auto began = std::chrono::steady_clock::now();
+    auto units = privacy::SampledUnits::draw(privacy::Unit::kPatient, records, privacy::SamplingRate(1.0), plan.max_records, random);
+    const privacy::ExpectedBatch batch(privacy::SamplingRate(site.sampling_rate), site.declared_size);
+    std::vector<float> mean;
+    if (plan.privacy) {
+      const privacy::Grid grid(privacy::ClipNorm(plan.clip_norm), training.dimension());
+      SOTTO_TRY(auto sum, training.clipped_sum(throw_away, std::move(units), grid, dropout));
+      crypto::StreamRandom noise(crypto::StreamKey::random(random));
+      mean = privacy::add_noise(std::move(sum), privacy::NoiseMultiplier(site.noise_multiplier), noise).mean(batch);
+    } else {
+      SOTTO_TRY(auto sum, training.unclipped_sum(throw_away, std::move(units), dropout));
+      mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
+    }
+    training.step(optimizer, mean, 1e-6);
+    if (k > 0) seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  }
+  SOTTO_TRY_VOID(training.set_state(before));
+  forecast.seconds = seconds / (kSteps - 1);
+  forecast.peak_bytes = peak_memory();
+  return forecast;
+}
+
+}  // namespace sotto::client

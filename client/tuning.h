@@ -1,0 +1,29 @@
+// What a plan trains at one site by itself, an adapter or the whole model, and what is left of it on disk. One thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/run_plan.h"
+#include "model/language_model.h"
+#include "model/training.h"
+
+namespace sotto::client {
+
+class Tuning {
+ public:
+  virtual ~Tuning() = default;
+  // From the plan's public seed: an adapter (with DoRA's magnitudes, where asked for), or the model as it is. `model` must outlive it. Refused: what the plan names and
+  // the model does not have.
+  static Result<std::unique_ptr<Tuning>> begin(model::LanguageModel& model, const RunPlan& plan, bool dora = false);
+
+  virtual model::Training& training() = 0;
+  virtual std::uint64_t trained_parameters() const = 0;
+  virtual std::string text() const = 0;  // what is trained, one line for people
+  // What the folder of results has of it: "adapter" (a PEFT folder) or "model" (a Hugging Face folder).
+  virtual std::string name() const = 0;
+  // Writes out/<name>. `base` is the model's path.
+  virtual Result<void> save(const std::string& out, const std::string& base) const = 0;
+};
+
+}  // namespace sotto::client
