@@ -14,6 +14,7 @@
 #include "client/enrol.h"
 #include "client/evaluate.h"
 #include "client/evaluate_task.h"
+#include "client/model_commands.h"
 #include "client/operator_commands.h"
 #include "client/review.h"
 #include "client/site.h"
@@ -43,6 +44,8 @@ struct Options {
   ReviewCommand review;
   DataCommand data;
   TrainRequest train;
+  ReplayRequest replay;
+  ModelCommand model;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -60,6 +63,12 @@ Result<void> train_alone(const Options& o) {
   std::signal(SIGINT, ask_to_stop);
   std::signal(SIGTERM, ask_to_stop);
   return train(o.train, [] { return stop_asked != 0; });
+}
+
+Result<void> replay_alone(const Options& o) {
+  std::signal(SIGINT, ask_to_stop);
+  std::signal(SIGTERM, ask_to_stop);
+  return replay(o.replay, [] { return stop_asked != 0; });
 }
 
 void add_site_commands(Command& root, Options& o) {
@@ -186,6 +195,12 @@ void add_model_commands(Command& root, Options& o) {
       .flag("--no-privacy", o.train.no_privacy, "no clipping, no noise, no guarantee")
       .flag("--json", o.train.json, "print summary.json")
       .on_run([&o] { return train_alone(o); });
+  root.subcommand("replay", "train a model again from its passport's plan, without noise, and compare")
+      .option("adapter", o.replay.adapter, "a PEFT folder", true)
+      .option("--plan", o.replay.plan, "the run's description (RUN.toml)", true)
+      .option("--config", o.replay.config, "the site's configuration (site.toml); default: [train] config of the plan")
+      .flag("--json", o.replay.json, "machine-readable")
+      .on_run([&o] { return replay_alone(o); });
   root.subcommand("score", "log-likelihoods and top-k of JSON lines of token ids or text, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .option("--adapter", o.text.adapter, "a PEFT folder")
@@ -321,6 +336,7 @@ int main(int argc, char** argv) {
   add_model_commands(cli.root(), options);
   add_adapter_commands(cli.root(), options);
   add_data_commands(cli.root(), options);
+  add_registry_commands(cli.root(), options.model);
   add_write_commands(cli.root(), options);
   return cli.run(argc, argv);
 }

@@ -102,6 +102,7 @@ Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, 
   if (!plan.privacy) {
     SOTTO_TRY(privacy::UnclippedSum sum, trainer_->unclipped_sum(*data_, std::move(units), dropout(step)));
     std::vector<float> mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
+    if (mix_) SOTTO_TRY_VOID(mix_->mix_into(mean, step, *trainer_));
     if (plan.optimizer.max_grad_norm > 0) model::clip_global_norm(mean, plan.optimizer.max_grad_norm);
     trainer_->step(optimizer, mean, lr);
     return std::optional<privacy::DpEvent>();
@@ -110,7 +111,9 @@ Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, 
   SOTTO_TRY(privacy::ClippedSum sum, trainer_->clipped_sum(*data_, std::move(units), {grid, clipping()}, dropout(step)));
   crypto::StreamRandom noise(crypto::StreamKey::random(random));  // one key a step: 16 bytes of keystream a coordinate
   const privacy::NoisySum noisy = privacy::add_noise(std::move(sum), privacy::NoiseMultiplier(own_->noise_multiplier), noise);
-  trainer_->step(optimizer, noisy.mean(batch), lr);
+  std::vector<float> mean = noisy.mean(batch);
+  if (mix_) SOTTO_TRY_VOID(mix_->mix_into(mean, step, *trainer_));
+  trainer_->step(optimizer, mean, lr);
   if (plan.step.count_clipped) note_clipped(noisy.clip_fraction(batch));
   return std::optional(noisy.event());
 }

@@ -158,7 +158,8 @@ Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& m
 }
 
 Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config,
-                              const ModelConfig& model) {
+                              const ModelConfig& model,
+                              const std::map<std::string, std::string, std::less<>>& metadata) {
   static_assert(std::endian::native == std::endian::little, "safetensors is little-endian");
   const auto& modules = adapter.lora.layout.modules;
   SOTTO_CHECK(!modules.empty() && adapter.lora.factors.size() == modules.size());
@@ -185,7 +186,7 @@ Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter,
   std::ranges::sort(tensors, {}, &data::SafetensorsTensor::name);
   SOTTO_TRY_VOID(make_folder(folder));
   SOTTO_TRY_VOID(write_file_atomically(folder + "/adapter_model.safetensors",
-                                       ByteSpan(data::encode_safetensors(tensors, {{"format", "pt"}}))));
+                                       ByteSpan(data::encode_safetensors(tensors, metadata))));
   return write_file_atomically(folder + "/adapter_config.json", to_text(config));
 }
 

@@ -4,6 +4,7 @@
 // loads here and the other way round, byte for byte.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "model/adapter.h"
@@ -15,8 +16,10 @@ namespace sotto::model {
 // parameter that the configuration says is saved, in the model's shapes, finite, F32, F16 or BF16. Else refused by name.
 Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& config);
 
-// Makes the folder. fp32. `adapter` fits `config` and `model` (a broken invariant otherwise).
+// Makes the folder. fp32. `adapter` fits `config` and `model` (a broken invariant otherwise). `metadata` is what stands in the
+// file beside the tensors; "format": "pt" is what PEFT writes.
 Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config,
-                              const ModelConfig& model);
+                              const ModelConfig& model,
+                              const std::map<std::string, std::string, std::less<>>& metadata = {{"format", "pt"}});
 
 }  // namespace sotto::model
