@@ -336,7 +336,7 @@ int main(int argc, char** argv) {
   add_model_commands(cli.root(), options);
   add_adapter_commands(cli.root(), options);
   add_data_commands(cli.root(), options);
-  add_registry_commands(cli.root(), options.model);
+  add_model_registry_commands(cli.root(), options.model);
   add_write_commands(cli.root(), options);
   return cli.run(argc, argv);
 }
