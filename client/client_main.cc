@@ -15,6 +15,7 @@
 #include "client/evaluate.h"
 #include "client/evaluate_task.h"
 #include "client/model_commands.h"
+#include "client/monitor.h"
 #include "client/operator_commands.h"
 #include "client/review.h"
 #include "client/site.h"
@@ -46,6 +47,7 @@ struct Options {
   TrainRequest train;
   ReplayRequest replay;
   ModelCommand model;
+  MonitorCommand monitor;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -337,6 +339,7 @@ int main(int argc, char** argv) {
   add_adapter_commands(cli.root(), options);
   add_data_commands(cli.root(), options);
   add_model_registry_commands(cli.root(), options.model);
+  add_monitor_commands(cli.root(), options.monitor);
   add_write_commands(cli.root(), options);
   return cli.run(argc, argv);
 }
