@@ -18,6 +18,7 @@
 #include "client/monitor.h"
 #include "client/operator_commands.h"
 #include "client/review.h"
+#include "client/serve.h"
 #include "client/site.h"
 #include "client/text_commands.h"
 #include "client/train.h"
@@ -48,6 +49,7 @@ struct Options {
   ReplayRequest replay;
   ModelCommand model;
   MonitorCommand monitor;
+  ServeCommand serve;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -182,6 +184,29 @@ void add_review_commands(Command& root, Options& o) {
       .option("folder", o.review.folder, "the review's folder", true)
       .flag("--json", o.review.json, "machine-readable")
       .on_run([&o] { return report_review(o.review); });
+}
+
+Result<void> run_serve(const ServeCommand& command) {
+  std::signal(SIGINT, ask_to_stop);
+  std::signal(SIGTERM, ask_to_stop);
+  return serve_model(command, [] { return stop_asked != 0; });
+}
+
+void add_serve_command(Command& root, ServeCommand& s) {
+  root.subcommand("serve", "answer this machine's programs over OpenAI's HTTP interface, and log what was asked")
+      .option("--model", s.model, "a .gguf file or a Hugging Face folder", true)
+      .option("--adapter", s.adapter, "a PEFT folder")
+      .option("--log", s.log, "queries and answers, JSON lines, for 'monitor' and 'feedback'; appended to", true)
+      .option("--key", s.key, "a file with the key that requests must bring")
+      .option("--host", s.host, "the address to listen on; others than loopback need --key")
+      .option("--port", s.port, "the port; 0: any")
+      .option("--chat-template", s.chat_template, "a well-known one by name, instead of the model's own")
+      .option("--max-tokens", s.max_tokens, "of an answer, at most")
+      .option("--device", s.device, "cpu or cuda:N")
+      .option("--precision", s.precision, "fp32, bf16 or auto")
+      .option("--threads", s.threads, "of one matrix product; 0: the library's choice")
+      .flag("--json", s.json, "machine-readable")
+      .on_run([&s] { return run_serve(s); });
 }
 
 void add_model_commands(Command& root, Options& o) {
@@ -340,6 +365,7 @@ int main(int argc, char** argv) {
   add_data_commands(cli.root(), options);
   add_model_registry_commands(cli.root(), options.model);
   add_monitor_commands(cli.root(), options.monitor);
+  add_serve_command(cli.root(), options.serve);
   add_write_commands(cli.root(), options);
   return cli.run(argc, argv);
 }
