@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "client/adapter_commands.h"
 #include "client/attack.h"
+#include "client/benefit.h"
 #include "client/budget.h"
 #include "client/data_commands.h"
 #include "client/conversation.h"
@@ -22,6 +23,7 @@
 #include "client/site.h"
 #include "client/text_commands.h"
 #include "client/train.h"
+#include "client/tune.h"
 
 namespace {
 
@@ -42,11 +44,13 @@ struct Options {
   ExportCommand exported;
   BudgetQuery budget;
   AttackCommand attack;
+  BenefitCommand benefit;
   TaskCommand task;
   ReviewCommand review;
   DataCommand data;
   TrainRequest train;
   ReplayRequest replay;
+  TuneRequest tune;
   ModelCommand model;
   MonitorCommand monitor;
   ServeCommand serve;
@@ -113,6 +117,15 @@ void add_site_commands(Command& root, Options& o) {
       .option("--limit", o.attack.limit, "patients of each kind")
       .flag("--json", o.json, "machine-readable")
       .on_run([&o] { o.attack.folder = o.folder; o.attack.json = o.json; return attack(o.attack); });
+  root.subcommand("benefit", "what this site gained: trained alone against trained together, on its own held-out patients; stays here")
+      .option("--config", o.benefit.config, "the site's configuration (site.toml)", true)
+      .option("--local", o.benefit.local, "the adapter of 'train', one site alone", true)
+      .option("--federated", o.benefit.federated, "the adapter of a run", true)
+      .option("--max-tokens", o.benefit.max_tokens, "longer records are cut")
+      .option("--system-prompt", o.benefit.system_prompt, "for records in the instruction format")
+      .option("--chat-template", o.benefit.chat_template, "a well-known one by name, instead of the model's own")
+      .flag("--json", o.benefit.json, "machine-readable")
+      .on_run([&o] { return benefit(o.benefit); });
   root.subcommand("doctor", "check model, data and device; prints the model's fingerprint")
       .option("--dir", o.folder, "the site's folder")
       .option("--config", o.doctor_config, "a site.toml instead of a site's folder")
@@ -228,6 +241,10 @@ void add_model_commands(Command& root, Options& o) {
       .option("--config", o.replay.config, "the site's configuration (site.toml); default: [train] config of the plan")
       .flag("--json", o.replay.json, "machine-readable")
       .on_run([&o] { return replay_alone(o); });
+  root.subcommand("tune", "search for a plan's settings, each trial charged to the budget or on public text")
+      .option("file", o.tune.plan, "what to search over (TUNE.toml)", true)
+      .flag("--json", o.tune.json, "machine-readable")
+      .on_run([&o] { std::signal(SIGINT, ask_to_stop); return tune(o.tune, [] { return stop_asked != 0; }); });
   root.subcommand("score", "log-likelihoods and top-k of JSON lines of token ids or text, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .option("--adapter", o.text.adapter, "a PEFT folder")

@@ -192,13 +192,19 @@ Result<void> train(const TrainRequest& request, const std::function<bool()>& sto
   return {};
 }
 
+Result<Json> train_once(const TrainRequest& request, const std::function<bool()>& stop) {
+  SOTTO_TRY(TrainSetup in, set_up(request));
+  SOTTO_TRY(Trained trained, carry_out(in, stop));
+  return std::move(trained.summary);
+}
+
 Result<void> replay(const ReplayRequest& request, const std::function<bool()>& stop) {
   SOTTO_TRY(const auto passport, read_passport(request.adapter));
   if (!passport) return not_found("'" + request.adapter + "' has no passport to replay");
   if (passport->plan.privacy)
     return refused("model " + passport->short_id() + " was trained with noise that nobody can draw again; only runs without privacy are replayed");
   if (passport->json.at("trained").as_string() != "alone") return unsupported("a federated run is not replayed in this version; only what one site trained alone");
-  TrainRequest again{request.plan, request.config, "", static_cast<std::int64_t>(passport->plan.sites.front().declared_size), true, false};
+  TrainRequest again{request.plan, request.config, "", static_cast<std::int64_t>(passport->plan.sites.front().declared_size), true, false, ""};
   SOTTO_TRY(TrainSetup in, set_up(again));
   if (encode(in.file.plan) != encode(passport->plan)) return refused(request.plan + " is not the plan of model " + passport->short_id() + "; 'passport' shows what it was");
   if (in.recipe.dump() != passport->json.at("recipe").dump()) return refused(request.plan + " names other public files or settings of [train] than model " + passport->short_id() + " was made with");

@@ -11,6 +11,7 @@
 #include <functional>
 #include <string>
 
+#include "base/json.h"
 #include "base/result.h"
 
 namespace sotto::client {
@@ -22,10 +23,13 @@ struct TrainRequest {
   std::int64_t declared_size = 0;  // 0: [train] declared_size
   bool no_privacy = false;
   bool json = false;
+  std::string public_text = {};  // JSON lines to train on in place of the site's records; with no_privacy alone
 };
 
 // `stop` is asked after each step; a stopped run leaves a checkpoint.
 Result<void> train(const TrainRequest& request, const std::function<bool()>& stop = {});
+// The same without a word; returns summary.json.
+Result<Json> train_once(const TrainRequest& request, const std::function<bool()>& stop = {});
 
 // `sotto-client replay ADAPTER --plan RUN.toml`: trains a model again from its passport's plan and compares the weights. Refused for
 // a run with noise. Writes beside the run's folder and removes that again.
