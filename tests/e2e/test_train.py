@@ -129,6 +129,36 @@ class Test(unittest.TestCase):
         self.assertTrue(summary["stopped_early"])
         self.assertLess(summary["steps"], 20)
 
+    def test_forgetting_raises_an_alarm_and_ends_training_at_the_last_adapter_within_the_limit(self):
+        watched = f'general = "{MODEL}/records.jsonl"\nforgetting_limit = 0.0\n'
+        warned = self.train(self.plan(rounds=2, rate=5.0, train=watched), "--no-privacy")  # steps that destroy the model
+        self.assertEqual(warned.returncode, 0, warned.stderr)
+        self.assertIn("FORGETTING", warned.stdout)
+        self.assertEqual((self.summary()["forgetting"], self.summary()["stopped_early"]), (True, False))
+        shutil.rmtree(self.folder / "out")
+        stopped = self.train(self.plan(rounds=6, rate=5.0, train=watched + "forgetting_stops = true"), "--no-privacy")
+        self.assertEqual(stopped.returncode, 0, stopped.stderr)
+        summary = self.summary()
+        self.assertEqual((summary["stopped_early"], summary["steps"]), (True, 2))
+        losses = [e["general_loss"] for e in summary["evaluations"]]
+        self.assertGreater(losses[1], losses[0])
+        self.assertIn("<svg", (self.folder / "out/curve.svg").read_text())
+        told = subprocess.run([BIN / "sotto-client", "eval", "--model", MODEL, "--adapter", self.folder / "out/adapter", "--data", MODEL / "records.jsonl",
+                               "--no-answers", "--precision", "fp32", "--max-tokens", "96", "--json"], text=True, capture_output=True)
+        self.assertAlmostEqual(json.loads(told.stdout)["loss"], losses[0], places=3)  # the adapter from before the damage
+
+    def test_runs_of_one_site_share_a_budget_and_a_hold_out(self):
+        first = self.train(self.plan(privacy="epsilon = 6.0"))
+        self.assertEqual(first.returncode, 0, first.stderr)
+        done = self.folder / "out"
+        done.rename(self.folder / "first")
+        second = self.train(self.plan(privacy="epsilon = 6.0"), "--json")  # another folder, the same patients
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("this site allows 10", second.stderr)
+        third = self.train(self.plan(privacy="epsilon = 2.0"), "--json")
+        self.assertEqual(third.returncode, 0, third.stderr)
+        self.assertTrue(6.0 < self.summary()["epsilon_with_earlier_runs"] <= 8.0)
+
 
 if __name__ == "__main__":
     unittest.main()
