@@ -195,11 +195,11 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
   // A kill between a round's checkpoint and its commit is made good here.
   if (at_.steps > 0 && at_.steps % plan.local_steps == 0)
     SOTTO_TRY_VOID(commit(RoundId(static_cast<std::uint32_t>(at_.steps / plan.local_steps - 1))));
-  SOTTO_TRY_VOID(check_budget());
+  bool done = must_stop() || at_.steps == total_steps(plan);  // a finished run asks for nothing more
+  if (!done) SOTTO_TRY_VOID(check_budget());
   if (at_.evaluations.empty() && at_.steps == 0) SOTTO_TRY_VOID(evaluate());
   Progress progress("training " + plan.run.value() + ", steps", total_steps(plan) - at_.steps);
-  bool done = must_stop();
-  while (!done && at_.steps < total_steps(plan)) {
+  while (!done) {
     const auto began = Clock::now();
     const RoundId round(static_cast<std::uint32_t>(at_.steps / plan.local_steps));
     SOTTO_TRY_VOID(reserve(round));
@@ -216,10 +216,10 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
     if (round_over) SOTTO_TRY_VOID(commit(round));
     if (stopping && !last) return refused("stopped after " + std::to_string(at_.steps) + " of " + std::to_string(total_steps(plan)) +
                                           " steps; the same command goes on from there");
-    done = round_over && must_stop();
+    done = last || (round_over && must_stop());
   }
   progress.finish();
-  return outcome(done);
+  return outcome(must_stop());
 }
 
 Json evaluations_json(const std::vector<Evaluation>& evaluations) {
