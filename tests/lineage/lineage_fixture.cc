@@ -107,6 +107,7 @@ Gate some_gate(const TemporaryFolder& folder, const std::string& more) {
 
 std::string training_folder(const TemporaryFolder& folder, const Made& model, std::uint64_t correct) {
   const std::string path = folder.file("train-" + model.passport.short_id() + "-" + std::to_string(correct));
+  if (file_exists(path + "/log")) return path;
   REQUIRE(make_folder(path).ok());
   auto log = audit::EventLog::open(path + "/log");
   REQUIRE(log.ok());
