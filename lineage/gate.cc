@@ -22,6 +22,8 @@ MetricRule read_rule(ConfigReader& in, const std::string& table, const char* bou
   rule.task = in.text(table + ".task");
   rule.metric = in.text(table + ".metric", table == "safety" ? std::optional<std::string>("safety") : std::nullopt);
   rule.bound = in.number(table + "." + bound, fallback);
+  rule.min_units = in.integer(table + ".min_units", table == "safety" ? 1 : 10);
+  if (rule.min_units < 1) in.reject(table + ".min_units", "must be at least 1");
   if (!std::isfinite(rule.bound) || (table == "general" && rule.bound < 0)) in.reject(table + "." + bound, "must be a number" + std::string(table == "general" ? ", 0 or above" : ""));
   return rule;
 }
@@ -50,6 +52,8 @@ Result<void> fits(const Json& json, const MetricRule& rule, const Passport& pass
   const auto base = json.get_string("base_sha256");
   if (!base.ok()) return invalid(path + ": does not say by base_sha256 which model was evaluated; make it with this version of 'eval' or 'compare' and --json");
   if (*base != to_hex(passport.base)) return invalid(path + ": is of base model " + base->substr(0, 16) + "..., and this adapter's is " + to_hex(passport.base).substr(0, 16) + "...");
+  SOTTO_TRY(const auto units, json.get_int("units"));
+  if (units < rule.min_units) return refused(path + ": rests on " + std::to_string(units) + " units, and at least " + std::to_string(rule.min_units) + " are asked for (min_units)");
   return {};
 }
 

@@ -22,6 +22,7 @@ struct MetricRule {
   std::string task;
   std::string metric;
   double bound = 0;
+  std::int64_t min_units = 10;  // that the result rests on: an interval from fewer says nothing
 };
 
 struct Gate {

@@ -63,7 +63,7 @@ class Test(unittest.TestCase):
         messy = [json.dumps(r) for r in [first, *records[1:], records[5], records[5]]] + ['{"patient_id": "P9", "instruction": ']
         (self.folder / "raw.jsonl").write_text("\n".join(messy) + "\n")
         general = [{"patient_id": f"g{i}", "instruction": "Continue.", "input": f"The {word} is", "output": f"a {word} of the house"}
-                   for i, word in enumerate(["door", "window", "table", "lamp", "garden", "roof", "chair", "floor"])]
+                   for i, word in enumerate(["door", "window", "table", "lamp", "garden", "roof", "chair", "floor", "stove", "shelf", "wall", "bell"])]
         (self.folder / "general.jsonl").write_text("".join(json.dumps(r) + "\n" for r in general))
         adjacent = [{"patient_id": f"a{i}", "instruction": "Assign the ICD-10-CM code.", "input": r["input"], "output": r["output"]} for i, r in enumerate(records[::3])]
         (self.folder / "adjacent.jsonl").write_text("".join(json.dumps(r) + "\n" for r in adjacent))

@@ -93,6 +93,11 @@ TEST_CASE("results of another model, base or task do not count", "[gate]") {
   write(evidence.safety, foreign);
   CHECK(state_with(folder, model, "safety", evidence) == Finding::State::kFailed);
   evidence = good_evidence(folder, model);
+  auto thin = comparison("domain-task", "code_exact", model.passport, 0.9, 0);
+  thin.set("units", 1);
+  write(evidence.quality, thin);
+  CHECK(state_with(folder, model, "quality", evidence) == Finding::State::kFailed);
+  evidence = good_evidence(folder, model);
   write(evidence.safety, evaluation("safety-task", other.passport, "safety", 1.0));
   CHECK(state_with(folder, model, "safety", evidence) == Finding::State::kFailed);
   evidence = good_evidence(folder, model);

@@ -71,7 +71,7 @@ Json difference(const std::string& from, const std::string& to, const std::strin
 
 Json comparison(const std::string& task, const std::string& metric, const Passport& model, double value, double half_width) {
   return Json::object({{"task", task}, {"models", Json::array({model_json("base", ""), model_json("a/b", model.id())})},
-                       {"differences", Json::array({difference("base", "a/b", metric, value, half_width)})}, {"base_sha256", to_hex(model.base)}});
+                       {"differences", Json::array({difference("base", "a/b", metric, value, half_width)})}, {"units", 20}, {"base_sha256", to_hex(model.base)}});
 }
 
 Json comparison_of_three(const std::string& metric, const Passport& in_use, const Passport& model, double over_base, double over_in_use) {
@@ -79,13 +79,13 @@ Json comparison_of_three(const std::string& metric, const Passport& in_use, cons
                        {"models", Json::array({model_json("base", ""), model_json("old", in_use.id()), model_json("new", model.id())})},
                        {"differences", Json::array({difference("base", "old", metric, 0.1, 0.01), difference("base", "new", metric, over_base, 0.01),
                                                     difference("old", "new", metric, over_in_use, 0.5)})},
-                       {"base_sha256", to_hex(model.base)}});
+                       {"units", 20}, {"base_sha256", to_hex(model.base)}});
 }
 
 Json evaluation(const std::string& task, const Passport& model, const std::string& metric, double value) {
   Json metrics = Json::object();
   metrics.set(metric, Json::object({{"value", value}, {"low", value}, {"high", value}}));
-  return Json::object({{"task", task}, {"model", "a/b"}, {"weights", model.id()}, {"metrics", std::move(metrics)}, {"base_sha256", to_hex(model.base)}});
+  return Json::object({{"task", task}, {"model", "a/b"}, {"weights", model.id()}, {"metrics", std::move(metrics)}, {"units", 20}, {"base_sha256", to_hex(model.base)}});
 }
 
 Json review(const std::string& first, const std::string& second, double win_rate, int raters) {
