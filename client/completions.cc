@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "audit/log_reader.h"
 #include "base/log.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "audit/svg_plot.h"
+#include "base/html.h"
 
 namespace sotto::lineage {
 namespace {
@@ -76,7 +76,7 @@ void draw_box(Picture& picture, int depth, double row, const std::vector<std::st
                    "\" rx=\"4\" fill=\"" + (thick ? "#e8f1e6" : "#ffffff") + "\" stroke=\"#1f2937\" stroke-width=\"" + (thick ? "3" : "1") + "\"/>\n";
   for (std::size_t i = 0; i < text.size(); ++i)
     picture.boxes += "<text x=\"" + std::to_string(x + 10) + "\" y=\"" + std::to_string(y + 18 + 17 * static_cast<int>(i)) + "\"" + (i == 0 ? " font-weight=\"bold\"" : "") + ">" +
-                     audit::escape_html(text[i]) + "</text>\n";
+                     escape_html(text[i]) + "</text>\n";
 }
 
 void draw_line(Picture& picture, int depth, double from, double to) {
