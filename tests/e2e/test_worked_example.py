@@ -129,14 +129,14 @@ class Test(unittest.TestCase):
         self.assertEqual(summary["canaries"]["guesses"], 10)
         self.assertIn("review: missing", (self.folder / "refused.txt").read_text())
         self.assertNotIn("safety:", (self.folder / "refused.txt").read_text().split("through:")[1])
-        self.assertIn("this site allows 12", (self.folder / "over-budget.txt").read_text())
+        self.assertIn("this site allows 9", (self.folder / "over-budget.txt").read_text())
         card = (self.folder / "card.md").read_text()
         for words in ("Promoted", "Dr. Example; in use.", "epsilon **", "| review | passed |", passport["model"]):
             self.assertIn(words, card)
         second = self.json("second/summary.json")
         self.assertEqual(second["parent"], passport["model"])
         self.assertGreater(second["epsilon_with_earlier_runs"], summary["epsilon"])
-        self.assertLessEqual(second["epsilon_with_earlier_runs"], 12.0)
+        self.assertLessEqual(second["epsilon_with_earlier_runs"], 9.0)
         self.assertEqual((self.folder / "lineage.svg").read_text().count("<rect"), 3)
         promoted = next((self.folder / "registry/models").glob(passport["model"][:12])) / "adapter"
         raw = (promoted / "adapter_model.safetensors").read_bytes()
