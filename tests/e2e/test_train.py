@@ -130,22 +130,25 @@ class Test(unittest.TestCase):
         self.assertLess(summary["steps"], 20)
 
     def test_forgetting_raises_an_alarm_and_ends_training_at_the_last_adapter_within_the_limit(self):
-        watched = f'general = "{MODEL}/records.jsonl"\nforgetting_limit = 0.0\n'
-        warned = self.train(self.plan(rounds=2, rate=5.0, train=watched), "--no-privacy")  # steps that destroy the model
+        # Codes make words less likely.
+        words = [{"patient_id": str(i), "instruction": "Say it.", "input": "", "output": f"a {word} of the house"} for i, word in enumerate(["door", "window", "roof", "garden"])]
+        (self.folder / "general.jsonl").write_text("".join(json.dumps(w) + "\n" for w in words))
+        watched = 'general = "general.jsonl"\nforgetting_limit = 0.01\n'
+        warned = self.train(self.plan(rounds=4, rate=3.0, train=watched), "--no-privacy")
         self.assertEqual(warned.returncode, 0, warned.stderr)
         self.assertIn("FORGETTING", warned.stdout)
         self.assertEqual((self.summary()["forgetting"], self.summary()["stopped_early"]), (True, False))
         shutil.rmtree(self.folder / "out")
-        stopped = self.train(self.plan(rounds=6, rate=5.0, train=watched + "forgetting_stops = true"), "--no-privacy")
+        stopped = self.train(self.plan(rounds=6, rate=3.0, train=watched + "forgetting_stops = true"), "--no-privacy")
         self.assertEqual(stopped.returncode, 0, stopped.stderr)
         summary = self.summary()
-        self.assertEqual((summary["stopped_early"], summary["steps"]), (True, 2))
         losses = [e["general_loss"] for e in summary["evaluations"]]
-        self.assertGreater(losses[1], losses[0])
+        self.assertTrue(summary["stopped_early"] and summary["steps"] < 12, losses)
+        self.assertTrue(losses[-1] > losses[0] + 0.01 and all(loss <= losses[0] + 0.01 for loss in losses[:-1]), losses)
         self.assertIn("<svg", (self.folder / "out/curve.svg").read_text())
-        told = subprocess.run([BIN / "sotto-client", "eval", "--model", MODEL, "--adapter", self.folder / "out/adapter", "--data", MODEL / "records.jsonl",
+        told = subprocess.run([BIN / "sotto-client", "eval", "--model", MODEL, "--adapter", self.folder / "out/adapter", "--data", self.folder / "general.jsonl",
                                "--no-answers", "--precision", "fp32", "--max-tokens", "96", "--json"], text=True, capture_output=True)
-        self.assertAlmostEqual(json.loads(told.stdout)["loss"], losses[0], places=3)  # the adapter from before the damage
+        self.assertAlmostEqual(json.loads(told.stdout)["loss"], losses[-2], places=2)  # the adapter from before the damage
 
     def test_runs_of_one_site_share_a_budget_and_a_hold_out(self):
         self.site(limit=7)
