@@ -130,16 +130,17 @@ class Test(unittest.TestCase):
         self.assertLess(summary["steps"], 20)
 
     def test_forgetting_raises_an_alarm_and_ends_training_at_the_last_adapter_within_the_limit(self):
-        # Codes make words less likely.
+        # A stage teaches the words, and the codes that come then drive them out.
         words = [{"patient_id": str(i), "instruction": "Say it.", "input": "", "output": f"a {word} of the house"} for i, word in enumerate(["door", "window", "roof", "garden"])]
         (self.folder / "general.jsonl").write_text("".join(json.dumps(w) + "\n" for w in words))
         watched = 'general = "general.jsonl"\nforgetting_limit = 0.01\n'
-        warned = self.train(self.plan(rounds=4, rate=3.0, train=watched), "--no-privacy")
+        stage = '\n[[train.stage]]\nname = "words"\nsteps = 30\nbatch = 4\nlearning_rate = 0.05\n[[train.stage.source]]\nfile = "general.jsonl"\n'
+        warned = self.train(self.plan(rounds=4, rate=0.1, train=watched + stage), "--no-privacy")
         self.assertEqual(warned.returncode, 0, warned.stderr)
         self.assertIn("FORGETTING", warned.stdout)
         self.assertEqual((self.summary()["forgetting"], self.summary()["stopped_early"]), (True, False))
         shutil.rmtree(self.folder / "out")
-        stopped = self.train(self.plan(rounds=6, rate=3.0, train=watched + "forgetting_stops = true"), "--no-privacy")
+        stopped = self.train(self.plan(rounds=6, rate=0.1, train=watched + "forgetting_stops = true" + stage), "--no-privacy")
         self.assertEqual(stopped.returncode, 0, stopped.stderr)
         summary = self.summary()
         losses = [e["general_loss"] for e in summary["evaluations"]]
