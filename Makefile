@@ -8,12 +8,15 @@ export CCACHE_NOHASHDIR := 1
 export CCACHE_SLOPPINESS = pch_defines,time_macros,include_file_mtime,include_file_ctime
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: all setup configure demo test bench clean
+.PHONY: all setup browser configure demo test bench clean
 all: configure
 	ninja -C $(BUILD) -j$(JOBS)
 
 setup:
 	@deploy/setup.sh
+
+browser:
+	@deploy/setup.sh browser
 
 configure: setup
 	@test -e $(BUILD)/build.ninja || cmake --preset release -B $(BUILD) -DSOTTO_LIBTORCH="$(LIBTORCH)" >$(BUILD).log 2>&1 || \
@@ -23,7 +26,7 @@ configure: setup
 demo: all
 	python3 configs/demo/demo.py --privacy $(or $(PRIVACY),on) $(ARGS)
 
-test: all
+test: all browser
 	ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure --no-tests=error
 
 bench: all

@@ -44,6 +44,11 @@ enum class EventType : std::uint16_t {
   kConfirmReceived = 73,
   kResult = 74,
   kRoundVoid = 75,
+  // a model registry's log
+  kRegistryCreated = 96,
+  kModelRegistered = 97,
+  kModelPromoted = 98,
+  kModelRolledBack = 99,
 };
 
 // A field of an event: its name in JSON and where it is. Each event's fields() is the one place that encoding, decoding and

@@ -177,6 +177,7 @@ bool with_type(EventType type, Found&& found) {
 
 constexpr auto kFirstShared = EventType::kAttemptClosed;
 constexpr auto kFirstCoordinator = EventType::kCoordinatorCreated;
+constexpr auto kFirstRegistry = EventType::kRegistryCreated;
 
 }  // namespace
 
@@ -193,7 +194,7 @@ const char* name_of(EventType type) {
 bool may_stand_in_site_log(EventType type) {
   return name_of(type) && type < kFirstCoordinator && type != EventType::kAttackMeasured;  // that one only sealed
 }
-bool may_stand_in_coordinator_log(EventType type) { return name_of(type) && type >= kFirstShared; }
+bool may_stand_in_coordinator_log(EventType type) { return name_of(type) && type >= kFirstShared && type < kFirstRegistry; }
 
 Bytes encode(const Event& event) {
   return std::visit([](const auto& e) { return encode_fields(e); }, event);

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "audit/coordinator_events.h"
+#include "audit/registry_events.h"
 #include "audit/site_events.h"
 #include "base/json.h"
 
@@ -16,7 +17,8 @@ using Event = std::variant<SiteCreated, RunApproved, RunRefused, Reserved, Round
                            SharesSent, ReportSent, ConfirmSigned, UnmaskAnswered, ResultAccepted, Sealed, BudgetBound,
                            SpentElsewhere, AuditMeasured, AttackMeasured, AttemptClosed, RunFinished, HeadSeen,
                            CoordinatorCreated, SiteEnrolled, RunSubmitted, AttemptOpened, RoundOpened, SiteKeys,
-                           SiteShares, ReportReceived, Survivors, ConfirmReceived, RoundResult, RoundVoid>;
+                           SiteShares, ReportReceived, Survivors, ConfirmReceived, RoundResult, RoundVoid, RegistryCreated,
+                           ModelRegistered, ModelPromoted, ModelRolledBack>;
 
 EventType type_of(const Event& event);
 // "reserved"; nullptr for a number that no event has.

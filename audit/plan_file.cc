@@ -231,6 +231,44 @@ void read_aggregation(Reader& in, PlanFile& file) {
   plan.max_attempts = in.integer("aggregation.max_attempts", 1, 100, 3);
 }
 
+// `file` (or each of `files`) is relative to the plan.
+PublicSource read_source(ConfigReader& table, const std::filesystem::path& folder) {
+  PublicSource source{(folder / table.text("file")).lexically_normal().string(), table.number("weight", 1.0)};
+  if (!(std::isfinite(source.weight) && source.weight > 0)) table.reject("weight", "must be above 0");
+  return source;
+}
+
+std::vector<Stage> read_stages(ConfigReader& config, const std::filesystem::path& folder) {
+  std::vector<Stage> out;
+  for (auto& table : config.tables("train.stage")) {
+    Stage stage;
+    stage.name = table.text("name");
+    if (!is_valid_name(stage.name)) table.reject("name", "must be 1 to 64 of a-z, 0-9 and '-'");
+    if (std::ranges::find(out, stage.name, &Stage::name) != out.end()) table.reject("name", "'" + stage.name + "' is there twice");
+    const auto natural = [&](const char* key) {
+      const auto value = table.integer(key);
+      if (table.has(key) && (value < 1 || value > 1000000)) table.reject(key, "must be from 1 to 1000000");
+      return static_cast<std::uint32_t>(value);
+    };
+    stage.steps = natural("steps");
+    stage.batch = natural("batch");
+    stage.learning_rate = table.number("learning_rate");
+    if (table.has("learning_rate") && !(std::isfinite(stage.learning_rate) && stage.learning_rate > 0)) table.reject("learning_rate", "must be above 0");
+    for (auto& source : table.tables("source")) stage.sources.push_back(read_source(source, folder));
+    if (stage.sources.empty()) table.reject("name", "'" + stage.name + "' has no [[train.stage.source]] with a file");
+    out.push_back(std::move(stage));
+  }
+  return out;
+}
+
+void read_public_text(Reader& in, PlanFile& file, const std::filesystem::path& folder) {
+  auto& config = in.config();
+  file.alone.stages = read_stages(config, folder);
+  for (auto& table : config.tables("train.mixture")) file.alone.mixture.push_back(read_source(table, folder));
+  file.alone.public_share = in.number_in("train.public_share", 0, 0.99, 0.25, true);
+  if (config.has("train.public_share") && file.alone.mixture.empty()) config.reject("train.public_share", "needs [[train.mixture]] with a file");
+}
+
 // Paths are relative to the file.
 void read_alone(Reader& in, PlanFile& file) {
   auto& config = in.config();
@@ -246,6 +284,14 @@ void read_alone(Reader& in, PlanFile& file) {
   file.alone.evaluate_every = in.integer("train.evaluate_every", 1, 100000, 1);
   file.alone.patience = in.integer("train.patience", 0, 100000, 0);
   file.alone.checkpoint_s = in.integer("train.checkpoint_s", 0, 86400, 30);
+  file.alone.domain = config.text("train.domain", "");
+  if (!file.alone.domain.empty() && !is_valid_name(file.alone.domain)) config.reject("train.domain", "must be 1 to 64 of a-z, 0-9 and '-'");
+  file.alone.parent = beside("train.parent");
+  file.alone.general = beside("train.general");
+  file.alone.forgetting_limit = in.number_in("train.forgetting_limit", 0, kInfinity, 0.1);
+  file.alone.forgetting_stops = config.boolean("train.forgetting_stops", false);
+  if (file.alone.forgetting_stops && file.alone.general.empty()) config.reject("train.forgetting_stops", "needs train.general, the text that is watched");
+  read_public_text(in, file, folder);
   if (file.alone.patience > 0 && file.alone.validation.empty())
     config.reject("train.patience", "asks for early stopping, which needs train.validation");
 }

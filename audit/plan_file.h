@@ -23,6 +23,21 @@ struct ModelShape {
 // Of a Llama-shaped model: q, k, v, o, gate, up and down in every layer; of GPT-2's four where the targets are its.
 AdapterLayout layout_of(const ModelShape& shape, const LoraPlan& lora);
 
+// Text outside the guarantee, and how often it is drawn beside its fellows.
+struct PublicSource {
+  std::string file;  // JSON lines
+  double weight = 1;
+};
+
+// Steps on public text alone, before the first round.
+struct Stage {
+  std::string name;
+  std::vector<PublicSource> sources;
+  std::uint32_t steps = 0;
+  std::uint32_t batch = 0;  // records a step
+  double learning_rate = 0;
+};
+
 // [train]: what `sotto-client train` needs besides the plan. A coordinator checks it and makes no use of it.
 struct AlonePlan {
   std::string config;               // the site's configuration (site.toml); empty: not named
@@ -33,6 +48,14 @@ struct AlonePlan {
   std::uint32_t patience = 0;       // evaluations without a better loss after which training stops; 0: never
   std::uint32_t checkpoint_s = 30;  // seconds between two checkpoints within a round
   bool dora = false;                // lora.dora; only without privacy, and no part of a plan that travels
+  std::string domain;               // the line of models that the adapter is for; empty: not named
+  std::string parent;               // PEFT folder of the adapter to go on from; empty: a fresh one
+  std::vector<Stage> stages;
+  std::vector<PublicSource> mixture;  // drawn into every step of the rounds
+  double public_share = 0.25;         // of each step, where there is a mixture
+  std::string general;              // JSON lines outside the guarantee: what the model should not forget; empty: not watched
+  double forgetting_limit = 0.1;    // nats a token that the loss on `general` may rise above its start: beyond, an alarm
+  bool forgetting_stops = false;    // .. which also ends the training, at the last adapter within the limit
 };
 
 struct PlanFile {

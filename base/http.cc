@@ -68,7 +68,16 @@ struct HttpServer::State {
     const HttpResponse response = handler(request_of(in));
     out.status = response.status;
     for (const auto& [name, value] : response.headers) out.set_header(name, value);
-    out.set_content(response.body, response.type);
+    if (!response.stream) {
+      out.set_content(response.body, response.type);
+      return;
+    }
+    out.set_chunked_content_provider(response.type, [this, make = response.stream](std::size_t, httplib::DataSink& sink) {
+      const std::lock_guard one(one_at_a_time);
+      make([&](std::string_view piece) { return sink.write(piece.data(), piece.size()); });
+      sink.done();
+      return true;
+    });
   }
 };
 

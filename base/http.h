@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -24,11 +25,15 @@ struct HttpRequest {
   std::string cookie(const std::string& name) const;
 };
 
+// Sends a piece of a body; false when whoever asked is gone.
+using HttpWrite = std::function<bool(std::string_view piece)>;
+
 struct HttpResponse {
   int status = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
   std::map<std::string, std::string> headers;
+  std::function<void(const HttpWrite&)> stream;  // makes the body piece by piece, in place of `body`; called as the handler is
 };
 
 struct HttpOptions {

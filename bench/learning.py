@@ -58,7 +58,7 @@ def make_data():
     train = sorted(data.glob("*/train.jsonl"))
     (WORK / "train.jsonl").write_text("".join(path.read_text() for path in train))
     (WORK / "val.jsonl").write_text("".join((data / "val.jsonl").read_text().splitlines(keepends=True)[:64]))
-    (WORK / "site.toml").write_text(f'model = "{MODEL}"\ndata = ["train.jsonl"]\nthreads = 1\n[policy]\nepsilon_limit = 8\n')
+    (WORK / "site.toml").write_text(f'model = "{MODEL}"\ndata = ["train.jsonl"]\nthreads = 1\n[policy]\nepsilon_limit = 10000\n')
 
 
 def train(name, rounds):

@@ -8,6 +8,7 @@
 #include "audit/event_log.h"
 #include "client/site_config.h"
 #include "client/site_data.h"
+#include "client/site_folder.h"
 #include "client/text_model.h"
 #include "crypto/hash.h"
 #include "crypto/system_random.h"
@@ -57,12 +58,12 @@ Result<void> keep_sealed(const SiteFolder& folder, const SiteConfig& config, con
   return {};
 }
 
-Result<Scores> scores_of(const AttackCommand& command, const SiteFolder& folder, const SiteConfig& config, const RunPlan& plan,
-                         const AdapterState& adapter) {
+Result<Scores> scores_of(const AttackCommand& command, const SiteConfig& config, const RunPlan& plan, const AdapterState& adapter) {
   if (config.holdout_fraction == 0)
     return refused("this site holds no patients out of training (holdout_fraction = 0), so there is nobody to compare members with");
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
-  auto parts = data::split(std::move(records), hold_out_of(folder, config));
+  SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
+  auto parts = data::split(std::move(records), hold_out_of(book, config));
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto model, model::LanguageModel::load(config.model, {config.device, plan.precision, config.threads}));
@@ -85,7 +86,7 @@ Result<void> attack(const AttackCommand& command) {
   if (!file_exists(file)) return not_found("run '" + command.run + "' has left no adapter at this site yet");
   SOTTO_TRY(const Bytes bytes, read_binary_file(file));
   SOTTO_TRY(const auto adapter, decode_adapter(bytes));
-  SOTTO_TRY(const Scores scores, scores_of(command, folder, config, offer.plan, adapter));
+  SOTTO_TRY(const Scores scores, scores_of(command, config, offer.plan, adapter));
   const auto members = static_cast<std::uint64_t>(std::count(scores.member.begin(), scores.member.end(), true));
   const auto found = privacy::separation_of(scores.drop, scores.member);
   const audit::AttackMeasured measured{run, crypto::sha256(bytes), members, scores.member.size() - members, found.auc, found.tpr_at_1_percent, found.tpr_at_01_percent};

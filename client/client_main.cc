@@ -8,17 +8,22 @@
 #include "base/log.h"
 #include "client/adapter_commands.h"
 #include "client/attack.h"
+#include "client/benefit.h"
 #include "client/budget.h"
 #include "client/data_commands.h"
 #include "client/conversation.h"
 #include "client/enrol.h"
 #include "client/evaluate.h"
 #include "client/evaluate_task.h"
+#include "client/model_commands.h"
+#include "client/monitor.h"
 #include "client/operator_commands.h"
 #include "client/review.h"
+#include "client/serve.h"
 #include "client/site.h"
 #include "client/text_commands.h"
 #include "client/train.h"
+#include "client/tune.h"
 
 namespace {
 
@@ -39,10 +44,16 @@ struct Options {
   ExportCommand exported;
   BudgetQuery budget;
   AttackCommand attack;
+  BenefitCommand benefit;
   TaskCommand task;
   ReviewCommand review;
   DataCommand data;
   TrainRequest train;
+  ReplayRequest replay;
+  TuneRequest tune;
+  ModelCommand model;
+  MonitorCommand monitor;
+  ServeCommand serve;
   std::string doctor_config;
   bool exit_when_finished = false;
   bool json = false;
@@ -60,6 +71,12 @@ Result<void> train_alone(const Options& o) {
   std::signal(SIGINT, ask_to_stop);
   std::signal(SIGTERM, ask_to_stop);
   return train(o.train, [] { return stop_asked != 0; });
+}
+
+Result<void> replay_alone(const Options& o) {
+  std::signal(SIGINT, ask_to_stop);
+  std::signal(SIGTERM, ask_to_stop);
+  return replay(o.replay, [] { return stop_asked != 0; });
 }
 
 void add_site_commands(Command& root, Options& o) {
@@ -100,6 +117,15 @@ void add_site_commands(Command& root, Options& o) {
       .option("--limit", o.attack.limit, "patients of each kind")
       .flag("--json", o.json, "machine-readable")
       .on_run([&o] { o.attack.folder = o.folder; o.attack.json = o.json; return attack(o.attack); });
+  root.subcommand("benefit", "what this site gained: trained alone against trained together, on its own held-out patients; stays here")
+      .option("--config", o.benefit.config, "the site's configuration (site.toml)", true)
+      .option("--local", o.benefit.local, "the adapter of 'train', one site alone", true)
+      .option("--federated", o.benefit.federated, "the adapter of a run", true)
+      .option("--max-tokens", o.benefit.max_tokens, "longer records are cut")
+      .option("--system-prompt", o.benefit.system_prompt, "for records in the instruction format")
+      .option("--chat-template", o.benefit.chat_template, "a well-known one by name, instead of the model's own")
+      .flag("--json", o.benefit.json, "machine-readable")
+      .on_run([&o] { return benefit(o.benefit); });
   root.subcommand("doctor", "check model, data and device; prints the model's fingerprint")
       .option("--dir", o.folder, "the site's folder")
       .option("--config", o.doctor_config, "a site.toml instead of a site's folder")
@@ -173,6 +199,29 @@ void add_review_commands(Command& root, Options& o) {
       .on_run([&o] { return report_review(o.review); });
 }
 
+Result<void> run_serve(const ServeCommand& command) {
+  std::signal(SIGINT, ask_to_stop);
+  std::signal(SIGTERM, ask_to_stop);
+  return serve_model(command, [] { return stop_asked != 0; });
+}
+
+void add_serve_command(Command& root, ServeCommand& s) {
+  root.subcommand("serve", "answer this machine's programs over OpenAI's HTTP interface, and log what was asked")
+      .option("--model", s.model, "a .gguf file or a Hugging Face folder", true)
+      .option("--adapter", s.adapter, "a PEFT folder")
+      .option("--log", s.log, "queries and answers, JSON lines, for 'monitor' and 'feedback'; appended to", true)
+      .option("--key", s.key, "a file with the key that requests must bring")
+      .option("--host", s.host, "the address to listen on; others than loopback need --key")
+      .option("--port", s.port, "the port; 0: any")
+      .option("--chat-template", s.chat_template, "a well-known one by name, instead of the model's own")
+      .option("--max-tokens", s.max_tokens, "of an answer, at most")
+      .option("--device", s.device, "cpu or cuda:N")
+      .option("--precision", s.precision, "fp32, bf16 or auto")
+      .option("--threads", s.threads, "of one matrix product; 0: the library's choice")
+      .flag("--json", s.json, "machine-readable")
+      .on_run([&s] { return run_serve(s); });
+}
+
 void add_model_commands(Command& root, Options& o) {
   root.subcommand("fingerprint", "the SHA-256 by which a plan names a model")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
@@ -186,6 +235,16 @@ void add_model_commands(Command& root, Options& o) {
       .flag("--no-privacy", o.train.no_privacy, "no clipping, no noise, no guarantee")
       .flag("--json", o.train.json, "print summary.json")
       .on_run([&o] { return train_alone(o); });
+  root.subcommand("replay", "train a model again from its passport's plan, without noise, and compare")
+      .option("adapter", o.replay.adapter, "a PEFT folder", true)
+      .option("--plan", o.replay.plan, "the run's description (RUN.toml)", true)
+      .option("--config", o.replay.config, "the site's configuration (site.toml); default: [train] config of the plan")
+      .flag("--json", o.replay.json, "machine-readable")
+      .on_run([&o] { return replay_alone(o); });
+  root.subcommand("tune", "search for a plan's settings, each trial charged to the budget or on public text")
+      .option("file", o.tune.plan, "what to search over (TUNE.toml)", true)
+      .flag("--json", o.tune.json, "machine-readable")
+      .on_run([&o] { std::signal(SIGINT, ask_to_stop); return tune(o.tune, [] { return stop_asked != 0; }); });
   root.subcommand("score", "log-likelihoods and top-k of JSON lines of token ids or text, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .option("--adapter", o.text.adapters, "a PEFT folder")
@@ -321,6 +380,9 @@ int main(int argc, char** argv) {
   add_model_commands(cli.root(), options);
   add_adapter_commands(cli.root(), options);
   add_data_commands(cli.root(), options);
+  add_model_registry_commands(cli.root(), options.model);
+  add_monitor_commands(cli.root(), options.monitor);
+  add_serve_command(cli.root(), options.serve);
   add_write_commands(cli.root(), options);
   return cli.run(argc, argv);
 }

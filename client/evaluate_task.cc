@@ -3,9 +3,12 @@
 #include <iostream>
 
 #include "base/files.h"
+#include "client/adapter_file.h"
 #include "client/evaluate.h"
 #include "client/run_task.h"
+#include "crypto/hash.h"
 #include "evaluation/review_set.h"
+#include "model/fingerprint.h"
 #include "model/peft_folder.h"
 
 namespace sotto::client {
@@ -39,7 +42,19 @@ Result<Outcome> run_with(Loaded& in, const std::string& adapter) {
   }
   SOTTO_TRY(const auto state, model::load_peft_folder(adapter, in.model.config()));
   SOTTO_TRY_VOID(in.model.set_adapter(state));
-  return run_task(in.task, in.model, in.text, adapter);
+  SOTTO_TRY(auto outcome, run_task(in.task, in.model, in.text, adapter));
+  SOTTO_TRY(const Digest weights, weights_of_folder(adapter));
+  outcome.weights = to_hex(weights);
+  return outcome;
+}
+
+// What the numbers are of: `promote` takes them for no other base model.
+Result<void> add_identity(const TaskCommand& command, Json& report) {
+  SOTTO_TRY(const Digest base, model::model_hash(command.model));
+  SOTTO_TRY(const Digest task, crypto::sha256_file(command.task));
+  report.set("base_sha256", to_hex(base));
+  report.set("task_sha256", to_hex(task));
+  return {};
 }
 
 // One line an item: {"id", "prompt", "models": {name: {"response" or "logprobs", "metrics": {name: [numerator, denominator]}}}}
@@ -67,7 +82,8 @@ Result<void> evaluate_task(const TaskCommand& command) {
   SOTTO_TRY(Loaded in, load(command));
   SOTTO_TRY(const auto outcome, run_with(in, command.adapters.empty() ? "" : command.adapters.front()));
   if (!command.samples.empty()) SOTTO_TRY_VOID(write_samples(command.samples, in.task, {outcome}));
-  const Json report = evaluation::one_model_json(in.task, outcome);
+  Json report = evaluation::one_model_json(in.task, outcome);
+  SOTTO_TRY_VOID(add_identity(command, report));
   std::cout << (command.json ? report.dump() + "\n" : evaluation::task_text(report));
   return {};
 }
@@ -85,7 +101,8 @@ Result<void> compare_models(const TaskCommand& command) {
   }
   if (!command.samples.empty()) SOTTO_TRY_VOID(write_samples(command.samples, in.task, outcomes));
   if (!command.review.empty()) SOTTO_TRY_VOID(evaluation::write_review(command.review, in.task, outcomes[outcomes.size() - 2], outcomes.back()));
-  const Json report = evaluation::task_json(in.task, outcomes);
+  Json report = evaluation::task_json(in.task, outcomes);
+  SOTTO_TRY_VOID(add_identity(command, report));
   std::cout << (command.json ? report.dump() + "\n" : evaluation::task_text(report));
   return {};
 }

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "crypto/hash.h"
+#include "crypto/kdf.h"
 #include "crypto/key_file.h"
 #include "crypto/system_random.h"
 
@@ -115,6 +116,14 @@ Result<void> PatientBook::publish(const std::string& budget, const Digest& own_l
                                    audit::merged(spent.own_share)};
   return write_file_atomically(folder_ + "/spent/" + budget + "." + to_hex(own_log), audit::encode(audit::Event(part)),
                                FileMode::kPrivate);
+}
+
+data::HoldOutKey PatientBook::hold_out_key() const {
+  return data::HoldOutKey(crypto::hkdf_sha256<32>({}, key_.reveal(), as_bytes("sotto/hold-out-key/v1")));
+}
+
+Digest PatientBook::fingerprint(ByteSpan content) const {
+  return crypto::hmac_sha256(key_.reveal(), ByteWriter().raw(as_bytes("sotto/data-fingerprint/v1")).u8(0).raw(content).view());
 }
 
 }  // namespace sotto::client

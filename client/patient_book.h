@@ -1,6 +1,6 @@
 // The book of a site's patients and what was spent of their privacy: one folder, mode 0700, beside the site's configuration
 // and shared by every site folder that joined with it, whichever coordinator that belongs to.
-//   patients.key       32 bytes, made once: what patient ids are hashed with
+//   patients.key       32 bytes, made once: what patient ids and data are hashed with, and who is held out derives from
 //   BUDGET.patients    sorted: the first 16 bytes of HMAC-SHA-256(key, "sotto/patient/v1" | 0 | id) of each patient of the budget
 //   spent/BUDGET.LOG   what the site folder whose log has this id has spent of the budget: a spent_elsewhere event's bytes
 //   lock               held from reading the book to the reservation
@@ -15,6 +15,7 @@
 #include "audit/spending.h"
 #include "base/files.h"
 #include "crypto/secret.h"
+#include "data/hold_out.h"
 
 namespace sotto::client {
 
@@ -35,6 +36,11 @@ class PatientBook {
   // What all logs but `own_log` have spent of the budget. Fails when a part cannot be read: unknown is not nothing.
   Result<audit::Spent> elsewhere(const std::string& budget, const Digest& own_log) const;
   Result<void> publish(const std::string& budget, const Digest& own_log, const audit::Spent& spent) const;
+
+  // Who never trains: the same patients in every run of the site, federated or alone.
+  data::HoldOutKey hold_out_key() const;
+  // HMAC-SHA-256(key, "sotto/data-fingerprint/v1" | 0 | content): by it the site, and nobody else, knows its data again.
+  Digest fingerprint(ByteSpan content) const;
 
  private:
   PatientBook(std::string folder, PatientKey key) : folder_(std::move(folder)), key_(std::move(key)) {}

@@ -29,10 +29,10 @@ HttpResponse with_headers(HttpResponse response) {
   return response;
 }
 
-HttpResponse json_response(int status, const Json& json) { return {status, "application/json", json.dump(), {}}; }
+HttpResponse json_response(int status, const Json& json) { return {status, "application/json", json.dump(), {}, {}}; }
 HttpResponse refusal(int status, const std::string& why) { return json_response(status, Json::object({{"error", why}})); }
 
-HttpResponse page(std::string_view type, std::string_view body) { return {200, std::string(type), std::string(body), {}}; }
+HttpResponse page(std::string_view type, std::string_view body) { return {200, std::string(type), std::string(body), {}, {}}; }
 
 std::optional<std::size_t> place_of(const std::string& text, const Sheet& sheet) {
   if (text == "last") return sheet.order.size() - 1;

@@ -12,10 +12,12 @@
 #include "audit/signed_head.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "client/adapter_file.h"
 #include "client/canaries.h"
 #include "client/engine_check.h"
 #include "client/site_data.h"
 #include "client/text_model.h"
+#include "client/training_facts.h"
 #include "crypto/hash.h"
 #include "model/lora.h"
 #include "model/peft_folder.h"
@@ -97,7 +99,8 @@ Result<void> RunSession::load_data() {
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
   SOTTO_TRY_VOID(claim_patients(records));
-  data::Split parts = data::split(std::move(records), hold_out_of(*context_.folder, config));
+  data_fingerprint_ = fingerprint_of(*context_.book, records);
+  data::Split parts = data::split(std::move(records), hold_out_of(*context_.book, config));
   std::ranges::move(planted_of(make_canaries(plan, context_.folder->run_key())), std::back_inserter(parts.training));
   const auto unit = plan.unit;
   data_ = data::encode(std::move(parts.training), chat, {unit, plan.max_tokens});
@@ -290,6 +293,20 @@ Result<void> RunSession::measure_canaries() {
   return append(found);
 }
 
+Json RunSession::passport() const {
+  const RunPlan& plan = offer_.plan;
+  const auto& spending = context_.ledger->spending();
+  lineage::RunFacts facts{&*adapter_, &plan};
+  facts.federated = true;
+  facts.precision = model_->precision() == Precision::kBf16 ? "bf16" : "fp32";
+  facts.steps = std::uint64_t{plan.rounds} * plan.local_steps;
+  facts.epsilon = audit::composed_epsilon(spending.of_run(plan.run), plan.delta);
+  facts.epsilon_with_earlier_runs = audit::composed_epsilon(spending.total(spending.budget_of(plan.run)), plan.delta);
+  facts.data = data_facts(data_fingerprint_, plan.sites.at(site_.value()), plan.unit);
+  facts.log = log_facts(context_.log->image());
+  return lineage::make_passport(facts);
+}
+
 Result<void> RunSession::finish(const wire::RunFinished& message) {
   const RunId& run = offer_.plan.run;
   if (!finished_ && adapter_) {
@@ -298,7 +315,9 @@ Result<void> RunSession::finish(const wire::RunFinished& message) {
       return {};
     }
     const std::string folder = context_.folder->run_folder(run) + "/adapter";
-    SOTTO_TRY_VOID(model::save_adapter_folder(folder, *adapter_, offer_.plan.lora, model_->config(), context_.config->model));
+    model::AdapterFolder beside{offer_.plan.lora, context_.config->model};
+    if (offer_.plan.trained != TrainedPart::kPrompt) beside.metadata = metadata_with(passport());  // a prompt has none in this version
+    SOTTO_TRY_VOID(model::save_adapter_folder(folder, *adapter_, beside, model_->config()));
     log(Level::kInfo, "run_finished", {{"run", run.value()}, {"adapter", folder}});
   }
   SOTTO_TRY_VOID(measure_canaries());

@@ -62,6 +62,7 @@ class RunSession {
   AdapterChecked check_initial(const CheckInitial& action) const;
   AdapterChecked check_step(const CheckStep& action) const;
   Result<void> keep_proof(const Proof& proof) const;
+  Json passport() const;
   wire::HeadBytes own_head() const;
 
   SiteContext context_;
@@ -70,6 +71,7 @@ class RunSession {
   std::optional<model::LanguageModel> model_;
   AdapterLayout layout_;
   data::DataSet data_;
+  Digest data_fingerprint_{};
   std::optional<model::Trainer> trainer_;
   std::optional<LocalTraining> training_;
   std::optional<Participant> participant_;

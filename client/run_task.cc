@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/progress.h"
+#include "client/sandbox.h"
 
 namespace sotto::client {
 namespace {
@@ -153,6 +154,8 @@ Result<void> run_losses(const Task& task, const Asker& asker, Outcome& out) {
 }
 
 Result<void> run_answers(const Task& task, const Asker& asker, Outcome& out) {
+  const bool runs_code = task.metrics.contains("code_runs");
+  if (runs_code) SOTTO_TRY_VOID(check_sandbox());
   std::vector<std::vector<std::int32_t>> prompts;
   for (const auto& item : task.items) {
     SOTTO_TRY(prompts.emplace_back(), asker.prompt_ids(item));
@@ -160,7 +163,12 @@ Result<void> run_answers(const Task& task, const Asker& asker, Outcome& out) {
   Progress progress(task.name + ": " + std::to_string(prompts.size()) + " answers", prompts.size());
   SOTTO_TRY(out.responses, asker.answers(prompts, progress));
   progress.finish();
-  for (std::size_t i = 0; i < task.items.size(); ++i) out.records.push_back(evaluation::score_response(task, task.items[i], out.responses[i]));
+  for (std::size_t i = 0; i < task.items.size(); ++i) {
+    out.records.push_back(evaluation::score_response(task, task.items[i], out.responses[i]));
+    if (!runs_code) continue;
+    SOTTO_TRY(const bool passed, runs_well(code_in(out.responses[i]) + "\n" + task.items[i].tests));
+    out.records.back()["code_runs"] = Ratio::of(passed);
+  }
   return {};
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "crypto/kdf.h"
+#include "crypto/hash.h"
 
 namespace sotto::client {
 
@@ -16,9 +16,17 @@ Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, co
   return records;
 }
 
-data::HoldOut hold_out_of(const RunKey& run_key, const SiteConfig& config) {
-  return {data::HoldOutKey(crypto::hkdf_sha256<32>({}, run_key.reveal(), as_bytes("sotto/hold-out-key/v1"))),
-          config.holdout_fraction};
+data::HoldOut hold_out_of(const PatientBook& book, const SiteConfig& config) { return {book.hold_out_key(), config.holdout_fraction}; }
+
+Digest fingerprint_of(const PatientBook& book, const std::vector<data::Record>& records) {
+  crypto::Sha256 hash;
+  for (const auto& record : records) {
+    ByteWriter one;
+    one.text(record.patient_id).u32(static_cast<std::uint32_t>(record.messages.size()));
+    for (const auto& message : record.messages) one.text(message.role).text(message.content);
+    hash.update(one.view());
+  }
+  return book.fingerprint(hash.finish());
 }
 
 }  // namespace sotto::client

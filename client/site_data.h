@@ -1,15 +1,18 @@
-// A site's records as its configuration names them, and which of its patients never train.
+// A site's records as its configuration names them, which of its patients never train, and by what the site knows its data again.
 #pragma once
 
+#include "client/patient_book.h"
 #include "client/site_config.h"
-#include "client/site_folder.h"
 #include "data/hold_out.h"
 
 namespace sotto::client {
 
 Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt);
-// From the site's run key: the same patients for the life of the site.
-data::HoldOut hold_out_of(const RunKey& run_key, const SiteConfig& config);
-inline data::HoldOut hold_out_of(const SiteFolder& folder, const SiteConfig& config) { return hold_out_of(folder.run_key(), config); }
+
+// From the site's book of patients: the same ones for the life of the site, whoever trains.
+data::HoldOut hold_out_of(const PatientBook& book, const SiteConfig& config);
+
+// A keyed hash of the records, in their order, however their files are packed or sealed.
+Digest fingerprint_of(const PatientBook& book, const std::vector<data::Record>& records);
 
 }  // namespace sotto::client

@@ -1,5 +1,5 @@
 // A site's folder, mode 0700: its keys, what it pinned when it joined, its event log, and the state of a run.
-//   identity.key   Ed25519      transport.key   CURVE      run.key   what dropout and hold-out are derived from   (0600 each)
+//   identity.key   Ed25519      transport.key   CURVE      run.key   what dropout and canaries are derived from   (0600 each)
 //   site.json      name, declared size, coordinator's address and keys, fingerprint of the configuration's model
 //   log            the event log (audit/event_log.h); `sotto-client run` alone writes it
 //   offers/RUN.*   plan and roster as the coordinator offered them      decisions/RUN   what the site's operator decided
@@ -20,7 +20,7 @@
 
 namespace sotto::client {
 
-using RunKey = crypto::Secret<32, struct RunKeyTag>;  // the site's secret that dropout masks and the hold-out hash come from
+using RunKey = crypto::Secret<32, struct RunKeyTag>;  // the site's secret that dropout masks and canaries come from
 
 struct SiteIdentity {
   std::string name;

@@ -1,15 +1,18 @@
 // `sotto-client train RUN.toml [--no-privacy]`: one site alone, with the plan's own vocabulary and the engine that federated
 // runs use: the baseline that any federated or non-private figure is compared with. Its folder holds
-//   adapter/        the tuned adapter, as a PEFT folder; or, of full fine-tuning, model/, a Hugging Face folder
+//   adapter/        the tuned adapter, as a PEFT folder with its passport (lineage/passport.h); of full fine-tuning model/, a
+//                   Hugging Face folder
 //   log             the event log: every round reserved before its data is touched and committed as it ran (the ledger)
-//   summary.json    what ran: steps, noise, epsilon, parameters, losses on data outside the guarantee, time
-//   checkpoint      where a killed run goes on; run.key: what dropout and hold-out derive from
+//   summary.json    what ran: steps, noise, epsilon, parameters, losses on data outside the guarantee, time; curve.svg: the losses
+//   checkpoint      where a killed run goes on; run.key: what dropout and canaries derive from
+// It spends from the same budget of the site's patients as federated runs (client/patient_book.h).
 // The same command goes on where a killed one stood, and changes nothing where it is done. One thread.
 #pragma once
 
 #include <functional>
 #include <string>
 
+#include "base/json.h"
 #include "base/result.h"
 
 namespace sotto::client {
@@ -21,9 +24,22 @@ struct TrainRequest {
   std::int64_t declared_size = 0;  // 0: [train] declared_size
   bool no_privacy = false;
   bool json = false;
+  std::string public_text = {};  // JSON lines to train on in place of the site's records; with no_privacy alone
 };
 
 // `stop` is asked after each step; a stopped run leaves a checkpoint.
 Result<void> train(const TrainRequest& request, const std::function<bool()>& stop = {});
+// The same without a word; returns summary.json.
+Result<Json> train_once(const TrainRequest& request, const std::function<bool()>& stop = {});
+
+// `sotto-client replay ADAPTER --plan RUN.toml`: trains a model again from its passport's plan and compares the weights. Refused for
+// a run with noise. Writes beside the run's folder and removes that again.
+struct ReplayRequest {
+  std::string adapter;  // PEFT folder
+  std::string plan;
+  std::string config;
+  bool json = false;
+};
+Result<void> replay(const ReplayRequest& request, const std::function<bool()>& stop = {});
 
 }  // namespace sotto::client

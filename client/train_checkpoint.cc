@@ -25,9 +25,10 @@ Result<TrainCheckpoint> decode(ByteSpan bytes) {
     SOTTO_TRY(const auto event, privacy::decode_event(in.bytes()));
     c.events.push_back(event);
   }
-  const auto evaluations = in.count(24);
-  for (std::uint32_t i = 0; i < evaluations && in.ok(); ++i) c.evaluations.push_back({in.u64(), in.f64(), in.f64()});
+  const auto evaluations = in.count(32);
+  for (std::uint32_t i = 0; i < evaluations && in.ok(); ++i) c.evaluations.push_back({in.u64(), in.f64(), in.f64(), in.f64()});
   if (in.u8() != 0) c.best = in.floats();
+  if (in.u8() != 0) c.within = in.floats();
   SOTTO_TRY_VOID(in.finish("checkpoint"));
   return c;
 }
@@ -41,9 +42,11 @@ Result<void> save_checkpoint(const std::string& path, const TrainCheckpoint& c) 
   out.u32(static_cast<std::uint32_t>(c.events.size()));
   for (const auto& event : c.events) out.bytes(privacy::encode(event));
   out.u32(static_cast<std::uint32_t>(c.evaluations.size()));
-  for (const auto& e : c.evaluations) out.u64(e.step).f64(e.loss).f64(e.accuracy);
+  for (const auto& e : c.evaluations) out.u64(e.step).f64(e.loss).f64(e.accuracy).f64(e.general);
   out.u8(c.best.has_value());
   if (c.best) out.floats(*c.best);
+  out.u8(c.within.has_value());
+  if (c.within) out.floats(*c.within);
   out.raw(crypto::sha256(out.view()));
   return write_file_atomically(path, out.view(), FileMode::kPrivate);
 }

@@ -18,16 +18,18 @@ struct Evaluation {
   std::uint64_t step = 0;  // steps taken when it was made
   double loss = 0;         // nats a response token
   double accuracy = 0;     // of response tokens
+  double general = 0;      // nats a response token on the text that is watched for forgetting; 0: none is
 };
 
 struct TrainCheckpoint {
-  Digest plan{};                          // of the plan that it belongs to
+  Digest plan{};                          // of the plan and recipe that it belongs to
   std::uint64_t steps = 0;                // taken
   std::vector<float> state;               // of the training (model/training.h)
   model::OptimizerState optimizer;
   std::vector<privacy::DpEvent> events;   // of the steps of the round that is under way
   std::vector<Evaluation> evaluations;
-  std::optional<std::vector<float>> best; // the state at the best evaluation
+  std::optional<std::vector<float>> best;    // the state at the best evaluation
+  std::optional<std::vector<float>> within;  // .. at the last one within the limit of forgetting
   double threshold = 0;                   // of clipping
   double seconds = 0;                     // spent so far
 };

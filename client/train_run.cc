@@ -9,6 +9,8 @@
 #include "base/progress.h"
 #include "audit/plan_json.h"
 #include "crypto/hash.h"
+#include "crypto/kdf.h"
+#include "crypto/stream_random.h"
 
 namespace sotto::client {
 namespace {
@@ -18,13 +20,6 @@ using Clock = std::chrono::steady_clock;
 audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 std::uint64_t total_steps(const RunPlan& plan) { return std::uint64_t{plan.rounds} * plan.local_steps; }
-
-// Of what the checkpoint belongs to. DoRA is no part of a plan that travels.
-Digest digest_of(const audit::PlanFile& file) {
-  ByteWriter out;
-  out.raw(encode(file.plan)).u8(file.alone.dora);
-  return crypto::sha256(out.view());
-}
 
 std::vector<Evaluation>::const_iterator best_of(const std::vector<Evaluation>& all) {
   return std::ranges::min_element(all, {}, &Evaluation::loss);
@@ -47,23 +42,44 @@ class EndOfSteps {
  private:
   model::ProcessGroup* group_;
 };
+Result<Evaluation> evaluation_of(const model::LanguageModel& model, const data::DataSet& data) {
+  SOTTO_TRY(const auto losses, model.evaluate(data.examples));
+  double loss = 0, tokens = 0, correct = 0;
+  for (const auto& one : losses) {
+    loss += one.loss_sum;
+    tokens += one.tokens;
+    correct += one.correct;
+  }
+  return Evaluation{0, loss / tokens, correct / tokens, 0};
+}
 
 }  // namespace
 
 TrainRun::TrainRun(TrainContext context, RandomSource& random)
     : in_(std::move(context)),
+      budget_(in_.setup->config.policy.budget),
       random_(&random),
-      training_(in_.file->plan, SiteIndex(0), *in_.training, *in_.data, *in_.run_key),
-      optimizer_(in_.file->plan.optimizer, in_.training->dimension()) {}
+      training_(file().plan, SiteIndex(0), *in_.training, in_.data->training, *in_.run_key),
+      optimizer_(file().plan.optimizer, in_.training->dimension()) {
+  if (in_.mix) training_.mix(*in_.mix);
+}
+
+// Without privacy, draws follow from the run's key and the step alone, so that the run can be repeated.
+crypto::StreamKey TrainRun::draws_without_privacy() const {
+  ByteWriter info;
+  info.text("sotto/sampling/v1").text(file().plan.run.value()).u64(at_.steps);
+  return crypto::StreamKey(crypto::hkdf_sha256<32>({}, in_.run_key->reveal(), info.view()));
+}
 
 // Processes that share a step draw units and noise from one stream, whose key the first gives to all: so each has the same
 // noised sum, to which the noise was added once.
 Result<std::optional<privacy::DpEvent>> TrainRun::next_step() {
-  if (in_.group == nullptr) return training_.step(at_.steps, optimizer_, *random_);
-  auto key = crypto::StreamKey::random(*random_);
-  in_.group->broadcast(key.reveal());
-  crypto::StreamRandom shared(std::move(key));
-  return training_.step(at_.steps, optimizer_, shared);
+  const bool privacy = file().plan.privacy;
+  if (privacy && in_.group == nullptr) return training_.step(at_.steps, optimizer_, *random_);
+  auto key = privacy ? crypto::StreamKey::random(*random_) : draws_without_privacy();
+  if (in_.group != nullptr) in_.group->broadcast(key.reveal());
+  crypto::StreamRandom stream(std::move(key));
+  return training_.step(at_.steps, optimizer_, stream);
 }
 
 Result<void> TrainRun::serve() {
@@ -73,7 +89,7 @@ Result<void> TrainRun::serve() {
   while (true) {
     const Bytes key = in_.group->broadcast({});
     if (key.size() != 32) return {};
-    if (at_.steps % in_.file->plan.local_steps == 0) begin(round());
+    if (at_.steps % file().plan.local_steps == 0) begin(round());
     crypto::StreamRandom shared(crypto::StreamKey::from(key));
     SOTTO_TRY([[maybe_unused]] const auto event, training_.step(at_.steps, optimizer_, shared));
     ++at_.steps;
@@ -81,16 +97,16 @@ Result<void> TrainRun::serve() {
 }
 
 Result<void> TrainRun::resume() {
-  const RunPlan& plan = in_.file->plan;
-  const Digest digest = digest_of(*in_.file);
-  SOTTO_TRY(auto stored, load_checkpoint(in_.out + "/checkpoint", digest));
+  const RunPlan& plan = file().plan;
+  const Digest digest = digest_of(*in_.setup);
+  SOTTO_TRY(auto stored, load_checkpoint(in_.setup->out + "/checkpoint", digest));
   if (!stored) {
     at_.plan = digest;
     at_.state = in_.training->state();
     return {};
   }
   if (plan.step.noise != NoiseScheme::kIndependent && stored->steps < total_steps(plan))
-    return refused("'" + in_.out + "/checkpoint': a run with correlated noise that was interrupted does not go on, because what its noise "
+    return refused("'" + in_.setup->out + "/checkpoint': a run with correlated noise that was interrupted does not go on, because what its noise "
                    "is combined with was kept in memory alone; name another folder with --out to begin anew (what was spent stays spent)");
   at_ = std::move(*stored);
   log(Level::kInfo, "training_resumed", {{"run", plan.run.value()}, {"steps_taken", at_.steps}});
@@ -101,20 +117,33 @@ Result<void> TrainRun::resume() {
   return goes_on ? optimizer_.restore(at_.optimizer) : Result<void>();
 }
 
-RoundId TrainRun::round() const { return RoundId(static_cast<std::uint32_t>(at_.steps / in_.file->plan.local_steps)); }
+RoundId TrainRun::round() const { return RoundId(static_cast<std::uint32_t>(at_.steps / file().plan.local_steps)); }
 
 // Where rounds alternate, each begins with moments of its own, as in a federated run.
 void TrainRun::begin(RoundId round) {
-  const RunPlan& plan = in_.file->plan;
+  const RunPlan& plan = file().plan;
   if (plan.trained != TrainedPart::kAlternating) return;
   in_.training->begin_round(round);
   optimizer_ = model::Optimizer(plan.optimizer, in_.training->dimension());
 }
 
+// What the same patients have spent in other folders. The book's lock is held.
+Result<void> TrainRun::note_elsewhere() {
+  SOTTO_TRY(const audit::Spent elsewhere, in_.book->elsewhere(budget_, in_.log->image().id()));
+  return in_.ledger->note_elsewhere(budget_, elsewhere, now());
+}
+
 // The rounds to come, all at once: a run that could not be ended is not begun.
-Result<void> TrainRun::check_budget() const {
-  const RunPlan& plan = in_.file->plan;
+Result<void> TrainRun::check_budget() {
+  const RunPlan& plan = file().plan;
   if (!plan.privacy) return {};
+  const Policy& policy = in_.setup->config.policy;
+  SOTTO_TRY(const FileLock lock, in_.book->lock());
+  SOTTO_TRY_VOID(in_.book->claim(budget_, in_.data->patients));
+  const std::string unit = plan.unit == PrivacyUnit::kPatient ? "patient" : "record";
+  if (!in_.ledger->spending().binding_of(plan.run))
+    SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, unit, policy.epsilon_limit, policy.delta}, now()));
+  SOTTO_TRY_VOID(note_elsewhere());
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
@@ -122,51 +151,74 @@ Result<void> TrainRun::check_budget() const {
     to_come.insert(to_come.end(), planned.begin(), planned.end());
   }
   if (to_come.empty()) return {};
-  return in_.ledger->can_afford(audit::merged(to_come), {in_.policy->epsilon_limit, in_.policy->delta});
+  return in_.ledger->can_afford(audit::merged(to_come), {policy.epsilon_limit, policy.delta}, budget_);
 }
 
 Result<void> TrainRun::reserve(RoundId round) {
-  const RunPlan& plan = in_.file->plan;
+  const RunPlan& plan = file().plan;
   if (in_.ledger->spending().rounds().contains({plan.run, round})) return {};  // by the part of the run that was killed
-  std::optional<audit::BudgetLimit> limit;
-  if (plan.privacy) limit = audit::BudgetLimit{in_.policy->epsilon_limit, in_.policy->delta};
   SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(round), round));
+  if (!plan.privacy) return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, now());
+  const audit::BudgetLimit limit{in_.setup->config.policy.epsilon_limit, in_.setup->config.policy.delta};
+  // From here to the reservation no other folder of this site may spend.
+  SOTTO_TRY(const FileLock lock, in_.book->lock());
+  SOTTO_TRY_VOID(note_elsewhere());
+  SOTTO_TRY_VOID(in_.ledger->can_afford(planned, limit, budget_));
+  audit::Spent here = in_.ledger->spending().here(budget_);
+  here.add(audit::RoundCost(planned));
+  SOTTO_TRY_VOID(in_.book->publish(budget_, in_.log->image().id(), here));
   return in_.ledger->reserve(plan.run, round, std::move(planned), limit, now());
 }
 
 // Committed after the checkpoint that holds the round's last step: a kill between the two is made good by the next part.
 Result<void> TrainRun::commit(RoundId round) {
   const auto& rounds = in_.ledger->spending().rounds();
-  const auto spent = rounds.find({in_.file->plan.run, round});
+  const auto spent = rounds.find({file().plan.run, round});
   if (spent == rounds.end())
-    return refused("'" + in_.out + "/log' does not know round " + std::to_string(round.value()) +
+    return refused("'" + in_.setup->out + "/log' does not know round " + std::to_string(round.value()) +
                    ", which the checkpoint beside it has: they are not of one run; name another folder with --out");
   if (spent->second.state == audit::RoundSpend::State::kReserved)
-    SOTTO_TRY_VOID(in_.ledger->commit(in_.file->plan.run, round, at_.events, now()));
+    SOTTO_TRY_VOID(in_.ledger->commit(file().plan.run, round, at_.events, now()));
   at_.events.clear();
   return {};
 }
 
 Result<void> TrainRun::evaluate() {
-  if (in_.validation->examples.empty()) return {};
-  SOTTO_TRY(const auto losses, in_.model->evaluate(in_.validation->examples));
-  double loss = 0, tokens = 0, correct = 0;
-  for (const auto& one : losses) {
-    loss += one.loss_sum;
-    tokens += one.tokens;
-    correct += one.correct;
+  const bool validates = !in_.data->validation.examples.empty(), watches = !in_.data->general.examples.empty();
+  if (!validates && !watches) return {};
+  Evaluation found;
+  if (validates) {
+    SOTTO_TRY(found, evaluation_of(*in_.model, in_.data->validation));
   }
-  at_.evaluations.push_back({at_.steps, loss / tokens, correct / tokens});
+  if (watches) {
+    SOTTO_TRY(const auto general, evaluation_of(*in_.model, in_.data->general));
+    found.general = general.loss;
+  }
+  found.step = at_.steps;
+  at_.evaluations.push_back(found);
   const bool is_best = best_of(at_.evaluations) == std::prev(at_.evaluations.end());
-  if (is_best && in_.file->alone.patience > 0) at_.best = in_.training->state();
-  log(Level::kInfo, "evaluated", {{"steps", at_.steps}, {"loss", loss / tokens}, {"token_accuracy", correct / tokens}});
+  if (validates && is_best && file().alone.patience > 0) at_.best = in_.training->state();
+  if (file().alone.forgetting_stops && !forgets(found)) at_.within = in_.training->state();
+  if (validates) log(Level::kInfo, "evaluated", {{"steps", at_.steps}, {"loss", found.loss}, {"token_accuracy", found.accuracy}});
+  if (watches) log(Level::kInfo, "general_text", {{"steps", at_.steps}, {"loss", found.general}, {"risen_by", found.general - at_.evaluations.front().general}});
+  if (forgets(found))
+    log(Level::kWarning, "forgetting", {{"steps", at_.steps}, {"risen_by", found.general - at_.evaluations.front().general}, {"limit", file().alone.forgetting_limit},
+                                        {"next_step", file().alone.forgetting_stops ? "training stops at the last adapter within the limit" : "mix general text in ([[train.mixture]]), or lower the rate"}});
   return {};
 }
 
+bool TrainRun::forgets(const Evaluation& evaluation) const {
+  return !in_.data->general.examples.empty() && evaluation.general - at_.evaluations.front().general > file().alone.forgetting_limit;
+}
+
 bool TrainRun::out_of_patience() const {
-  const auto patience = in_.file->alone.patience;
+  const auto patience = file().alone.patience;
   if (patience == 0 || at_.evaluations.empty()) return false;
   return at_.evaluations.end() - best_of(at_.evaluations) > static_cast<std::ptrdiff_t>(patience);
+}
+
+bool TrainRun::must_stop() const {
+  return out_of_patience() || (file().alone.forgetting_stops && !at_.evaluations.empty() && forgets(at_.evaluations.back()));
 }
 
 Result<void> TrainRun::checkpoint() {
@@ -174,11 +226,25 @@ Result<void> TrainRun::checkpoint() {
   at_.optimizer = optimizer_.state();
   at_.threshold = training_.threshold();
   saved_seconds_ = at_.seconds;
-  return save_checkpoint(in_.out + "/checkpoint", at_);
+  return save_checkpoint(in_.setup->out + "/checkpoint", at_);
+}
+
+TrainOutcome TrainRun::outcome(bool stopped) const {
+  const RunPlan& plan = file().plan;
+  TrainOutcome out{in_.training->state(), at_.steps, at_.evaluations, INFINITY, INFINITY, at_.seconds, stopped, false};
+  out.forgetting = std::ranges::any_of(at_.evaluations, [&](const Evaluation& e) { return forgets(e); });
+  if (at_.best) out.state = *at_.best;
+  if (at_.within && !at_.evaluations.empty() && forgets(at_.evaluations.back())) out.state = *at_.within;
+  if (!plan.privacy) return out;
+  const auto& spending = in_.ledger->spending();
+  out.epsilon = audit::composed_epsilon(spending.of_run(plan.run), plan.delta);
+  out.epsilon_with_earlier_runs = audit::composed_epsilon(spending.total(budget_), plan.delta);
+  return out;
 }
 
 Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
-  const RunPlan& plan = in_.file->plan;
+  const RunPlan& plan = file().plan;
+  const auto& alone = file().alone;
   SOTTO_TRY_VOID(training_.check_units());
   SOTTO_TRY_VOID(resume());
   if (in_.group != nullptr) in_.group->meet();
@@ -186,11 +252,11 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
   // A kill between a round's checkpoint and its commit is made good here.
   if (at_.steps > 0 && at_.steps % plan.local_steps == 0)
     SOTTO_TRY_VOID(commit(RoundId(static_cast<std::uint32_t>(at_.steps / plan.local_steps - 1))));
-  SOTTO_TRY_VOID(check_budget());
+  bool done = must_stop() || at_.steps == total_steps(plan);  // a finished run asks for nothing more
+  if (!done) SOTTO_TRY_VOID(check_budget());
   if (at_.evaluations.empty() && at_.steps == 0) SOTTO_TRY_VOID(evaluate());
   Progress progress("training " + plan.run.value() + ", steps", total_steps(plan) - at_.steps);
-  bool done = out_of_patience();
-  while (!done && at_.steps < total_steps(plan)) {
+  while (!done) {
     const auto began = Clock::now();
     const RoundId round = this->round();
     SOTTO_TRY_VOID(reserve(round));
@@ -201,24 +267,30 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
     ++at_.steps;
     progress.advance();
     const bool round_over = at_.steps % plan.local_steps == 0;
-    if (round_over && (round.value() + 1) % in_.file->alone.evaluate_every == 0) SOTTO_TRY_VOID(evaluate());
+    if (round_over && (round.value() + 1) % alone.evaluate_every == 0) SOTTO_TRY_VOID(evaluate());
     at_.seconds += std::chrono::duration<double>(Clock::now() - began).count();
     const bool last = at_.steps == total_steps(plan), stopping = stop && stop();
-    if (round_over || last || stopping || at_.seconds - saved_seconds_ >= in_.file->alone.checkpoint_s) SOTTO_TRY_VOID(checkpoint());
+    if (round_over || last || stopping || at_.seconds - saved_seconds_ >= alone.checkpoint_s) SOTTO_TRY_VOID(checkpoint());
     if (round_over) SOTTO_TRY_VOID(commit(round));
     if (stopping && !last) return refused("stopped after " + std::to_string(at_.steps) + " of " + std::to_string(total_steps(plan)) +
                                           " steps; the same command goes on from there");
-    done = round_over && out_of_patience();
+    done = last || (round_over && must_stop());
   }
   progress.finish();
-  const double epsilon = plan.privacy ? audit::composed_epsilon(in_.ledger->spending().of_run(plan.run), plan.delta) : INFINITY;
-  return TrainOutcome{at_.best ? *at_.best : in_.training->state(), at_.steps, at_.evaluations, epsilon, at_.seconds, done};
+  return outcome(must_stop());
+}
+
+Json evaluations_json(const std::vector<Evaluation>& evaluations) {
+  Json::Array out;
+  for (const auto& e : evaluations) {
+    out.push_back(Json::object({{"steps", e.step}}));
+    if (e.loss > 0) out.back().set("loss", e.loss).set("token_accuracy", e.accuracy);
+    if (e.general > 0) out.back().set("general_loss", e.general);
+  }
+  return Json(std::move(out));
 }
 
 Json to_json(const TrainOutcome& outcome, const RunPlan& plan) {
-  Json::Array evaluations;
-  for (const auto& e : outcome.evaluations)
-    evaluations.push_back(Json::object({{"steps", e.step}, {"loss", e.loss}, {"token_accuracy", e.accuracy}}));
   const auto& site = plan.sites.front();
   Json out = Json::object({{"run", plan.run.value()},
                            {"privacy", plan.privacy},
@@ -232,8 +304,10 @@ Json to_json(const TrainOutcome& outcome, const RunPlan& plan) {
                            {"noise_multiplier", site.noise_multiplier},
                            {"delta", plan.delta},
                            {"seconds", outcome.seconds},
-                           {"evaluations", evaluations}});
+                           {"evaluations", evaluations_json(outcome.evaluations)},
+                           {"forgetting", outcome.forgetting}});
   out.set("epsilon", std::isfinite(outcome.epsilon) ? Json(outcome.epsilon) : Json("none"));
+  out.set("epsilon_with_earlier_runs", std::isfinite(outcome.epsilon_with_earlier_runs) ? Json(outcome.epsilon_with_earlier_runs) : Json("none"));
   return out;
 }
 
@@ -246,11 +320,17 @@ std::string text_of(const TrainOutcome& outcome, const RunPlan& plan) {
   else
     std::snprintf(line, sizeof line, "without privacy: no guarantee\n");
   out += line;
-  if (!outcome.evaluations.empty()) {
-    const auto& first = outcome.evaluations.front();
-    const auto& last = outcome.evaluations.back();
+  if (outcome.evaluations.empty()) return out;
+  const auto& first = outcome.evaluations.front();
+  const auto& last = outcome.evaluations.back();
+  if (first.loss > 0) {
     std::snprintf(line, sizeof line, "loss on data outside the guarantee: %.4f -> %.4f nats a token, token accuracy %.4f -> %.4f\n",
                   first.loss, last.loss, first.accuracy, last.accuracy);
+    out += line;
+  }
+  if (first.general > 0) {
+    std::snprintf(line, sizeof line, "loss on general text: %.4f -> %.4f nats a token%s\n", first.general, last.general,
+                  outcome.forgetting ? "; FORGETTING: it rose above the limit" : "");
     out += line;
   }
   return out;

@@ -7,24 +7,24 @@
 #include <functional>
 
 #include "audit/ledger.h"
-#include "client/site_config.h"
 #include "client/train_checkpoint.h"
+#include "client/train_setup.h"
 #include "client/update.h"
+#include "crypto/stream_random.h"
 #include "model/process_group.h"
-#include "audit/plan_file.h"
 
 namespace sotto::client {
 
 // What a run works with; everything outlives it.
 struct TrainContext {
-  const audit::PlanFile* file;
-  const Policy* policy;
-  std::string out;
+  const TrainSetup* setup;
   model::LanguageModel* model;
   model::Training* training;
-  const data::DataSet* data;
-  const data::DataSet* validation;  // outside the guarantee; may be empty
+  const TrainData* data;
+  const PublicMix* mix;  // nullptr: none
   audit::Ledger* ledger;
+  const audit::EventLog* log;  // that the ledger writes
+  const PatientBook* book;
   const RunKey* run_key;
   model::ProcessGroup* group = nullptr;  // of several processes; none: this one alone
 };
@@ -34,8 +34,10 @@ struct TrainOutcome {
   std::uint64_t steps = 0;
   std::vector<Evaluation> evaluations;
   double epsilon = 0;  // of the run; infinite without privacy
+  double epsilon_with_earlier_runs = 0;  // .. and of everything else that the budget had spent
   double seconds = 0;  // over all parts of a run that was interrupted
   bool stopped_early = false;
+  bool forgetting = false;  // the watched text got worse than the limit allows
 };
 
 class TrainRun {
@@ -48,18 +50,25 @@ class TrainRun {
   Result<void> serve();
 
  private:
+  crypto::StreamKey draws_without_privacy() const;
   Result<std::optional<privacy::DpEvent>> next_step();
   Result<void> resume();
-  Result<void> check_budget() const;
+  Result<void> check_budget();
+  Result<void> note_elsewhere();
   Result<void> reserve(RoundId round);
   Result<void> commit(RoundId round);
   Result<void> evaluate();
   Result<void> checkpoint();
   RoundId round() const;  // of the next step
   void begin(RoundId round);
+  TrainOutcome outcome(bool stopped) const;
   bool out_of_patience() const;
+  bool forgets(const Evaluation& evaluation) const;
+  bool must_stop() const;
+  const audit::PlanFile& file() const { return in_.setup->file; }
 
   TrainContext in_;
+  std::string budget_;
   RandomSource* random_;
   LocalTraining training_;
   model::Optimizer optimizer_;
@@ -67,6 +76,7 @@ class TrainRun {
   double saved_seconds_ = 0;  // time at the last checkpoint
 };
 
+Json evaluations_json(const std::vector<Evaluation>& evaluations);
 Json to_json(const TrainOutcome& outcome, const RunPlan& plan);
 std::string text_of(const TrainOutcome& outcome, const RunPlan& plan);
 

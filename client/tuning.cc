@@ -20,8 +20,12 @@ class AdapterTuning final : public Tuning {
   std::uint64_t trained_parameters() const override { return summary_.trained_parameters; }
   std::string text() const override { return summary_.text(); }
   std::string name() const override { return "adapter"; }
-  Result<void> save(const std::string& out, const std::string& base) const override {
-    return model::save_adapter_folder(out + "/" + name(), trainer_.adapter(), plan_, model_->config(), base);
+  const AdapterState* lora() const override {
+    const auto& adapter = trainer_.adapter();
+    return adapter.is_dora() || adapter.lora.layout.prompt.tokens > 0 ? nullptr : &adapter.lora;
+  }
+  Result<void> save(const std::string& out, const std::string& base, const model::FileMetadata& metadata) const override {
+    return model::save_adapter_folder(out + "/" + name(), trainer_.adapter(), {plan_, base, metadata}, model_->config());
   }
 
  private:
@@ -38,8 +42,9 @@ class ModelTuning final : public Tuning {
   std::uint64_t trained_parameters() const override { return trainer_.dimension(); }
   std::string text() const override { return "all " + std::to_string(trained_parameters()) + " parameters trained"; }
   std::string name() const override { return "model"; }
+  const AdapterState* lora() const override { return nullptr; }
   // The folder appears whole or not at all: one that is there is of the same run, which had ended.
-  Result<void> save(const std::string& out, const std::string& base) const override {
+  Result<void> save(const std::string& out, const std::string& base, const model::FileMetadata&) const override {
     const std::string folder = out + "/" + name();
     if (file_exists(folder + "/config.json")) return {};
     SOTTO_TRY(const auto checkpoint, model::Checkpoint::open(base));
@@ -55,13 +60,13 @@ class ModelTuning final : public Tuning {
 
 }  // namespace
 
-Result<std::unique_ptr<Tuning>> Tuning::begin(model::LanguageModel& model, const RunPlan& plan, bool dora) {
+Result<std::unique_ptr<Tuning>> Tuning::begin(model::LanguageModel& model, const RunPlan& plan, const Start& start) {
   if (plan.trained == TrainedPart::kFull) return std::unique_ptr<Tuning>(std::make_unique<ModelTuning>(model));
   SOTTO_TRY(const auto layout, model::adapter_layout(model.config(), plan));
-  SOTTO_TRY(const auto start, aggregation::initial_adapter(layout, plan.seed));
-  model::Adapter first(start);
-  if (dora) {
-    SOTTO_TRY(first, model.as_dora(start));
+  SOTTO_TRY(const auto state, start.adapter ? Result<AdapterState>(*start.adapter) : aggregation::initial_adapter(layout, plan.seed));
+  model::Adapter first(state);
+  if (start.dora) {
+    SOTTO_TRY(first, model.as_dora(state));
   }
   SOTTO_TRY(auto trainer, model::Trainer::make(model, first, plan.trained, plan.lora.dropout));
   auto summary = model::summarize(model.config(), model.weight_bytes(), layout, plan.trained);

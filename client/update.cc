@@ -94,6 +94,7 @@ Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, 
   if (!plan.privacy) {
     SOTTO_TRY(privacy::UnclippedSum sum, training_->unclipped_sum(*data_, std::move(units), dropout(step)));
     std::vector<float> mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
+    if (mix_) SOTTO_TRY_VOID(mix_->mix_into(mean, step, *training_));
     if (plan.optimizer.max_grad_norm > 0) model::clip_global_norm(mean, plan.optimizer.max_grad_norm);
     training_->step(optimizer, mean, lr);
     return std::optional<privacy::DpEvent>();
@@ -101,7 +102,9 @@ Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, 
   const privacy::Grid grid = audit::step_grid(plan, training_->dimension());
   SOTTO_TRY(privacy::ClippedSum sum, training_->clipped_sum(*data_, std::move(units), {grid, clipping()}, dropout(step)));
   const privacy::NoisySum noisy = noised(std::move(sum), random);
-  training_->step(optimizer, noisy.mean(batch), lr);
+  std::vector<float> mean = noisy.mean(batch);
+  if (mix_) SOTTO_TRY_VOID(mix_->mix_into(mean, step, *training_));
+  training_->step(optimizer, mean, lr);
   if (plan.step.count_clipped) note_clipped(noisy.clip_fraction(batch));
   return std::optional(noisy.event());
 }

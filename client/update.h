@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "base/run_plan.h"
+#include "client/public_mix.h"
 #include "client/site_folder.h"
 #include "crypto/stream_random.h"
 #include "data/data_set.h"
@@ -58,6 +59,9 @@ class LocalTraining {
   Result<LocalUpdate> round(model::Trainer& trainer, const RoundStart& at, RandomSource& random,
                             const std::function<void(std::uint32_t step)>& on_step = {});
 
+  // Public text that is mixed into every step from now on; it outlives this.
+  void mix(const PublicMix& mix) { mix_ = &mix; }
+
   // Where adaptive clipping stands: to go on from later.
   double threshold() const { return threshold_; }
   void set_threshold(double threshold) { threshold_ = threshold; }
@@ -77,6 +81,7 @@ class LocalTraining {
   const data::DataSet* data_;
   const RunKey* key_;
   std::optional<privacy::CorrelatedNoise> correlated_;  // of the run, from its first step on
+  const PublicMix* mix_ = nullptr;
   double threshold_;  // of clipping; moves where clipping is adaptive
   std::vector<std::uint32_t> records_of_unit_;
 };

@@ -1,6 +1,8 @@
 // sotto-coordinator: the program of the operator of a consortium.
 #include "base/cli.h"
 #include "coordinator/commands.h"
+#include "coordinator/doctor.h"
+#include "coordinator/models.h"
 
 namespace {
 
@@ -11,6 +13,7 @@ struct Options {
   std::string folder = "coordinator";
   InitRequest init;
   PlanRequest plan;
+  ModelCommand model;
   std::string site;
   std::string fingerprint;
   std::string run;
@@ -74,6 +77,9 @@ void add_run_commands(Command& root, Options& o) {
       .option("run", o.run, "the run's name", true)
       .option("--out", o.out, "the folder to write, for 'sotto-audit verify'", true)
       .on_run([&o] { return report(o.folder, o.run, o.out); });
+  with_folder(root.subcommand("doctor", "check this machine and folder"), o)
+      .flag("--json", o.json, "machine-readable")
+      .on_run([&o] { return doctor(o.folder, o.json); });
   with_folder(root.subcommand("serve", "listen for sites and carry out runs"), o).on_run([&o] { return serve(o.folder); });
 }
 
@@ -85,11 +91,8 @@ int main(int argc, char** argv) {
   Options options;
   add_site_commands(cli.root(), options);
   add_run_commands(cli.root(), options);
+  add_model_commands(cli.root(), options.model);
   cli.root()
-      .later("resume", "go on with a run that was stopped")
-      .later("models", "compare tuned models")
-      .later("promote", "make a tuned model the current one")
-      .later("lineage", "where a tuned model comes from")
-      .later("doctor", "check this machine and folder");
+      .later("resume", "go on with a run that was stopped");
   return cli.run(argc, argv);
 }

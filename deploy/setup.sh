@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build, the demo and the tests need, and nothing twice: Debian packages, LibTorch, the model, the code set.
 # Everything but the Debian packages goes into .deps/ of this checkout. A second run finds all of it and needs no network.
+#   setup.sh browser   installs Chromium (80 MB) for the tests of the pages, where it can; without it these are skipped
 #   SOTTO_LIBTORCH   an existing LibTorch (the folder with include/ and lib/): no wheel is fetched
 #   SOTTO_PIP_ARGS   more arguments for `pip download`, e.g. an index of your own
 set -euo pipefail
@@ -103,6 +104,25 @@ install_icd10cm() {
   rm -f "$wheel"
 }
 
+# Never fails: only two tests need it. Ubuntu's package of this name is a snap, which containers cannot run.
+install_browser() {
+  local name
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    command -v "$name" >/dev/null && return
+  done
+  local without="no Chromium: the two tests of the review page will be skipped"
+  grep -qs '^ID=debian' /etc/os-release || { say "$without"; return 0; }
+  say "installing Debian package: chromium"
+  local as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+  { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } \
+    >/dev/null 2>&1 || say "$without; as root run: apt-get install chromium"
+}
+
+if [ "${1:-}" = browser ]; then
+  install_browser
+  exit 0
+fi
 install_packages
 install_libtorch
 install_model

@@ -187,6 +187,9 @@ Result<ReviewSet> read_review(const std::string& folder) {
   const auto models = in.texts("models");
   if (models.size() == 2 && models[0] != models[1]) std::ranges::copy(models, set.models.begin());
   else in.reject("models", "must name two different models: those of 'first' and 'second' in items.jsonl");
+  const auto weights = in.texts("weights", std::vector<std::string>{"", ""});
+  if (weights.size() == 2) std::ranges::copy(weights, set.weights.begin());
+  else in.reject("weights", "must name both adapters, as compare --review wrote them, or be left out");
   set.raters = in.texts("raters");
   if (set.raters.empty()) in.reject("raters", "must name at least one rater");
   for (const auto& name : set.raters) {

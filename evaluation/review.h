@@ -36,6 +36,7 @@ struct ReviewSet {
   std::string title;
   std::string instructions;
   std::array<std::string, 2> models;
+  std::array<std::string, 2> weights;  // of each, in hexadecimal (lineage/weights.h); empty: the base, or not said
   std::vector<std::string> raters;
   std::vector<Dimension> dimensions;
   std::vector<ReviewItem> items;

@@ -198,7 +198,7 @@ Json review_json(const ReviewSet& set, const std::vector<Sheet>& sheets) {
     agreement.set(set.dimensions[d].name, agreement_json(sheets, points_of(set, sheets, d), categories, KappaWeights::kQuadratic));
     dimensions.set(set.dimensions[d].name, dimension_json(set, sheets, d));
   }
-  return Json::object({{"title", set.title}, {"models", Json::array({set.models[0], set.models[1]})}, {"items", set.items.size()}, {"raters", raters_json(set, sheets)},
+  return Json::object({{"title", set.title}, {"models", Json::array({set.models[0], set.models[1]})}, {"weights", Json::array({set.weights[0], set.weights[1]})}, {"items", set.items.size()}, {"raters", raters_json(set, sheets)},
                        {"preference", preference_json(set, sheets)}, {"dimensions", std::move(dimensions)}, {"agreement", std::move(agreement)},
                        {"disagreements", disagreements_json(set, sheets)}});
 }

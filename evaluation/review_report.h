@@ -6,7 +6,7 @@
 
 namespace sotto::evaluation {
 
-// {"title", "models", "items", "raters": [{"name", "rated", "seconds_median", "win_rate"}],
+// {"title", "models", "weights", "items", "raters": [{"name", "rated", "seconds_median", "win_rate"}],
 //  "preference": {"first", "ties", "second", "win_rate", "wilson": [low, high], "by_item": [low, high], "left_share"},
 //  "agreement": {"preference": {..}, DIMENSION: {..}}, "dimensions": {..}, "disagreements": [..]}
 // win_rate: of models[1], ties count half. wilson takes all judgements as independent; by_item (bootstrap) does not, and is the

@@ -13,6 +13,7 @@ std::string rubric(const Task& task, const Outcome& first, const Outcome& second
   return "title = " + quoted("Review: " + task.name) + "\n" +
          R"(instructions = "Judge what a colleague could do with each answer. You do not know which model wrote which; sides change."
 )" + "models = [" + quoted(first.model) + ", " + quoted(second.model) + "]  # of 'first' and 'second' in items.jsonl; raters never see them\n" +
+         "weights = [" + quoted(first.weights) + ", " + quoted(second.weights) + "]  # which adapters these are, for 'promote'; empty: the base model\n" +
          R"(raters = ["rater-1", "rater-2"]  # a-z, 0-9, - and _; each gets a link of their own
 
 [[dimension]]

@@ -36,6 +36,7 @@ struct Item {
   std::vector<Term> avoid;
   std::vector<Term> facts;
   std::vector<SafetyRule> rules;
+  std::string tests;  // metric code_runs: Python that runs behind the answer's code and fails when that is wrong
 };
 
 struct Task {
@@ -56,7 +57,7 @@ struct Task {
 
 Result<Task> read_task(const std::string& path);
 
-// What one item adds to the metrics.
+// What one item adds to the metrics; but for code_runs, whose sandbox is the caller's.
 Measures score_response(const Task& task, const Item& item, std::string_view response);
 Measures score_choice(const Item& item, std::span<const double> logprobs);  // acc, acc_norm; one log-likelihood per choice
 

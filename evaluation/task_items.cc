@@ -154,6 +154,10 @@ Result<void> read_expected(const Json& line, const ItemFormat& format, Item& ite
   if (metrics.contains("spans")) SOTTO_TRY_VOID(read_mentions(line, true, item));
   if (metrics.contains("terms")) SOTTO_TRY_VOID(read_terms(line, format, item));
   if (metrics.contains("safety")) SOTTO_TRY_VOID(read_rules(line, format, item));
+  if (metrics.contains("code_runs")) {
+    SOTTO_TRY(const auto tests, required_texts(line, "tests", "metric 'code_runs'"));
+    for (const auto& test : tests) item.tests += test + "\n";
+  }
   if (metrics.contains("facts")) {
     SOTTO_TRY(item.facts, terms_of(line, "facts"));
     if (item.facts.empty()) return invalid("field 'facts' is missing or empty; metric 'facts' needs it");

@@ -106,6 +106,7 @@ std::string metric_lines(const Json& metrics) {
 Json one_model_json(const Task& task, const Outcome& outcome) {
   Json out = head(task);
   out.set("model", outcome.model);
+  out.set("weights", outcome.weights);
   out.set("metrics", metrics_json(task, outcome));
   return out;
 }
@@ -113,7 +114,7 @@ Json one_model_json(const Task& task, const Outcome& outcome) {
 Json task_json(const Task& task, const std::vector<Outcome>& outcomes) {
   Json out = head(task);
   Json::Array models;
-  for (const auto& outcome : outcomes) models.push_back(Json::object({{"model", outcome.model}, {"metrics", metrics_json(task, outcome)}}));
+  for (const auto& outcome : outcomes) models.push_back(Json::object({{"model", outcome.model}, {"weights", outcome.weights}, {"metrics", metrics_json(task, outcome)}}));
   out.set("models", std::move(models));
   out.set("differences", differences_json(task, outcomes));
   return out;

@@ -13,13 +13,14 @@ namespace sotto::evaluation {
 
 // One model's answers: records[i] and responses[i] belong to task.items[i].
 struct Outcome {
-  std::string model;  // "base", or the adapter's folder
+  std::string model;    // "base", or the adapter's folder
+  std::string weights;  // which adapter that was, in hexadecimal (lineage/weights.h); empty: the base
   std::vector<Measures> records;
   std::vector<std::string> responses;         // of a generate task; else empty
   std::vector<std::vector<double>> logprobs;  // of a choice task, one per choice; else empty
 };
 
-// {"task", "domain", "kind", "items", "units", "confidence", "models": [{"model", "metrics": {name: {"value", "low", "high"}}}],
+// {"task", "domain", "kind", "items", "units", "confidence", "models": [{"model", "weights", "metrics": {name: {"value", "low", "high"}}}],
 //  "differences": [{"from", "to", "metrics": {name: {"difference", "low", "high", "p", "p_holm"}}}]}
 Json task_json(const Task& task, const std::vector<Outcome>& outcomes);
 std::string task_text(const Json& report);  // tables for people, of what task_json made

@@ -109,7 +109,8 @@ Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& m
 }
 
 Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config,
-                              const ModelConfig& model) {
+                              const ModelConfig& model,
+                              const std::map<std::string, std::string, std::less<>>& metadata) {
   static_assert(std::endian::native == std::endian::little, "safetensors is little-endian");
   const auto& modules = adapter.lora.layout.modules;
   SOTTO_CHECK(!modules.empty() && adapter.lora.factors.size() == modules.size());
@@ -136,16 +137,16 @@ Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter,
   std::ranges::sort(tensors, {}, &data::SafetensorsTensor::name);
   SOTTO_TRY_VOID(make_folder(folder));
   SOTTO_TRY_VOID(write_file_atomically(folder + "/adapter_model.safetensors",
-                                       ByteSpan(data::encode_safetensors(tensors, {{"format", "pt"}}))));
+                                       ByteSpan(data::encode_safetensors(tensors, metadata))));
   return write_file_atomically(folder + "/adapter_config.json", to_text(config));
 }
 
-Result<void> save_adapter_folder(const std::string& folder, const Adapter& adapter, const LoraPlan& plan,
-                                 const ModelConfig& model, const std::string& base_model) {
-  if (adapter.lora.layout.prompt.tokens > 0) return save_prompt_folder(folder, adapter.lora, model, base_model);
-  auto config = peft_config(plan, adapter.lora.layout, model, base_model);
+Result<void> save_adapter_folder(const std::string& folder, const Adapter& adapter, const AdapterFolder& beside,
+                                 const ModelConfig& model) {
+  if (adapter.lora.layout.prompt.tokens > 0) return save_prompt_folder(folder, adapter.lora, model, beside.base_model);
+  auto config = peft_config(beside.lora, adapter.lora.layout, model, beside.base_model);
   if (adapter.is_dora()) config = with_dora(std::move(config));
-  return save_peft_folder(folder, adapter, config, model);
+  return save_peft_folder(folder, adapter, config, model, beside.metadata);
 }
 
 }  // namespace sotto::model

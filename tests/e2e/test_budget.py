@@ -29,8 +29,29 @@ class Test(unittest.TestCase):
                 self.assertEqual((site["empirical"]["canaries"], site["empirical"]["guesses"]), (16, 8))
                 self.assertLessEqual(site["empirical"]["epsilon_lower"], site["empirical"]["epsilon_proven_at_this_delta"])
                 self.assertEqual((site["budget"]["name"], site["budget"]["limit"]), ("patients", 10))
+            self.registry_of_the_coordinator(f, run, folder, max(s["epsilon"] for s in report["sites"]))
             self.two_sites_compare(f)
             self.second_coordinator(f)
+
+    def registry_of_the_coordinator(self, f, run, report, epsilon):
+        """A run's model is the same one at the coordinator and at a site, and is promoted by what the report proves."""
+        told = json.loads(f.coordinator("register", run, "--domain", "coding", "--json").stdout)
+        self.assertAlmostEqual(told["epsilon"], epsilon, delta=1e-4)
+        passport = json.loads(f.command("sotto-client", "passport", f.site_dir("north") / "runs" / run / "adapter").stdout)
+        self.assertEqual((passport["model"], passport["trained"]), (told["model"], "federated"))
+        gate = f.temporary / "gate.toml"
+        why = "Nobody uses this one."
+        gate.write_text('domain = "coding"\n[waived]\n' + "".join(f'{check} = "{why}"\n' for check in ("quality", "general", "safety", "review")))
+        promote = ("promote", told["model"][:8], "--gate", gate, "--by", "Operator")
+        missing = f.command("sotto-coordinator", *promote, "--dir", f.coordinator_dir, check=False)
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn("audit: missing", missing.stderr)
+        f.coordinator(*promote, "--audit", report)
+        self.assertTrue(json.loads(f.coordinator("models", "--json").stdout)[0]["in_use"])
+        self.assertIn(why, f.coordinator("card", told["model"][:8]).stdout)
+        self.assertIn("in use", f.coordinator("lineage").stdout)
+        checks = json.loads(f.coordinator("doctor", "--json").stdout)
+        self.assertEqual([c["check"] for c in checks["checks"]], ["keys", "log", "models", "sites", "address", "disk"])
 
     def two_sites_compare(self, f):
         done = f.command("sotto-audit", "verify", f.site_dir("north"), f.site_dir("south"), f.coordinator_dir)

@@ -270,6 +270,42 @@ class Test(unittest.TestCase):
         lonely = subprocess.run(self.command(plan), env=dict(os.environ, WORLD_SIZE="2"), text=True, capture_output=True)
         self.assertEqual(lonely.returncode, 1)
         self.assertIn("RANK", lonely.stderr)
+    def test_forgetting_raises_an_alarm_and_ends_training_at_the_last_adapter_within_the_limit(self):
+        # A stage teaches the words, and the codes that come then drive them out.
+        words = [{"patient_id": str(i), "instruction": "Say it.", "input": "", "output": f"a {word} of the house"} for i, word in enumerate(["door", "window", "roof", "garden"])]
+        (self.folder / "general.jsonl").write_text("".join(json.dumps(w) + "\n" for w in words))
+        watched = 'general = "general.jsonl"\nforgetting_limit = 0.01\n'
+        stage = '\n[[train.stage]]\nname = "words"\nsteps = 30\nbatch = 4\nlearning_rate = 0.05\n[[train.stage.source]]\nfile = "general.jsonl"\n'
+        warned = self.train(self.plan(rounds=4, rate=0.1, train=watched + stage), "--no-privacy")
+        self.assertEqual(warned.returncode, 0, warned.stderr)
+        self.assertIn("FORGETTING", warned.stdout)
+        self.assertEqual((self.summary()["forgetting"], self.summary()["stopped_early"]), (True, False))
+        shutil.rmtree(self.folder / "out")
+        stopped = self.train(self.plan(rounds=6, rate=0.1, train=watched + "forgetting_stops = true" + stage), "--no-privacy")
+        self.assertEqual(stopped.returncode, 0, stopped.stderr)
+        summary = self.summary()
+        losses = [e["general_loss"] for e in summary["evaluations"]]
+        self.assertTrue(summary["stopped_early"] and summary["steps"] < 12, losses)
+        self.assertTrue(losses[-1] > losses[0] + 0.01 and all(loss <= losses[0] + 0.01 for loss in losses[:-1]), losses)
+        self.assertIn("<svg", (self.folder / "out/curve.svg").read_text())
+        told = subprocess.run([BIN / "sotto-client", "eval", "--model", MODEL, "--adapter", self.folder / "out/adapter", "--data", self.folder / "general.jsonl",
+                               "--no-answers", "--precision", "fp32", "--max-tokens", "96", "--json"], text=True, capture_output=True)
+        self.assertAlmostEqual(json.loads(told.stdout)["loss"], losses[-2], places=2)  # the adapter from before the damage
+
+    def test_runs_of_one_site_share_a_budget_and_a_hold_out(self):
+        self.site(limit=7)
+        first = self.train(self.plan(privacy="epsilon = 6.0"))
+        self.assertEqual(first.returncode, 0, first.stderr)
+        done = self.folder / "out"
+        done.rename(self.folder / "first")
+        second = self.train(self.plan(privacy="epsilon = 6.0"), "--json")  # another folder, the same patients
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("this site allows 7", second.stderr)
+        shutil.rmtree(done)
+        third = self.train(self.plan(privacy="epsilon = 1.0"), "--json")
+        self.assertEqual(third.returncode, 0, third.stderr)
+        self.assertLessEqual(self.summary()["epsilon"], 1.0)
+        self.assertTrue(5.0 < self.summary()["epsilon_with_earlier_runs"] <= 7.0)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ TEST_CASE("a task that cannot be right is refused with file, line, field and val
   check_refusal(choice + "metrics = [\"codes\"]\n", "{}", "belongs to tasks of kind generate");
   check_refusal(generate, "{}", "must name at least one of");
   check_refusal(generate + "metrics = [\"blue\"]\n", "{}", "'blue' is no metric");
-  check_refusal(generate + "metrics = [\"code_runs\"]\n", "{}", "not in this version");
+  check_refusal(generate + "metrics = [\"code_runs\"]\n", "{\"q\": \"x\"}", "'tests' is missing");
   check_refusal(generate + "metrics = [\"safety\"]\n", "{}", "there is no [[safety]] rule");
   check_refusal(choice + "[statistics]\nconfidence = 1.0\n", "{}", "below 1");
   check_refusal(choice, "", "holds no item");

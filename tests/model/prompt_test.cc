@@ -103,7 +103,7 @@ TEST_CASE("the self-check passes for a soft prompt", "[model]") {
 TEST_CASE("a soft prompt is written as PEFT writes it", "[model]") {
   Case c("llama");
   TemporaryFolder scratch;
-  REQUIRE(save_adapter_folder(scratch.path(), c.prompt.lora, {}, c.model.config(), "tests/vectors/tiny/llama").ok());
+  REQUIRE(save_adapter_folder(scratch.path(), c.prompt.lora, {{}, "tests/vectors/tiny/llama"}, c.model.config()).ok());
   for (const std::string file : {"/adapter_config.json", "/adapter_model.safetensors"})
     CHECK(read_binary_file(scratch.path() + file).value() == read_binary_file(c.folder + file).value());
 }
