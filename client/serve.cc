@@ -41,7 +41,7 @@ Result<void> serve_model(const ServeCommand& command, const std::function<bool()
   SOTTO_TRY(const auto chat, text.chat(command.chat_template));
   SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads)}));
   ServedModel served{&model, &text, &chat, {}, std::filesystem::path(command.model).stem().string(), "", static_cast<std::uint32_t>(command.max_tokens)};
-  SOTTO_TRY(served.stop_ids, stop_ids(command.model, text.tokenizer()));
+  SOTTO_TRY(served.stop_ids, stop_ids(command.model, &text.tokenizer()));
   if (!command.adapter.empty()) {
     SOTTO_TRY(const auto adapter, model::load_peft_folder(command.adapter, model.config()));
     SOTTO_TRY_VOID(model.set_adapter(adapter));

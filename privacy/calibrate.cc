@@ -95,6 +95,8 @@ class Place {
         return Place(&sampling.batch_size, {1, static_cast<double>(sampling.population), 1, 1, false});
       case SamplingKind::kRandomAllocation:
         return Place(&sampling.epoch_selected, {1, static_cast<double>(sampling.epoch_steps), 1, 1, false});
+      case SamplingKind::kMinSeparation:
+        return invalid("units that take part at a distance are not sampled, so that there is no sampling rate to look for");
     }
     throw Failure("a sampling kind outside its enumeration");
   }
