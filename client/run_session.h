@@ -51,7 +51,6 @@ class RunSession {
   RunSession(const SiteContext& context, Offer offer, SiteIndex site);
   Result<void> prepare();
   Result<void> load_data();
-  Result<void> claim_patients(const std::vector<data::Record>& records) const;
   Result<void> drive(Event event);
   Result<void> carry_out(Action action);
   Result<void> append(const audit::Event& event);
@@ -63,6 +62,7 @@ class RunSession {
   AdapterChecked check_step(const CheckStep& action) const;
   Result<void> keep_proof(const Proof& proof) const;
   wire::HeadBytes own_head() const;
+  Result<wire::HeadBytes> newest_coordinator_head() const;
 
   SiteContext context_;
   Offer offer_;

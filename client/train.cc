@@ -1,5 +1,6 @@
 #include "client/train.h"
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
@@ -74,11 +75,12 @@ struct Data {
 };
 
 // The site's records without the held-out patients; the validation set is the file that the plan names, else those patients'.
-Result<Data> load_data(const Setup& in, const RunKey& run_key) {
+Result<Data> load_data(const Setup& in, const RunKey& run_key, const PatientBook& book) {
   const RunPlan& plan = in.file.plan;
   SOTTO_TRY(const TextModel text, TextModel::load(in.config.model));
   SOTTO_TRY(const auto chat, text.chat());
   SOTTO_TRY(auto records, read_site_records(in.config, plan.system_prompt));
+  if (plan.privacy) SOTTO_TRY_VOID(claim_patients(book, in.config.policy.budget, records));
   data::Split parts = data::split(std::move(records), hold_out_of(run_key, in.config));
   Data out{data::encode(std::move(parts.training), chat, {plan.unit, plan.max_tokens}), {}, "held-out patients of this site"};
   if (out.training.units.empty()) return invalid("the site's data hold no record that can be trained on");
@@ -90,6 +92,14 @@ Result<Data> load_data(const Setup& in, const RunKey& run_key) {
   if (!in.file.alone.validation.empty() && out.validation.examples.empty())
     return invalid("'" + out.validation_name + "' holds no record whose response fits into " + std::to_string(plan.max_tokens) + " tokens");
   return out;
+}
+
+// Names the log in the book of the site's patients: two folders never have one name.
+Result<void> create_log(audit::EventLog& log, RandomSource& random) {
+  audit::SiteCreated created{"alone", {}, {}};
+  random.fill(created.salt);
+  SOTTO_TRY([[maybe_unused]] const auto index, log.append(created, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
+  return {};
 }
 
 }  // namespace
@@ -108,14 +118,16 @@ Result<void> train(const TrainRequest& request, const std::function<bool()>& sto
   const auto summary = model::summarize(model.config(), model.weight_bytes(), layout, plan.trained);
   log(Level::kInfo, "training_alone", {{"run", plan.run.value()}, {"adapter", summary.text()}, {"privacy", plan.privacy}});
   SOTTO_TRY_VOID(check_engine(plan, plan.sites.front(), model, random));  // before the first private record
-  SOTTO_TRY(const Data data, load_data(in, run_key));
+  SOTTO_TRY(const auto book, PatientBook::open(in.config.budget_folder));
+  SOTTO_TRY(const Data data, load_data(in, run_key, book));
   SOTTO_TRY(const auto start, aggregation::initial_adapter(layout, plan.seed));
   SOTTO_TRY(auto trainer, model::Trainer::make(model, start, plan.trained, plan.lora.dropout));
   SOTTO_TRY_VOID(trainer.check(data.training));  // so that no step fails, visibly, on what a record holds
 
   SOTTO_TRY(auto event_log, audit::EventLog::open(in.out + "/log"));
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
-  TrainRun run({&in.file, &in.config.policy, in.out, &model, &trainer, &data.training, &data.validation, &ledger, &run_key}, random);
+  if (event_log.size() == 0) SOTTO_TRY_VOID(create_log(event_log, random));
+  TrainRun run({&in.file, &in.config.policy, in.out, &model, &trainer, &data.training, &data.validation, &ledger, &run_key, &event_log, &book}, random);
   SOTTO_TRY(const TrainOutcome outcome, run.go(stop));
   const auto peft = model::peft_config(plan.lora, outcome.adapter.layout, model.config(), in.config.model);
   SOTTO_TRY_VOID(model::save_peft_folder(in.out + "/adapter", outcome.adapter, peft, model.config()));

@@ -46,10 +46,15 @@ Result<void> TrainRun::resume() {
   return optimizer_.restore(at_.optimizer);
 }
 
-// The rounds to come, all at once: a run that could not be ended is not begun.
+// The rounds to come, all at once: a run that could not be ended is not begun. Without privacy nothing is charged: there is no
+// guarantee to keep, and the adapter is not for release.
 Result<void> TrainRun::check_budget() const {
   const RunPlan& plan = in_.file->plan;
   if (!plan.privacy) return {};
+  const std::string& budget = in_.policy->budget;
+  if (!in_.ledger->spending().binding_of(plan.run))
+    SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget, audit::to_string(plan.unit), in_.policy->epsilon_limit, in_.policy->delta}, now()));
+  SOTTO_TRY_VOID(note_elsewhere({in_.book, in_.log, in_.ledger}, budget, now()));
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
@@ -57,16 +62,16 @@ Result<void> TrainRun::check_budget() const {
     to_come.insert(to_come.end(), planned.begin(), planned.end());
   }
   if (to_come.empty()) return {};
-  return in_.ledger->can_afford(audit::merged(to_come), {in_.policy->epsilon_limit, in_.policy->delta});
+  return in_.ledger->can_afford(audit::merged(to_come), {in_.policy->epsilon_limit, in_.policy->delta}, budget);
 }
 
 Result<void> TrainRun::reserve(RoundId round) {
   const RunPlan& plan = in_.file->plan;
   if (in_.ledger->spending().rounds().contains({plan.run, round})) return {};  // by the part of the run that was killed
-  std::optional<audit::BudgetLimit> limit;
-  if (plan.privacy) limit = audit::BudgetLimit{in_.policy->epsilon_limit, in_.policy->delta};
   SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.front(), in_.trainer->dimension(), round));
-  return in_.ledger->reserve(plan.run, round, std::move(planned), limit, now());
+  if (!plan.privacy) return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, now());
+  const audit::BudgetLimit limit{in_.policy->epsilon_limit, in_.policy->delta};
+  return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, now());
 }
 
 // Committed after the checkpoint that holds the round's last step: a kill between the two is made good by the next part.

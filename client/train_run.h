@@ -8,9 +8,11 @@
 
 #include "audit/ledger.h"
 #include "client/site_config.h"
+#include "client/spend.h"
 #include "client/train_checkpoint.h"
 #include "client/update.h"
 #include "audit/plan_file.h"
+#include "audit/plan_json.h"
 
 namespace sotto::client {
 
@@ -25,6 +27,8 @@ struct TrainContext {
   const data::DataSet* validation;  // outside the guarantee; may be empty
   audit::Ledger* ledger;
   const RunKey* run_key;
+  const audit::EventLog* log;  // the ledger's
+  const PatientBook* book;
 };
 
 struct TrainOutcome {
