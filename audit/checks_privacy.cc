@@ -6,6 +6,7 @@
 #include "audit/empirical_result.h"
 #include "audit/ledger.h"
 #include "audit/report.h"
+#include "audit/report_text.h"
 
 namespace sotto::audit {
 namespace {
@@ -42,11 +43,11 @@ std::string difference(const std::vector<privacy::DpEvent>& wanted, const std::v
   return std::to_string(steps) + " steps instead of " + std::to_string(w.count);
 }
 
-// The dimension that the run's events name, which must be one for all sites: the first event's.
-std::uint64_t dimension_of(const RunFolder& folder) {
+// The dimension that the round's events name, which must be one for all sites: the first event's.
+std::uint64_t dimension_in(const RunFolder& folder, RoundId round) {
   for (const auto& site : folder.sites) {
     for (const auto& p : all_of<Reserved>(site, folder.run)) {
-      if (!p.event->planned.empty()) return p.event->planned.front().dimension;
+      if (p.event->round == round && !p.event->planned.empty()) return p.event->planned.front().dimension;
     }
   }
   return 1;
@@ -79,17 +80,18 @@ Finding check_mechanism(const RunFolder& folder, const PartyLog& site) {
   const RunFacts& facts = *folder.facts;
   const SitePlan* plan = plan_of_site(facts, site.party);
   if (!plan) return invalid("the plan has no site '" + site.party + "'");
-  SOTTO_TRY(const auto wanted, planned_round(facts.plan, *plan, dimension_of(folder)));
   for (const auto& p : all_of<Reserved>(site, folder.run)) {
+    SOTTO_TRY(const auto wanted, planned_round(facts.plan, *plan, dimension_in(folder, p.event->round), p.event->round));
     if (merged(p.event->planned) != wanted)
       return at_entry(site, p.entry, "reserved: " + difference(wanted, p.event->planned));
     if (p.event->round.value() >= facts.plan.rounds) return at_entry(site, p.entry, "the plan has no such round");
   }
   for (const auto& p : all_of<Committed>(site, folder.run)) {
+    SOTTO_TRY(const auto wanted, planned_round(facts.plan, *plan, dimension_in(folder, p.event->round), p.event->round));
     if (merged(p.event->taken) != wanted) return at_entry(site, p.entry, "what ran: " + difference(wanted, p.event->taken));
   }
   if (!facts.plan.privacy) return std::string("the plan is without privacy: nothing was sampled or noised for it");
-  return "Poisson rate " + Json(plan->sampling_rate).dump() + ", noise multiplier " + Json(plan->noise_multiplier).dump() +
+  return sampling_words(facts.plan) + ", rate " + Json(plan->sampling_rate).dump() + ", noise multiplier " + Json(plan->noise_multiplier).dump() +
          ", " + std::to_string(facts.plan.local_steps) + " steps a round: what ran is what was planned";
 }
 
