@@ -6,10 +6,13 @@
 #include <memory>
 #include <mutex>
 
+#include "privacy/compose.h"
+
 namespace sotto::audit {
 namespace {
 
 constexpr double kDecimals = 1e4;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Steps {
   std::vector<privacy::GaussianSteps> gaussians;
@@ -31,7 +34,7 @@ std::optional<Steps> steps_of(const Spent& spent) {
 
 // A report and its checks ask the same of one site's events again and again, and composing them is the dear part: the last
 // few answers of each kind, by the question itself.
-template <class Answer, class Compute>
+template <class Answer, std::size_t kKept = 16, class Compute>  // a profile takes megabytes
 Answer recall(const Spent& spent, double delta, const Compute& compute) {
   struct Known {
     std::vector<privacy::DpEvent> events;
@@ -39,7 +42,6 @@ Answer recall(const Spent& spent, double delta, const Compute& compute) {
     double delta;
     Answer answer;
   };
-  constexpr std::size_t kKept = 16;  // a profile takes megabytes
   static std::mutex mutex;
   static std::deque<Known> known;
   auto events = merged(spent.events);
@@ -86,13 +88,14 @@ std::shared_ptr<const privacy::PrivacyProfile> profile_of(const Spent& spent, do
 }
 
 Accounted account(const Spent& spent, double delta) {
-  return recall<Accounted>(spent, delta, [&] {
-    Accounted out{composed_epsilon(spent, delta), std::nullopt};
-    const auto steps = steps_of(spent);
-    if (!steps || !std::isfinite(out.rdp)) return out;
-    const auto found = privacy::pld_epsilon(steps->gaussians, privacy::Delta(delta), {}, steps->max_divergence);
-    if (found.ok() && std::isfinite(found->bracket.upper)) out.pld = found->bracket;
-    return out;
+  constexpr std::size_t kKept = 256;  // a round asks what was spent with it and without it, run by run
+  return recall<Accounted, kKept>(spent, delta, [&]() -> Accounted {
+    const auto checked = privacy::Delta::make(delta);
+    const auto events = merged(spent.events);
+    if (spent.without_privacy || !checked.ok()) return {};
+    if (events.empty()) return {0, std::nullopt};
+    const auto found = privacy::proven_epsilon(events, *checked);
+    return found.ok() ? Accounted{found->rdp, found->pld} : Accounted();
   });
 }
 
@@ -115,10 +118,12 @@ std::vector<CurvePoint> curve_of(const Spent& spent, double plan_delta) {
     if (std::find(deltas.begin(), deltas.end(), plan_delta) == deltas.end()) deltas.push_back(plan_delta);
     std::sort(deltas.begin(), deltas.end(), std::greater<>());
     for (const double delta : deltas) {
-      Accounted epsilon{composed_epsilon(spent, delta), std::nullopt};
-      if (!std::isfinite(epsilon.rdp)) continue;
-      if (profile) epsilon.pld = profile->epsilon(privacy::Delta(delta)).bracket;
+      const auto rdp = privacy::compose(merged(spent.events), privacy::Delta(delta));
+      Accounted epsilon{rdp.ok() ? rdp->epsilon.value() : kInfinity, std::nullopt};
+      if (delta == plan_delta) epsilon = account(spent, delta);
+      else if (profile) epsilon.pld = profile->epsilon(privacy::Delta(delta)).bracket;
       if (epsilon.pld && !std::isfinite(epsilon.pld->upper)) epsilon.pld.reset();
+      if (!std::isfinite(epsilon.proven())) continue;
       out.push_back({delta, epsilon});
     }
     return out;

@@ -4,6 +4,7 @@
 // any thread.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,13 +17,16 @@
 
 namespace sotto::audit {
 
+// Of the numbers below: another one when the same events give other numbers.
+constexpr int kAccountantVersion = 1;
+
 // Up to four decimals; "none" when not finite.
 Json rounded_up(double value);
 Json rounded_down(double value);
 
-// Both accountants' answers to one question. The ledger charges by RDP.
+// Both accountants' answers to one question. The ledger charges what is proven.
 struct Accounted {
-  double rdp = 0;                       // upper bound
+  double rdp = std::numeric_limits<double>::infinity();  // upper bound
   std::optional<privacy::Bracket> pld;  // the exact composed epsilon lies in it; none for events that it does not know
   double proven() const;                // the smaller upper bound
   bool contradicts() const { return pld && pld->lower > rdp; }  // impossible, unless one of them is wrong

@@ -6,6 +6,7 @@
 #include "audit/empirical_result.h"
 #include "audit/ledger.h"
 #include "audit/report.h"
+#include "audit/report_text.h"
 
 namespace sotto::audit {
 namespace {
@@ -94,7 +95,7 @@ Finding check_mechanism(const RunFolder& folder, const PartyLog& site) {
     if (merged(p.event->taken) != merged(wanted)) return at_entry(site, p.entry, "what ran: " + difference(wanted, p.event->taken));
   }
   if (!facts.plan.privacy) return std::string("the plan is without privacy: nothing was sampled or noised for it");
-  return "Poisson rate " + Json(plan->sampling_rate).dump() + ", noise multiplier " + Json(plan->noise_multiplier).dump() +
+  return sampling_words(facts.plan) + ", rate " + Json(plan->sampling_rate).dump() + ", noise multiplier " + Json(plan->noise_multiplier).dump() +
          ", " + std::to_string(facts.plan.local_steps) + " steps a round: what ran is what was planned";
 }
 

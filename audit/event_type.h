@@ -31,6 +31,7 @@ enum class EventType : std::uint16_t {
   kAttemptClosed = 32,
   kRunFinished = 33,
   kHeadSeen = 34,
+  kProgramRan = 35,
   // the coordinator's log
   kCoordinatorCreated = 64,
   kSiteEnrolled = 65,

@@ -15,7 +15,7 @@ namespace sotto::audit {
 
 using Event = std::variant<SiteCreated, RunApproved, RunRefused, Reserved, RoundJoined, Committed, Refunded, KeysSent,
                            SharesSent, ReportSent, ConfirmSigned, UnmaskAnswered, ResultAccepted, Sealed, BudgetBound,
-                           SpentElsewhere, AuditMeasured, AttackMeasured, AttemptClosed, RunFinished, HeadSeen,
+                           SpentElsewhere, AuditMeasured, AttackMeasured, AttemptClosed, RunFinished, HeadSeen, ProgramRan,
                            CoordinatorCreated, SiteEnrolled, RunSubmitted, AttemptOpened, RoundOpened, SiteKeys,
                            SiteShares, ReportReceived, Survivors, ConfirmReceived, RoundResult, RoundVoid, RegistryCreated,
                            ModelRegistered, ModelPromoted, ModelRolledBack>;

@@ -317,6 +317,9 @@ AdapterLayout layout_of(const ModelShape& shape, const LoraPlan& lora) {
 
 Result<PlanFile> read_plan_file(const std::string& path, PlanUse use) {
   SOTTO_TRY(auto config, ConfigReader::read_file(path));
+  if (config.text("mode", "local") == "joint")
+    return unsupported(path + ": mode = \"joint\" (the sites share the noise of one step a round, and their ledgers have two curves) is not "
+                              "in this version; use \"local\"");
   Reader in(std::move(config));
   PlanFile file;
   file.path = path;
@@ -381,16 +384,15 @@ Result<void> set_noise(const PlanFile& file, RunPlan& plan) {
     } else if (const auto same = known.find(site.declared_size); same != known.end()) {
       site.noise_multiplier = same->second;
     } else {
-      const auto sigma = privacy::calibrate_noise(privacy::Epsilon(*file.epsilon), delta, rate, steps);
+      const auto sigma = privacy::calibrate_noise(privacy::Epsilon(*file.epsilon), delta, rate, steps, privacy::Accountant::kBoth);
       if (!sigma.ok()) return in_file(file, sigma.error());
       site.noise_multiplier = sigma->value();
       known.emplace(site.declared_size, site.noise_multiplier);
     }
     if (file.epsilon) continue;
-    const privacy::GaussianSteps run{privacy::NoiseMultiplier(site.noise_multiplier), rate, steps};
-    const auto spent = privacy::epsilon_of_steps({&run, 1}, delta);
+    const auto spent = planned_epsilon(plan, site, 1);
     if (!spent.ok()) return in_file(file, spent.error());
-    plan.target_epsilon = std::max(plan.target_epsilon, spent->epsilon.value());
+    plan.target_epsilon = std::max(plan.target_epsilon, *spent);
   }
   if (file.epsilon) plan.target_epsilon = *file.epsilon;
   return {};

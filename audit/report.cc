@@ -20,15 +20,27 @@ Json trust_json(const RunPlan& plan) {
   return out;
 }
 
+std::string clipping_words(const RunPlan& plan) {
+  switch (plan.step.clipping) {
+    case ClippingScheme::kFlat: return "flat";
+    case ClippingScheme::kAutomatic: return "automatic: every gradient is scaled to the clip norm";
+    case ClippingScheme::kPerLayer: return "per layer, each to an equal part of the clip norm";
+    case ClippingScheme::kAdaptive: return "flat, to a threshold that follows the noised share of clipped units, never above the clip norm";
+  }
+  return "?";
+}
+
 Json mechanism_json(const RunPlan& plan) {
   if (!plan.privacy) return Json::object({{"name", "none: no clipping, no noise"}});
   return Json::object(
-      {{"name", "DP-SGD with Poisson sampling and discrete Gaussian noise on an integer grid"},
+      {{"name", "DP-SGD with " + sampling_words(plan) + " and discrete Gaussian noise on an integer grid"},
        {"model_of_privacy", "distributed: each site noises by itself; no party sees an update without noise"},
        {"clipping",
-        "flat, per " + to_string(plan.unit) + ", then rounded to the grid by itself; its integer norm is checked"},
+        clipping_words(plan) + ", per " + to_string(plan.unit) + ", then rounded to the grid by itself; its integer norm is checked"},
        {"clip_norm", plan.clip_norm},
-       {"adaptive_clipping", "none, so it costs nothing"},
+       {"adaptive_clipping", plan.step.count_clipped ? "the count of clipped units is one more coordinate of each step's release, within the same "
+                                                       "clip norm and noise: its cost is in every number here"
+                                                     : "none, so it costs nothing"},
        {"local_steps_per_round", plan.local_steps},
        {"planned_rounds", plan.rounds},
        {"expected_batch", plan.expected_batch},
@@ -42,22 +54,29 @@ Json mechanism_json(const RunPlan& plan) {
 }
 
 Json accountant_json() {
-  return Json::object({{"name", "rdp"},
-                       {"charged", "the ledger charges the RDP value; it is never below the exact one"},
-                       {"second_accountant", "pld: the privacy loss itself, composed on a grid laid from above and from below"},
+  return Json::object({{"name", "rdp and pld"},
+                       {"charged", "the ledger charges the smaller of the two upper bounds, neither of which is below the exact epsilon"},
+                       {"rdp", "Renyi divergences at every order"},
+                       {"pld", "the privacy loss itself, composed on a grid laid from above and from below"},
                        {"pld_bracket", "the exact epsilon of the composition lies between its two ends, whatever the rounding of floating "
                                        "point did; the lower end is about the accountant, and no bound on what the models give away"},
+                       {"discretisation", "losses lie on a grid whose spacing follows the spread of one step's loss; each is moved to the grid "
+                                          "outwards, up for the upper end and down for the lower"},
+                       {"truncation", "mass outside the grid is charged in full to the upper end and dropped from the lower"},
+                       {"composition", "by FFT, tilted towards the wanted delta, with an explicit bound on its error added to the upper end"},
                        {"agreement", "a lower end above the RDP value would make this report fail"},
                        {"orders", "any real order above 1, chosen for the smallest epsilon"},
                        {"conversion", "Canonne, Kamath, Steinke 2020, proposition 12"},
                        {"error", "each divergence is enlarged by 1e-11 relative, above its numerical error"},
+                       {"version", kAccountantVersion},
                        {"rounding", "up, to four decimals"}});
 }
 
 Json randomness_json() {
   return Json::object({{"generator", "cryptographic, keyed by the operating system at each site; nobody else holds a seed"},
-                       {"noise", "exact discrete Gaussian on the integers (Canonne, Kamath, Steinke 2020)"},
-                       {"sampling", "64 fresh random bits a unit and step, against the rate as a 64-bit fraction"},
+                       {"noise", "exact discrete Gaussian on the integers (Canonne, Kamath, Steinke 2020), by rejection from integer weights"},
+                       {"sampling", "from the same generator; under Poisson sampling 64 fresh bits a unit and step, against the rate as a "
+                                    "64-bit fraction"},
                        {"floating_point", "none after rounding: sums, norms and noise are integers"}});
 }
 
@@ -151,6 +170,7 @@ Result<Json> make_report(const RunFolder& folder) {
   out.set("composed", composed_json(history));
   out.set("hazards", hazards_json(folder, history));
   out.set("lineage", lineage_json(folder, history));
+  out.set("programs", programs_json(folder, history));
   out.set("heads", heads_json(folder));
   out.set("coordinator_identity", crypto::fingerprint(crypto::VerifyKey(facts.roster.coordinator)));
   out.set("recompute", "sotto-audit verify DIR --expect FINGERPRINTS");

@@ -131,6 +131,22 @@ Json composed_json(const RunHistory& history) {
   return strings(out);
 }
 
+// A build that ran more than once is one entry.
+Json programs_json(const RunFolder& folder, const RunHistory& history) {
+  Json out = Json::array();
+  const auto add = [&](const std::string& party, const std::vector<ProgramRan>& programs) {
+    std::vector<Digest> known;
+    for (const auto& p : programs) {
+      if (std::find(known.begin(), known.end(), p.file) != known.end()) continue;
+      known.push_back(p.file);
+      out.push(Json::object({{"party", party}, {"version", p.version}, {"sha256", to_hex(p.file)}}));
+    }
+  };
+  add(folder.coordinator.party, history.programs);
+  for (const auto& site : history.sites) add(site.name, site.programs);
+  return out;
+}
+
 Json lineage_json(const RunFolder& folder, const RunHistory& history) {
   const RunFacts& facts = *folder.facts;
   return Json::object({{"model", to_hex(facts.plan.model)},

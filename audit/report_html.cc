@@ -24,7 +24,7 @@ std::string first_page(const Json& r) {
   const Json& measured = r.at("measured_epsilon_at_least");
   out += "<div class=\"cards\">\n";
   out += card(number_of(r.at("largest_epsilon_proven")), "epsilon, proven at most",
-              "worst site, this run, at delta " + text_of(r.at("delta")) + "; charged to the budget: " + text_of(r.at("largest_epsilon")));
+              "worst site, this run, at delta " + text_of(r.at("delta")) + "; what its budget was charged");
   out += card(measured.is_null() ? "–" : number_of(measured), "epsilon, measured at least",
               measured.is_null() ? "no attack was measured" : "by an attack on planted canaries; worst site");
   out += card(text_of(r.at("best_guess_accuracy")), "best guess, at most", "right answers of an all-knowing guesser at even odds");
@@ -33,10 +33,10 @@ std::string first_page(const Json& r) {
          ". The keys vouch for themselves until somebody compares each fingerprint with its owner.</p>\n";
   out += heading("In plain words", "plain");
   for (const auto& p : r.at("plain_words").items()) out += paragraph(p);
-  Table sites({"Site", "#Epsilon charged (RDP)", "#Privacy loss (PLD)", "#Charged with other runs", "#Measured at least", "Fingerprint of the site's key"});
+  Table sites({"Site", "#Epsilon charged", "#RDP, at most", "#Privacy loss (PLD)", "#Charged with other runs", "#Measured at least", "Fingerprint of the site's key"});
   for (const auto& s : r.at("sites").items()) {
     const Json* lower = s.at("empirical").find("epsilon_lower");
-    sites.row({text_of(s.at("name")), text_of(s.at("epsilon")), bracket_of(s.at("accountants").at("pld")), text_of(s.at("epsilon_with_other_runs")),
+    sites.row({text_of(s.at("name")), text_of(s.at("epsilon")), text_of(s.at("accountants").at("rdp").at("epsilon_upper")), bracket_of(s.at("accountants").at("pld")), text_of(s.at("epsilon_with_other_runs")),
                lower ? number_of(*lower) : "–", code(s.at("identity"))});
   }
   return out + sites.done() + heading("Points to weigh", "hazards") + list(r.at("hazards"));
@@ -54,7 +54,7 @@ std::string promise(const Json& r) {
     relations.row({"two units more or less", bracket_of(found.at("two_units_together"))});
     out += relations.done();
   }
-  Table several({"A person who is a patient at", "#Epsilon at most (RDP)", "#Privacy loss (PLD)", "Sites (those with the largest epsilon)"}, Table::Width::kContent);
+  Table several({"A person who is a patient at", "#Epsilon at most", "#Privacy loss (PLD)", "Sites (those with the largest epsilon)"}, Table::Width::kContent);
   for (const auto& p : r.at("person_at_several_sites").items()) {
     const Json* pld = p.find("pld");
     several.row({text_of(p.at("sites")) + " of the sites", text_of(p.at("epsilon")), pld ? bracket_of(*pld) : "–", joined(p.at("names"))});
@@ -228,6 +228,9 @@ std::string course(const Json& r) {
 
 std::string provenance(const Json& r) {
   std::string out = heading("Lineage (SHA-256)", "lineage") + fields_table(r.at("lineage"));
+  Table programs({"Party", "Version", "The program's file (SHA-256)"});
+  for (const auto& p : r.at("programs").items()) programs.row({text_of(p.at("party")), text_of(p.at("version")), code(p.at("sha256"))});
+  out += heading("Programs that took part, as the parties' logs name them", "programs") + programs.done();
   Table heads({"Party", "#Entries", "Root of the log", "Key", "Signature"});
   for (const auto& h : r.at("heads").items()) {
     heads.row({text_of(h.at("party")), text_of(h.at("size")), code(h.at("root")), code(h.at("fingerprint")),

@@ -20,6 +20,7 @@ Json rounds_json(const RunFolder& folder, const RunHistory& history);
 Json hazards_json(const RunFolder& folder, const RunHistory& history);
 Json composed_json(const RunHistory& history);
 Json lineage_json(const RunFolder& folder, const RunHistory& history);
+Json programs_json(const RunFolder& folder, const RunHistory& history);
 Json heads_json(const RunFolder& folder);
 
 // Why the report does not hold: noise or sampling that are not the plan's, a measured attack above the proven bound, a log

@@ -74,14 +74,16 @@ Json spend_counts(const SiteHistory& site) {
                        {"not_as_planned", different}});
 }
 
-Json sampling_json(const SitePlan& plan, const std::vector<privacy::DpEvent>& events) {
+Json sampling_json(const RunPlan& run_plan, const SitePlan& plan, const std::vector<privacy::DpEvent>& events) {
+  const auto planned = planned_round(run_plan, plan, 1);
+  const std::string assumed = planned.ok() && !planned->empty() ? std::string(privacy::to_string(planned->front().sampling)) : "none";
   Json run = Json::array();
   for (const auto& e : events) {
     run.push(
         Json::object({{"kind", privacy::to_string(e.sampling)}, {"rate", e.sampling_rate.value()}, {"steps", e.count}}));
   }
   return Json::object(
-      {{"assumed", Json::object({{"kind", "poisson"}, {"rate", plan.sampling_rate}, {"declared_size", plan.declared_size}})},
+      {{"assumed", Json::object({{"kind", assumed}, {"rate", plan.sampling_rate}, {"declared_size", plan.declared_size}})},
        {"run", std::move(run)}});
 }
 
@@ -166,7 +168,7 @@ Json site_json(const RunFolder& folder, const SiteHistory& site, const SitePlan&
   out.set("identity", crypto::fingerprint(crypto::VerifyKey(roster.identity)));
   out.set("identity_status", "self-asserted");
   out.set("rounds", spend_counts(site));
-  out.set("sampling", sampling_json(plan, events));
+  out.set("sampling", sampling_json(folder.facts->plan, plan, events));
   out.set("noise", noise_json(plan, events));
   out.set("curve", curve_json(curve));
   out.set("trade_off", trade_off_json(curve));
@@ -192,7 +194,7 @@ Json several_sites_json(const RunHistory& history, double delta) {
     spent.add(site.run);
     names.push(site.name);
     const Accounted accounted = account(spent, delta);
-    Json item = Json::object({{"sites", m}, {"names", names}, {"epsilon", rounded_up(accounted.rdp)}});
+    Json item = Json::object({{"sites", m}, {"names", names}, {"epsilon", rounded_up(accounted.proven())}, {"rdp", rounded_up(accounted.rdp)}});
     if (accounted.pld) item.set("pld", bracket_json(*accounted.pld));
     out.push(std::move(item));
   }

@@ -23,6 +23,16 @@ std::string percent(double share) {
   return text;
 }
 
+std::string sampling_words(const RunPlan& plan) {
+  switch (plan.step.sampling) {
+    case SamplingScheme::kPoisson: return "Poisson sampling";
+    case SamplingScheme::kTruncatedPoisson: return "Poisson sampling cut at " + std::to_string(plan.step.max_batch) + " units";
+    case SamplingScheme::kFixedSize: return "batches of a fixed size, without replacement";
+    case SamplingScheme::kRandomAllocation: return "random allocation: each unit in one step of an epoch";
+  }
+  return "?";
+}
+
 std::string unit_sentence(const RunPlan& plan) {
   if (plan.unit == PrivacyUnit::kRecord) {
     return "One record at one site. A patient with several records is protected less than the numbers here say: for k "
@@ -89,7 +99,8 @@ std::vector<std::string> not_covered(const RunPlan& plan) {
       "Availability, and sites that send harmful updates.",
       "A site that lies about its own sampling, noise or data.",
       "Stronger attacks than the one that was measured, if one was: a measured epsilon is a lower bound from one attack.",
-      "Which build of the programs ran at a party: the logs do not name it.",
+      "What a program is that a party's log names: a party could name another build than it ran.",
+      "What the logs themselves show: the constants above, times in whole seconds, and a site's other runs with what they spent.",
       "Hyperparameters chosen by earlier experiments on the same patients that stand in no log.",
   };
   if (plan.privacy) {

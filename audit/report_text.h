@@ -18,6 +18,7 @@ struct Trust {
 std::vector<Trust> trust_statements(const RunPlan& plan);
 std::vector<std::string> not_covered(const RunPlan& plan);
 // One sentence each: what the unit is, and what two neighbouring data sets are.
+std::string sampling_words(const RunPlan& plan);  // "Poisson sampling"
 std::string unit_sentence(const RunPlan& plan);
 std::string neighbouring_sentence(const RunPlan& plan);
 // Against whom the numbers hold.

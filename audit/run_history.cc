@@ -40,6 +40,8 @@ void add_coordinator_event(RunHistory& history, const Event& event, const RunFac
     history.rounds[v->round].void_reason = v->reason;
   } else if (const auto* f = std::get_if<RunFinished>(&event); f && of_run(*f)) {
     history.finished = true;
+  } else if (const auto* p = std::get_if<ProgramRan>(&event); p && of_run(*p)) {
+    history.programs.push_back(*p);
   }
 }
 
@@ -65,6 +67,7 @@ SiteHistory site_history(const PartyLog& log, const RunId& run) {
     if (!spending.apply(event).ok()) break;
     if (const auto* refusal = std::get_if<RunRefused>(&event)) site.refused_runs += refusal->run == run ? 1 : 0;
     if (const auto* measured = std::get_if<AuditMeasured>(&event); measured && measured->run == run) site.measured = *measured;
+    if (const auto* program = std::get_if<ProgramRan>(&event); program && program->run == run) site.programs.push_back(*program);
     site.sealed += std::holds_alternative<Sealed>(event) ? 1 : 0;
   }
   std::set<std::string> others;

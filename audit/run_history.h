@@ -35,6 +35,7 @@ struct SiteHistory {
   Spent all;                             // everything spent from the budget
   std::optional<BudgetBound> binding;    // with the limit of that time; none in logs that say nothing of it
   std::optional<AuditMeasured> measured; // of the planted canaries
+  std::vector<ProgramRan> programs;      // builds that took part for the site
   std::size_t sealed = 0;                // entries that only the site can read
   std::size_t refused_runs = 0;
 };
@@ -44,6 +45,7 @@ struct RunHistory {
   std::vector<SiteHistory> sites;  // in roster order
   Digest first_adapter{};          // that round 0 started from; zero when no round was opened
   Digest last_adapter{};
+  std::vector<ProgramRan> programs;  // builds that took part for the coordinator
   bool finished = false;
   Time started{};
   Time ended{};  // of the last entry about the run

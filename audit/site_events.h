@@ -324,4 +324,16 @@ struct HeadSeen {
   static constexpr auto fields() { return std::tuple{Field{"head", &HeadSeen::head}}; }
 };
 
+// Which build took part in the run for this party: as it says of itself, and by the bytes of its file.
+struct ProgramRan {
+  RunId run;
+  std::string version;
+  Digest file{};
+  static constexpr auto kType = EventType::kProgramRan;
+  static constexpr const char* kName = "program_ran";
+  static constexpr auto fields() {
+    return std::tuple{Field{"run", &ProgramRan::run}, Field{"version", &ProgramRan::version}, Field{"file", &ProgramRan::file}};
+  }
+};
+
 }  // namespace sotto::audit

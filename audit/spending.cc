@@ -1,15 +1,16 @@
 #include "audit/spending.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
+#include "audit/accounting.h"
 #include "privacy/compose.h"
 #include "privacy/noise.h"
 
 namespace sotto::audit {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 std::string round_name(const RunId& run, RoundId round) {
   return "round " + std::to_string(round.value()) + " of run '" + run.value() + "'";
@@ -120,6 +121,29 @@ privacy::Grid step_grid(const RunPlan& plan, std::size_t dimension) {
   return plan.step.noise == NoiseScheme::kIndependent ? privacy::Grid(clip, all) : privacy::correlated_grid(clip, all);
 }
 
+Result<std::vector<privacy::DpEvent>> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
+  SOTTO_TRY(auto events, planned_round(plan, site, dimension));
+  if (plan.step.sampling != SamplingScheme::kRandomAllocation) {  // all rounds are alike
+    for (auto& event : events) event.count *= plan.rounds;
+    return events;
+  }
+  for (std::uint32_t r = 1; r < plan.rounds; ++r) {
+    SOTTO_TRY(const auto more, planned_round(plan, site, dimension, RoundId(r)));
+    events.insert(events.end(), more.begin(), more.end());
+  }
+  return events;
+}
+
+Result<double> planned_epsilon(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
+  SOTTO_TRY(auto events, planned_run(plan, site, dimension));
+  Spent spent;
+  spent.add(RoundCost(std::move(events)));
+  const double epsilon = composed_epsilon(spent, plan.delta);
+  if (std::isfinite(epsilon)) return epsilon;
+  return invalid("a noise multiplier of " + Json(site.noise_multiplier).dump() + " over " + std::to_string(std::uint64_t{plan.rounds} * plan.local_steps) +
+                 " steps has no finite epsilon; give more noise or fewer steps");
+}
+
 bool RoundCost::same_as(const RoundCost& other) const {
   return merged(events) == merged(other.events) && merged(own_share) == merged(other.own_share);
 }
@@ -138,11 +162,8 @@ void Spent::add(const Spent& other) {
 }
 
 double composed_epsilon(const Spent& spent, double delta, Curve curve) {
-  if (spent.without_privacy) return kInfinity;
-  const auto checked = privacy::Delta::make(delta);
-  if (!checked.ok()) return kInfinity;
-  const auto bound = privacy::compose(merged(spent.on(curve)), *checked);
-  return bound.ok() ? bound->epsilon.value() : kInfinity;
+  const Spent on_curve{spent.on(curve), {}, spent.without_privacy};
+  return account(on_curve, delta).proven();
 }
 
 bool RoundSpend::as_planned() const { return state == State::kCommitted && taken.same_as(planned); }

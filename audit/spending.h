@@ -34,6 +34,12 @@ Result<privacy::DpEvent> planned_run(const RunPlan& plan, const SitePlan& site, 
 Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension,
                                                     RoundId round = RoundId(0));
 
+// All rounds of the run: what a site judges before it approves.
+Result<std::vector<privacy::DpEvent>> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension);
+
+// Epsilon of the whole run at the plan's delta. Fails (kInvalid) where no accountant has a finite bound.
+Result<double> planned_epsilon(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension);
+
 // In mode `joint` a round has two costs: against at most c colluders, whom the other sites' shares of the noise protect from,
 // and by the site's own share alone. In `local` they are one.
 enum class Curve { kAgainstColluders, kOwnShareAlone };
@@ -60,8 +66,8 @@ struct Spent {
   const std::vector<privacy::DpEvent>& on(Curve curve) const { return curve == Curve::kOwnShareAlone ? own_share : events; }
 };
 
-// Epsilon of the composition at `delta`, add or remove one unit. Infinite without privacy, or when an event has no finite
-// bound.
+// Epsilon of the composition at `delta`, add or remove one unit: the smaller upper bound of the two accountants
+// (privacy/compose.h). Infinite without privacy, or when no accountant has a finite bound.
 double composed_epsilon(const Spent& spent, double delta, Curve curve = Curve::kAgainstColluders);
 
 // What one round of one run has cost.

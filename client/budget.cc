@@ -7,11 +7,10 @@
 #include <optional>
 
 #include "audit/log_reader.h"
-#include "base/config_reader.h"
+#include "audit/plan_file.h"
 #include "client/patient_book.h"
 #include "client/text_model.h"
 #include "model/lora.h"
-#include "privacy/calibrate.h"
 
 namespace sotto::client {
 namespace {
@@ -23,39 +22,16 @@ constexpr std::uint32_t kMostRounds = 1000000;
 
 Json number_or_none(double v) { return std::isfinite(v) ? Json(v) : Json("none"); }
 
-// The parts of a RUN.toml that a site's cost follows from; the coordinator's operator has the rest checked when it is submitted.
+// A RUN.toml as its coordinator's operator has it, for this site alone.
 Result<RunPlan> read_cost_of_plan(const std::string& path, std::uint64_t declared_size) {
-  SOTTO_TRY(ConfigReader in, ConfigReader::read_file(path));
-  const auto number = [&](const char* key, double fallback) { return in.has(key) ? in.number(key) : fallback; };
-  RunPlan plan;
-  plan.run = RunId(in.has("run") ? in.text("run") : "plan");
-  plan.delta = number("privacy.delta", 1e-5);
-  plan.clip_norm = number("privacy.clip_norm", 1.0);
-  plan.expected_batch = number("privacy.expected_batch", 0);
-  plan.target_epsilon = number("privacy.epsilon", 0);
-  plan.rounds = static_cast<std::uint32_t>(number("training.rounds", 0));
-  plan.local_steps = static_cast<std::uint32_t>(number("training.local_steps", 1));
-  plan.lora.rank = static_cast<std::uint32_t>(number("lora.rank", 8));
-  plan.lora.targets = in.texts("lora.targets", std::vector<std::string>{});
-  plan.lora.first_layer = static_cast<std::uint32_t>(number("lora.first_layer", 0));
-  plan.lora.last_layer = static_cast<std::uint32_t>(number("lora.last_layer", 0xffff));
-  const std::string train = in.text("lora.train", "B");
-  plan.trained = train == "AB" ? TrainedPart::kAB : train == "alternating" ? TrainedPart::kAlternating : TrainedPart::kB;
-  if (in.text("training.trained", "lora") == "prompt") plan.trained = TrainedPart::kPrompt;
-  plan.max_tokens = static_cast<std::uint32_t>(number("training.max_tokens", 128));
-  plan.prompt = {static_cast<std::uint32_t>(number("prompt.tokens", 16)), number("prompt.deviation", 0.1)};
-  plan.unit = in.text("privacy.unit", "patient") == "record" ? PrivacyUnit::kRecord : PrivacyUnit::kPatient;
-  SitePlan own{"", declared_size, plan.expected_batch / static_cast<double>(declared_size), number("privacy.noise_multiplier", 0), 1};
-  const auto rate = privacy::SamplingRate::make(own.sampling_rate);
-  if (!rate.ok() || plan.rounds == 0 || plan.local_steps == 0 || (trains_lora(plan.trained) && plan.lora.targets.empty()))
-    return invalid("'" + path + "' is no plan that costs something: it needs privacy.expected_batch, training.rounds and lora.targets, as in configs/run.toml");
-  if (own.noise_multiplier == 0) {
-    SOTTO_TRY(const auto epsilon, privacy::Epsilon::make(plan.target_epsilon));
-    SOTTO_TRY(const auto delta, privacy::Delta::make(plan.delta));
-    SOTTO_TRY(const auto sigma, privacy::calibrate_noise(epsilon, delta, *rate, std::uint64_t{plan.rounds} * plan.local_steps));
-    own.noise_multiplier = sigma.value();
-  }
-  plan.sites.push_back(own);
+  SOTTO_TRY(auto file, audit::read_plan_file(path));
+  RunPlan plan = file.plan;
+  const double rate = plan.expected_batch / static_cast<double>(declared_size);
+  if (plan.privacy && !(rate <= 1))
+    return invalid("'" + path + "': privacy.expected_batch = " + Json(plan.expected_batch).dump() + " is more than the " +
+                   std::to_string(declared_size) + " units that this site declared");
+  plan.sites = {{"", declared_size, rate, 0, 1}};
+  SOTTO_TRY_VOID(audit::set_noise(file, plan));
   return plan;
 }
 
@@ -80,6 +56,9 @@ Result<std::optional<Asked>> asked_for(const BudgetQuery& query, const SiteFolde
     if (at == out.plan.sites.end()) return refused("run '" + query.run + "' does not name this site");
     own = *at;
   }
+  if (out.plan.step.sampling == SamplingScheme::kRandomAllocation)
+    return unsupported("how many rounds of random allocation are affordable is not told in this version; 'sotto-client approve " + out.plan.run.value() +
+                       "' shows what the whole run costs");
   if (!out.plan.privacy) return refused("run '" + out.plan.run.value() + "' has no privacy: it costs the whole budget, for good");
   SOTTO_TRY(const auto shape, read_model_config(config.model));
   SOTTO_TRY(const auto layout, model::adapter_layout(shape, out.plan));
@@ -127,7 +106,7 @@ void print(const Json& b) {
   for (const auto& run : b.at("runs").items())
     std::printf("    run %-24s %s\n", run.at("run").as_string().c_str(), shown(run.at("epsilon")).c_str());
   if (b.at("spent_elsewhere").is_number() && b.at("spent_elsewhere").as_double() > 0)
-    std::printf("    towards other coordinators   %s\n", shown(b.at("spent_elsewhere")).c_str());
+    std::printf("    in this site's other folders   %s\n", shown(b.at("spent_elsewhere")).c_str());
   if (const Json* own = b.find("own_share"))
     std::printf("  by the own share of the noise alone: spent %s, limit %s\n", shown(own->at("spent")).c_str(), shown(own->at("limit")).c_str());
   if (const Json* plan = b.find("plan"))

@@ -52,13 +52,16 @@ Result<Participant> Participant::create(ParticipantConfig config, const crypto::
       crypto::sha256(ByteWriter().raw(f.plan_digest).raw(f.roster_digest).raw(f.layout_digest).u32(f.self.value()).view());
   state->memory.transcript = crypto::sha256(first_transcript_preimage(f.plan_digest, f.roster_digest));
   state->memory.heads.resize(f.n() + 1);
+  state->know(std::move(config.coordinator_head));
   return Participant(std::move(state));
 }
 
 Result<Participant> Participant::restore(ParticipantConfig config, const crypto::SigningKey& identity, RandomSource& random,
                                          ByteSpan snapshot) {
+  wire::HeadBytes logged = config.coordinator_head;
   SOTTO_TRY(auto participant, create(std::move(config), identity, random));
   SOTTO_TRY(participant.state_->memory, decode_memory(snapshot, participant.state_->owner));
+  participant.state_->know(std::move(logged));  // another run may have gone on since
   return participant;
 }
 
@@ -180,10 +183,17 @@ Verdict Participant::State::judge_opening(const wire::RoundOpen& m, const RoundD
 
 // A descriptor for an attempt that this site has seen one for: the same is answered again, another one is a proof.
 bool Participant::State::shown_before(const wire::RoundOpen& m, const RoundDescriptor& d) {
-  const auto known = memory.seen.find(d.attempt);
-  if (known == memory.seen.end()) return false;
   const wire::RoundHeader h{d.run, d.round, d.attempt};
   const Bytes shown = with_signature(wire::body(m), m.signature);
+  // One that still waits for its head's proof was signed, too.
+  if (unproven && unproven->descriptor != m.descriptor && decode_descriptor(unproven->descriptor).value().attempt == d.attempt &&
+      coordinator_signed(facts, h, wire::label_of(m), wire::body(m), m.signature)) {
+    halt(h, {"two_descriptors", "the coordinator signed two different descriptors of one attempt",
+             with_signature(wire::body(*unproven), unproven->signature), shown});
+    return true;
+  }
+  const auto known = memory.seen.find(d.attempt);
+  if (known == memory.seen.end()) return false;
   if (std::ranges::equal(ByteSpan(known->second).first(known->second.size() - m.signature.size()), m.descriptor)) {
     if (memory.attempt && h == header() && !attempt().abandoned) {
       send_keys();
@@ -224,12 +234,38 @@ void Participant::State::take(wire::RoundOpen& m) {
       return halt(h, {"split_view", "the coordinator signed two heads of its log that contradict each other",
                       memory.heads.back(), m.head});
   }
-  if (memory.adapter.empty()) {
-    unchecked = std::move(m);
-    actions.push_back(CheckInitial{unchecked->adapter});
-    return;
+  if (const auto from = size_to_prove(memory.heads.back(), m.head); from != 0) {
+    unproven = std::move(m);
+    return send(wire::FetchHeadProof{h, from});
   }
-  join(m, d);
+  check_or_join(std::move(m));
+}
+
+// Nothing of an attempt is answered before its head continues the last one that this site saw.
+void Participant::State::take(wire::HeadProof& m) {
+  if (!unproven) return;
+  const auto d = decode_descriptor(unproven->descriptor).value();
+  const wire::RoundHeader h{d.run, d.round, d.attempt};
+  if (m.header != h) return;
+  wire::RoundOpen open = std::move(*unproven);
+  unproven.reset();
+  if (continues(memory.heads.back(), open.head, m.path)) return check_or_join(std::move(open));
+  append(audit::HeadSeen{open.head});  // signed by the coordinator: beside its log, or another site's, it is the proof
+  halt(h, {"split_view", "the coordinator cannot prove that its log continues the one that it signed before", memory.heads.back(),
+           open.head});
+}
+
+void Participant::State::check_or_join(wire::RoundOpen m) {
+  if (!memory.adapter.empty()) return join(m, decode_descriptor(m.descriptor).value());
+  unchecked = std::move(m);
+  actions.push_back(CheckInitial{unchecked->adapter});
+}
+
+// The newest head of the coordinator that this site has seen, in whichever run.
+void Participant::State::know(wire::HeadBytes head) {
+  auto& newest = memory.heads.back();
+  if (head.empty() || judge_head(head, wire::kCoordinatorName, facts.roster.coordinator, {}) != HeadFault::kNone) return;
+  if (newest.empty() || size_to_prove(newest, head) != 0) newest = std::move(head);
 }
 
 void Participant::State::join(const wire::RoundOpen& m, const RoundDescriptor& d) {

@@ -44,6 +44,7 @@ struct ParticipantConfig {
   SiteIndex self;        // in the roster
   AdapterLayout layout;  // from the site's own copy of the model
   ParticipantLimits limits;
+  wire::HeadBytes coordinator_head{};  // the newest that the site's log holds, of earlier runs too; empty: none
 };
 
 // ---- events

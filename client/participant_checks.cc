@@ -72,6 +72,18 @@ HeadFault judge_head(ByteSpan bytes, const std::string& party, const PublicKeyBy
   return head->size < known->size ? HeadFault::kOlder : HeadFault::kNone;
 }
 
+std::uint64_t size_to_prove(ByteSpan before, ByteSpan head) {
+  if (before.empty()) return 0;
+  const auto known = audit::decode_head(before).value();
+  return known.size < audit::decode_head(head).value().size ? known.size : 0;
+}
+
+bool continues(ByteSpan before, ByteSpan head, const std::vector<Digest>& path) {
+  const auto from = audit::decode_head(before).value();
+  const auto to = audit::decode_head(head).value();
+  return from.log == to.log && audit::verify_consistency({from.size, from.root}, {to.size, to.root}, path);
+}
+
 bool is_ordered_set(const std::vector<SiteIndex>& sites, std::uint32_t n) {
   for (std::size_t i = 0; i < sites.size(); ++i)
     if (sites[i].value() >= n || (i > 0 && sites[i] <= sites[i - 1])) return false;

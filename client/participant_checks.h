@@ -51,6 +51,10 @@ std::string first_difference(const RoundDescriptor& expected, const RoundDescrip
 // A party's head as received: the party's own, signed, and not in contradiction to `before` (empty: none seen yet).
 enum class HeadFault { kNone, kInvalid, kOlder, kSplit };
 HeadFault judge_head(ByteSpan head, const std::string& party, const PublicKeyBytes& key, ByteSpan before);
+// Of two heads without fault: the size of `before` when `head` is of a longer log, so that a proof is due; 0 otherwise.
+std::uint64_t size_to_prove(ByteSpan before, ByteSpan head);
+// RFC 9162, 2.1.4.2: the log of `before` is a prefix of that of `head`.
+bool continues(ByteSpan before, ByteSpan head, const std::vector<Digest>& path);
 
 // Strictly ascending, all below n.
 bool is_ordered_set(const std::vector<SiteIndex>& sites, std::uint32_t n);

@@ -17,6 +17,7 @@ struct Participant::State {
   // Lost in a crash, and then asked for again.
   wire::HeadBytes own_head;
   std::optional<RoundDescriptor> training;    // Train was asked for, under this descriptor
+  std::optional<wire::RoundOpen> unproven;    // until its head was proven to continue the last one
   std::optional<wire::RoundOpen> unchecked;   // round 0, until its adapter was checked
   std::optional<wire::RoundResult> unjudged;  // until the server step was checked
 
@@ -30,6 +31,7 @@ struct Participant::State {
 
   // participant.cc
   void take(wire::RoundOpen& m);
+  void take(wire::HeadProof& m);
   void take(wire::KeyList& m);
   // participant_round.cc
   void take(wire::ShareList& m);
@@ -44,6 +46,8 @@ struct Participant::State {
   Verdict judge_descriptor(const RoundDescriptor& d) const;
   Verdict judge_opening(const wire::RoundOpen& m, const RoundDescriptor& d) const;
   bool shown_before(const wire::RoundOpen& m, const RoundDescriptor& d);
+  void check_or_join(wire::RoundOpen m);
+  void know(wire::HeadBytes head);
   void join(const wire::RoundOpen& m, const RoundDescriptor& d);
   Result<wire::Shares> deal();
   void send_keys();

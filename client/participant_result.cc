@@ -87,6 +87,7 @@ void Participant::State::leave_round() {
   memory.attempt.reset();
   memory.update.reset();
   training.reset();
+  unproven.reset();
   unchecked.reset();
   unjudged.reset();
 }

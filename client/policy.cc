@@ -63,8 +63,7 @@ Result<Consent> check_run(const Policy& policy, const SiteFacts& facts, const Ru
   Consent consent{site, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   if (!plan.privacy) return consent;
   audit::Spent run;
-  SOTTO_TRY(auto events, audit::planned_round(plan, plan.sites.at(site.value()), facts.dimension));
-  for (auto& event : events) event.count *= plan.rounds;
+  SOTTO_TRY(auto events, audit::planned_run(plan, plan.sites.at(site.value()), facts.dimension));
   run.add(audit::RoundCost(events));
   audit::Spent together = spent_before;
   together.add(run);

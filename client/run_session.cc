@@ -9,6 +9,7 @@
 #include "aggregation/ring.h"
 #include "aggregation/server_step.h"
 #include "audit/empirical_result.h"
+#include "audit/program.h"
 #include "audit/signed_head.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -16,6 +17,7 @@
 #include "client/canaries.h"
 #include "client/engine_check.h"
 #include "client/site_data.h"
+#include "client/spend.h"
 #include "client/text_model.h"
 #include "client/training_facts.h"
 #include "crypto/hash.h"
@@ -67,7 +69,11 @@ Result<void> RunSession::prepare() {
   SOTTO_TRY_VOID(training_->check_units());
 
   for (const auto& record : context_.log->image().records) logged_.insert(hash_of(record.type, record.payload));
-  const ParticipantConfig participant{plan, offer_.roster, site_, layout_, {config.policy.min_sites, config.policy.min_colluders}};
+  SOTTO_TRY(const auto program, audit::this_program(plan.run));
+  SOTTO_TRY_VOID(append(program));
+  SOTTO_TRY(auto coordinator_head, newest_coordinator_head());
+  const ParticipantConfig participant{
+      plan, offer_.roster, site_, layout_, {config.policy.min_sites, config.policy.min_colluders}, std::move(coordinator_head)};
   const auto& identity = context_.folder->identity_key();
   SOTTO_TRY(const auto state, context_.folder->state(plan.run));
   if (state) {
@@ -84,12 +90,21 @@ Result<void> RunSession::prepare() {
   return drive(OwnHead{own_head()});
 }
 
-// Before a record is used: these patients' budget is the one that the run spends from.
-Result<void> RunSession::claim_patients(const std::vector<data::Record>& records) const {
-  std::set<std::string> patients;
-  for (const auto& record : records) patients.insert(record.patient_id);
-  SOTTO_TRY(const FileLock lock, context_.book->lock());
-  return context_.book->claim(context_.ledger->spending().budget_of(offer_.plan.run), patients);
+// The head of the last attempt that this site joined, in whichever run: what the coordinator signs next must continue it. (A
+// head that was logged and not joined under was refused.)
+Result<wire::HeadBytes> RunSession::newest_coordinator_head() const {
+  std::optional<Digest> wanted;
+  for (std::uint64_t i = context_.log->size(); i-- > 0;) {
+    const auto event = context_.log->event(i);
+    const auto* joined = std::get_if<audit::RoundJoined>(&event);
+    if (joined && !wanted) {
+      SOTTO_TRY(const RoundDescriptor d, decode_descriptor(joined->descriptor));
+      wanted = d.coordinator_head;
+    }
+    const auto* seen = std::get_if<audit::HeadSeen>(&event);
+    if (seen && wanted && crypto::sha256(seen->head) == *wanted) return seen->head;
+  }
+  return wire::HeadBytes();
 }
 
 Result<void> RunSession::load_data() {
@@ -98,7 +113,7 @@ Result<void> RunSession::load_data() {
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
-  SOTTO_TRY_VOID(claim_patients(records));
+  SOTTO_TRY_VOID(claim_patients(*context_.book, context_.ledger->spending().budget_of(plan.run), records));
   data_fingerprint_ = fingerprint_of(*context_.book, records);
   data::Split parts = data::split(std::move(records), hold_out_of(*context_.book, config));
   std::ranges::move(planted_of(make_canaries(plan, context_.folder->run_key())), std::back_inserter(parts.training));
@@ -195,19 +210,8 @@ Result<void> RunSession::reserve(RoundId round) {
   const Policy& policy = context_.config->policy;
   std::optional<audit::BudgetLimit> limit;
   if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta, policy.own_share_limit};
-  SOTTO_TRY(const auto planned, audit::planned_round(plan, plan.sites.at(site_.value()),
-                                                       trainer_->dimension_in(round), round));
-  const std::string budget = context_.ledger->spending().budget_of(plan.run);
-  const Digest log_id = context_.log->image().id();
-  // From here to the reservation no other folder of this site may spend.
-  SOTTO_TRY(const FileLock lock, context_.book->lock());
-  SOTTO_TRY(const audit::Spent elsewhere, context_.book->elsewhere(budget, log_id));
-  SOTTO_TRY_VOID(context_.ledger->note_elsewhere(budget, elsewhere, now()));
-  if (limit) SOTTO_TRY_VOID(context_.ledger->can_afford(planned, *limit, budget));
-  audit::Spent here = context_.ledger->spending().here(budget);
-  here.add(audit::RoundCost(planned));
-  SOTTO_TRY_VOID(context_.book->publish(budget, log_id, here));
-  return context_.ledger->reserve(plan.run, round, planned, limit, now());
+  SOTTO_TRY(const auto planned, audit::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension_in(round), round));
+  return client::reserve({context_.book, context_.log, context_.ledger}, {plan.run, round, planned, limit}, now());
 }
 
 Event RunSession::train(const Train& action) {

@@ -51,7 +51,6 @@ class RunSession {
   RunSession(const SiteContext& context, Offer offer, SiteIndex site);
   Result<void> prepare();
   Result<void> load_data();
-  Result<void> claim_patients(const std::vector<data::Record>& records) const;
   Result<void> drive(Event event);
   Result<void> carry_out(Action action);
   Result<void> append(const audit::Event& event);
@@ -64,6 +63,7 @@ class RunSession {
   Result<void> keep_proof(const Proof& proof) const;
   Json passport() const;
   wire::HeadBytes own_head() const;
+  Result<wire::HeadBytes> newest_coordinator_head() const;
 
   SiteContext context_;
   Offer offer_;

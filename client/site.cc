@@ -5,7 +5,7 @@
 #include "audit/plan_json.h"
 #include "audit/signed_head.h"
 #include "base/log.h"
-#include "client/patient_book.h"
+#include "client/spend.h"
 #include "client/text_model.h"
 #include "crypto/hash.h"
 #include "crypto/statement.h"
@@ -186,9 +186,7 @@ class Site {
 
   // What the same patients have spent by other folders of this site: into the log, before anything is judged by it.
   Result<void> note_elsewhere() {
-    SOTTO_TRY(const FileLock lock, book_->lock());
-    SOTTO_TRY(const auto spent, book_->elsewhere(config_->policy.budget, log_->image().id()));
-    return ledger_->note_elsewhere(config_->policy.budget, spent, now());
+    return client::note_elsewhere({book_, log_, ledger_}, config_->policy.budget, now());
   }
 
   Result<void> refuse(const Offer& offer, const std::string& reason) {

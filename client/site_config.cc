@@ -36,6 +36,8 @@ Policy read_policy(ConfigReader& in) {
   if (in.has("policy.own_share_limit")) {
     p.own_share_limit = in.number("policy.own_share_limit");
     if (!(std::isfinite(*p.own_share_limit) && *p.own_share_limit >= 0)) in.reject("policy.own_share_limit", "must be 0 or a positive number");
+    if (*p.own_share_limit < p.epsilon_limit)
+      in.reject("policy.own_share_limit", "is below policy.epsilon_limit; a share of the noise protects no more than all of it does");
   }
   p.allow_without_privacy = in.boolean("policy.allow_without_privacy", false);
   return p;

@@ -16,6 +16,13 @@ Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, co
   return records;
 }
 
+Result<void> claim_patients(const PatientBook& book, const std::string& budget, const std::vector<data::Record>& records) {
+  std::set<std::string> patients;
+  for (const auto& record : records) patients.insert(record.patient_id);
+  SOTTO_TRY(const FileLock lock, book.lock());
+  return book.claim(budget, patients);
+}
+
 data::HoldOut hold_out_of(const PatientBook& book, const SiteConfig& config) { return {book.hold_out_key(), config.holdout_fraction}; }
 
 Digest fingerprint_of(const PatientBook& book, const std::vector<data::Record>& records) {

@@ -8,6 +8,8 @@
 namespace sotto::client {
 
 Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt);
+// Before a record is used: the budget is the one of these patients. Refused when one of them belongs to another.
+Result<void> claim_patients(const PatientBook& book, const std::string& budget, const std::vector<data::Record>& records);
 
 // From the site's book of patients: the same ones for the life of the site, whoever trains.
 data::HoldOut hold_out_of(const PatientBook& book, const SiteConfig& config);

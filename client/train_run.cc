@@ -42,6 +42,7 @@ class EndOfSteps {
  private:
   model::ProcessGroup* group_;
 };
+
 Result<Evaluation> evaluation_of(const model::LanguageModel& model, const data::DataSet& data) {
   SOTTO_TRY(const auto losses, model.evaluate(data.examples));
   double loss = 0, tokens = 0, correct = 0;
@@ -127,23 +128,15 @@ void TrainRun::begin(RoundId round) {
   optimizer_ = model::Optimizer(plan.optimizer, in_.training->dimension());
 }
 
-// What the same patients have spent in other folders. The book's lock is held.
-Result<void> TrainRun::note_elsewhere() {
-  SOTTO_TRY(const audit::Spent elsewhere, in_.book->elsewhere(budget_, in_.log->image().id()));
-  return in_.ledger->note_elsewhere(budget_, elsewhere, now());
-}
-
-// The rounds to come, all at once: a run that could not be ended is not begun.
+// The rounds to come, all at once: a run that could not be ended is not begun. Without privacy nothing is charged: there is no
+// guarantee to keep, and the adapter is not for release.
 Result<void> TrainRun::check_budget() {
   const RunPlan& plan = file().plan;
   if (!plan.privacy) return {};
   const Policy& policy = in_.setup->config.policy;
-  SOTTO_TRY(const FileLock lock, in_.book->lock());
-  SOTTO_TRY_VOID(in_.book->claim(budget_, in_.data->patients));
-  const std::string unit = plan.unit == PrivacyUnit::kPatient ? "patient" : "record";
   if (!in_.ledger->spending().binding_of(plan.run))
-    SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, unit, policy.epsilon_limit, policy.delta}, now()));
-  SOTTO_TRY_VOID(note_elsewhere());
+    SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta}, now()));
+  SOTTO_TRY_VOID(note_elsewhere({in_.book, in_.log, in_.ledger}, budget_, now()));
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
@@ -160,14 +153,7 @@ Result<void> TrainRun::reserve(RoundId round) {
   SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(round), round));
   if (!plan.privacy) return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, now());
   const audit::BudgetLimit limit{in_.setup->config.policy.epsilon_limit, in_.setup->config.policy.delta};
-  // From here to the reservation no other folder of this site may spend.
-  SOTTO_TRY(const FileLock lock, in_.book->lock());
-  SOTTO_TRY_VOID(note_elsewhere());
-  SOTTO_TRY_VOID(in_.ledger->can_afford(planned, limit, budget_));
-  audit::Spent here = in_.ledger->spending().here(budget_);
-  here.add(audit::RoundCost(planned));
-  SOTTO_TRY_VOID(in_.book->publish(budget_, in_.log->image().id(), here));
-  return in_.ledger->reserve(plan.run, round, std::move(planned), limit, now());
+  return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, now());
 }
 
 // Committed after the checkpoint that holds the round's last step: a kill between the two is made good by the next part.

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "audit/ledger.h"
+#include "client/spend.h"
 #include "client/train_checkpoint.h"
 #include "client/train_setup.h"
 #include "client/update.h"
@@ -54,7 +55,6 @@ class TrainRun {
   Result<std::optional<privacy::DpEvent>> next_step();
   Result<void> resume();
   Result<void> check_budget();
-  Result<void> note_elsewhere();
   Result<void> reserve(RoundId round);
   Result<void> commit(RoundId round);
   Result<void> evaluate();

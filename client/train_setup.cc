@@ -145,7 +145,7 @@ Result<TrainData> read_train_data(const TrainSetup& in, const PatientBook& book,
   TrainData out;
   SOTTO_TRY(auto records, read_site_records(in.config, plan.system_prompt));
   out.fingerprint = fingerprint_of(book, records);
-  for (const auto& record : records) out.patients.insert(record.patient_id);
+  if (plan.privacy) SOTTO_TRY_VOID(claim_patients(book, in.config.policy.budget, records));
   data::Split parts = data::split(std::move(records), hold_out_of(book, in.config));
   std::ranges::move(planted_of(make_canaries(plan, key)), std::back_inserter(parts.training));
   out.training = data::encode(std::move(parts.training), chat, {plan.unit, plan.max_tokens});

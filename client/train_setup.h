@@ -3,7 +3,6 @@
 #pragma once
 
 #include <optional>
-#include <set>
 #include <string>
 
 #include "audit/plan_file.h"
@@ -39,7 +38,6 @@ struct TrainData {
   data::DataSet general;
   std::string validation_name;
   Digest fingerprint{};  // of the site's records
-  std::set<std::string> patients;
 };
 Result<TrainData> read_train_data(const TrainSetup& setup, const PatientBook& book, const RunKey& key, const data::ChatTemplate& chat);
 

@@ -3,6 +3,7 @@
 #include "aggregation/fedsvd.h"
 #include "aggregation/ring.h"
 #include "aggregation/server_step.h"
+#include "audit/program.h"
 #include "audit/run_folder.h"
 #include "audit/statements.h"
 #include "base/log.h"
@@ -64,6 +65,8 @@ Result<std::unique_ptr<ActiveRun>> ActiveRun::start(const Books& books, const Ru
     const RoundId round(history.rounds_over());
     SOTTO_TRY_VOID(books.append(audit::AttemptClosed{run, round, last.attempt, "the coordinator was restarted"}));
   }
+  SOTTO_TRY(const auto program, audit::this_program(run));
+  SOTTO_TRY_VOID(books.append(program));
   log(Level::kInfo, "run_started",
       {{"run", run.value()}, {"round", history.rounds_over()}, {"rounds", history.plan.rounds}});
   return active;
@@ -93,13 +96,27 @@ Result<void> ActiveRun::open_round(TimePoint now, Outbox& out) {
     input.opened_before = past.rounds.back().confirmed;
   }
   round_ = std::make_unique<Round>(std::move(input), books_.folder->identity_key());
-  SOTTO_TRY(auto more, feed(Open{books_.head()}, now));
+  SOTTO_TRY(auto more, feed(open_attempt(), now));
   append(out, std::move(more));
   for (const auto site : gone_) {
     SOTTO_TRY(more, feed(SiteGone{site}, now));
     append(out, std::move(more));
   }
   return {};
+}
+
+Event ActiveRun::open_attempt() {
+  head_size_ = books_.log->size();
+  return Open{books_.head()};
+}
+
+// Any earlier size will do: a site may have been away, or have seen its last head in another run.
+Outbox ActiveRun::prove_head(SiteIndex site, const wire::FetchHeadProof& m) const {
+  const bool current = round_ && m.header == wire::RoundHeader{run_, RoundId(history().rounds_over()), round_->attempt()};
+  if (!current || m.from == 0 || m.from > head_size_)
+    return {{names({site}), wire::Rejected{"no_head_proof", "there is no head of this attempt that continues one of " +
+                                                                 std::to_string(m.from) + " entries"}}};
+  return {{names({site}), wire::HeadProof{m.header, m.from, books_.log->image().tree.consistency_proof(m.from, head_size_)}}};
 }
 
 // An outcome is kept before the log names it: after a crash in between the file is overwritten or never looked at.
@@ -159,7 +176,7 @@ Result<void> ActiveRun::carry_out(Action& action, Outbox& out, std::vector<Event
             return {};
           },
           [&](NewAttempt&) -> Result<void> {
-            next.push_back(Open{books_.head()});
+            next.push_back(open_attempt());
             return {};
           },
           [&](StartUnmask& a) -> Result<void> {
@@ -201,6 +218,7 @@ Result<Outbox> ActiveRun::on(SiteIndex site, const wire::ToCoordinator& message,
     // Late for a round that is over already: noted, and nothing more is wanted.
     if (known && (!round_ || round_->over() || round + 1 < rounds.size())) return Outbox{};
   }
+  if (const auto* fetch = std::get_if<wire::FetchHeadProof>(&message)) return prove_head(site, *fetch);
   if (!round_ || finished()) return Outbox{};
   return feed(FromSite{site, message}, now);
 }

@@ -61,6 +61,8 @@ class ActiveRun {
   ActiveRun(const Books& books, const RunId& run, AdapterLayout layout);
   const RunHistory& history() const { return *books_.history->find(run_); }
   Result<Bytes> newest_adapter() const;
+  Event open_attempt();
+  Outbox prove_head(SiteIndex site, const wire::FetchHeadProof& m) const;
   Result<Outbox> feed(Event event, TimePoint now);
   Result<void> carry_out(Action& action, Outbox& out, std::vector<Event>& next);
   Result<void> keep_outcome(const std::vector<Action>& actions) const;
@@ -75,6 +77,7 @@ class ActiveRun {
   RunProgress progress_;
   std::set<SiteIndex> gone_;  // every new round is told
   std::unique_ptr<Round> round_;
+  std::uint64_t head_size_ = 0;  // of the head that the present attempt's descriptor names
   std::future<Event> work_;
 };
 

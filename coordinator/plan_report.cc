@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "audit/spending.h"
 #include "audit/statements.h"
-#include "privacy/rdp.h"
 
 namespace sotto::coordinator {
 namespace {
@@ -40,22 +40,20 @@ Result<PlanReport> report_on(const audit::PlanFile& file, Proposal proposal) {
   PlanReport report;
   const auto& plan = proposal.plan;
   report.threshold = shamir_threshold(static_cast<std::uint32_t>(plan.sites.size()), plan.colluders);
-  for (const auto& site : plan.sites) {
-    SiteCost cost{site.name, site.declared_size, site.sampling_rate, site.noise_multiplier,
-                  std::numeric_limits<double>::infinity()};
-    if (plan.privacy) {
-      const privacy::GaussianSteps steps{privacy::NoiseMultiplier(site.noise_multiplier),
-                                         privacy::SamplingRate(site.sampling_rate),
-                                         std::uint64_t{plan.rounds} * plan.local_steps};
-      SOTTO_TRY(const auto spent, privacy::epsilon_of_steps({&steps, 1}, privacy::Delta(plan.delta)));
-      cost.epsilon = spent.epsilon.value();
-    }
-    report.sites.push_back(cost);
-  }
   if (file.shape) {
     const auto layout = audit::layout_of(*file.shape, plan.lora);
     report.trained = layout.trained_size(plan.trained);
     report.traffic = traffic_of(plan, layout);
+  }
+  for (const auto& site : plan.sites) {
+    SiteCost cost{site.name, site.declared_size, site.sampling_rate, site.noise_multiplier,
+                  std::numeric_limits<double>::infinity()};
+    if (plan.privacy) {
+      const auto spent = audit::planned_epsilon(plan, site, report.trained.value_or(1));
+      if (!spent.ok()) return audit::in_file(file, spent.error());
+      cost.epsilon = *spent;
+    }
+    report.sites.push_back(cost);
   }
   report.proposal = std::move(proposal);
   return report;

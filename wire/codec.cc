@@ -76,6 +76,12 @@ void fields(D& d, M& m, pb::RunRefusal& p) {
 }
 
 template <class D, class M>
+void fields(D& d, M& m, pb::FetchHeadProof& p) {
+  header(d, m, p);
+  d.number("from", kAnySize, m.from, p.from(), [&](auto v) { p.set_from(v); });
+}
+
+template <class D, class M>
 void fields(D& d, M& m, pb::Keys& p) {
   header(d, m, p);
   d.fixed("mask_key", m.mask_key, p.mutable_mask_key());
@@ -176,6 +182,13 @@ void fields(D& d, M& m, pb::RoundOpen& p) {
   d.bytes("head", kMaxHead, m.head, p.mutable_head());
   d.bytes("adapter", kMaxMessageBytes, m.adapter, p.mutable_adapter());
   signature(d, m, p);
+}
+
+template <class D, class M>
+void fields(D& d, M& m, pb::HeadProof& p) {
+  header(d, m, p);
+  d.number("from", kAnySize, m.from, p.from(), [&](auto v) { p.set_from(v); });
+  d.digests("path", m.path, p.mutable_path());
 }
 
 template <class D, class M>
@@ -283,12 +296,12 @@ namespace {
 // Struct and its member of the oneof: the one table that both directions use.
 #define SOTTO_TO_COORDINATOR(X)                                                                                            \
   X(Join, join) X(Hello, hello) X(FetchRun, fetch_run) X(RunApproval, run_approval)            \
-  X(RunRefusal, run_refusal) X(Keys, keys) X(Shares, shares) X(Report, report)                  \
-  X(Confirm, confirm) X(Unmask, unmask) X(Accepted, accepted) X(Declined, declined)            \
-  X(SiteRecord, site_record)
+  X(RunRefusal, run_refusal) X(FetchHeadProof, fetch_head_proof) X(Keys, keys)                  \
+  X(Shares, shares) X(Report, report) X(Confirm, confirm) X(Unmask, unmask)                    \
+  X(Accepted, accepted) X(Declined, declined) X(SiteRecord, site_record)
 #define SOTTO_TO_SITE(X)                                                                                                   \
   X(JoinReply, join_reply) X(Welcome, welcome) X(RunOffer, run_offer) X(RoundOpen, round_open)  \
-  X(KeyList, key_list) X(ShareList, share_list) X(ConfirmRequest, confirm_request)                    \
+  X(HeadProof, head_proof) X(KeyList, key_list) X(ShareList, share_list) X(ConfirmRequest, confirm_request) \
   X(UnmaskRequest, unmask_request) X(RoundResult, round_result) X(RoundVoid, round_void)               \
   X(RunFinished, run_finished) X(Rejected, rejected)
 

@@ -57,6 +57,10 @@ struct FetchRun {  // asks for the offer of a run, to show it to the site's oper
 
 // ---- a round: site -> coordinator
 // ------------------------------------------------------------------------------------------
+struct FetchHeadProof {  // asks that the head of RoundOpen be proven to continue the one that the site saw before it
+  RoundHeader header;
+  std::uint64_t from = 0;  // the size of that one
+};
 struct Keys {
   RoundHeader header;
   PublicKeyBytes mask_key{};
@@ -136,6 +140,11 @@ struct RoundOpen {
   Bytes adapter;               // encode(AdapterState); its hash is in D
   SignatureBytes signature{};  // the coordinator's: two descriptors of one attempt are a proof against it
 };
+struct HeadProof {
+  RoundHeader header;
+  std::uint64_t from = 0;
+  std::vector<Digest> path;  // RFC 9162, 2.1.4: the log of `from` entries is a prefix of the one that D's head names
+};
 struct KeysOf {
   SiteIndex site;
   Keys keys;
@@ -203,10 +212,10 @@ struct Rejected {  // why a message was not taken
   std::string reason;
 };
 
-using ToCoordinator = std::variant<Join, Hello, FetchRun, RunApproval, RunRefusal, Keys, Shares, Report, Confirm, Unmask,
-                                   Accepted, Declined, SiteRecord>;
-using ToSite = std::variant<JoinReply, Welcome, RunOffer, RoundOpen, KeyList, ShareList, ConfirmRequest, UnmaskRequest,
-                            RoundResult, RoundVoid, RunFinished, Rejected>;
+using ToCoordinator = std::variant<Join, Hello, FetchRun, RunApproval, RunRefusal, FetchHeadProof, Keys, Shares, Report,
+                                   Confirm, Unmask, Accepted, Declined, SiteRecord>;
+using ToSite = std::variant<JoinReply, Welcome, RunOffer, RoundOpen, HeadProof, KeyList, ShareList, ConfirmRequest,
+                            UnmaskRequest, RoundResult, RoundVoid, RunFinished, Rejected>;
 
 // The fixed-order bytes that a message's signature covers: their SHA-256 is the statement's body, label_of() its label. KEYS
 // to UNMASK are signed by the site under its roster name, the coordinator's four under kCoordinatorName.

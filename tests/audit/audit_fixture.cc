@@ -70,7 +70,9 @@ class Play {
       sites_[i]->write(SiteCreated{s.name, s.identity, digest_of(scenario_.run + s.name)});
     }
     coordinator_.write(RunSubmitted{plan_.run, plan_hash(plan_), roster_hash(roster_), encode(plan_), encode(roster_)});
+    coordinator_.write(ProgramRan{plan_.run, "0.1.0", digest_of("sotto-coordinator")});
     for (auto& site : sites_) {
+      site->write(ProgramRan{plan_.run, "0.1.0", digest_of("sotto-client")});
       site->write(BudgetBound{plan_.run, kDefaultBudget, "patient", 10, plan_.delta});
       site->write(RunApproved{plan_.run, plan_hash(plan_), roster_hash(roster_), encode(plan_), encode(roster_)});
     }

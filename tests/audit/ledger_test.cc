@@ -16,7 +16,7 @@ const BudgetLimit kLimit{8.0, 1e-5};
 ReportSent report_of(const RunId& run, RoundId round) { return {run, round, AttemptId(1), {}, {}, digest_of("y")}; }
 
 double epsilon_of(const std::vector<privacy::DpEvent>& events) {
-  return privacy::compose(events, privacy::Delta(1e-5))->epsilon.value();
+  return privacy::proven_epsilon(events, privacy::Delta(1e-5))->upper();
 }
 
 struct Site {
@@ -156,6 +156,41 @@ TEST_CASE("a round without privacy needs a site without a limit, and spends ever
   REQUIRE(site.ledger.commit(kRun, kRound, {}, at(2)).ok());
   REQUIRE(site.ledger.note_report(report_of(kRun, kRound), at(3)).ok());
   CHECK(std::isinf(site.ledger.spent(1e-5)));
+}
+
+TEST_CASE("where sites share the noise, the curve by the own share alone has a limit of its own", "[ledger]") {
+  privacy::DpEvent shared = some_event(0.6, 4);  // three honest sites' shares, and this site's alone
+  shared.noise = privacy::NoiseKind::kDiscreteGaussianShares;
+  shared.noise_shares = 3;
+  const RoundCost cost({shared}, {some_event(0.6, 4)});
+  const double against = epsilon_of({shared});
+  const double alone = epsilon_of({some_event(0.6, 4)});
+  REQUIRE(against < alone);
+  Site site;
+  const auto over = site.ledger.reserve(kRun, kRound, cost, BudgetLimit{8.0, 1e-5, alone - 0.01}, at(1));
+  REQUIRE_FALSE(over.ok());
+  CHECK(over.error().code == ErrorCode::kOverBudget);
+  CHECK(over.error().message.find("by this site's own noise alone") != std::string::npos);
+  CHECK(site.log.size() == 0);
+  CHECK_FALSE(site.ledger.reserve(kRun, kRound, cost, BudgetLimit{against - 0.01, 1e-5, 100.0}, at(1)).ok());
+  REQUIRE(site.ledger.reserve(kRun, kRound, cost, BudgetLimit{against + 0.01, 1e-5, alone + 0.01}, at(1)).ok());
+  REQUIRE(site.ledger.commit(kRun, kRound, cost, at(2)).ok());
+
+  const auto replayed = Ledger::open(site.log);  // the log has both curves
+  REQUIRE(replayed.ok());
+  const Spent total = replayed->spending().total();
+  CHECK(composed_epsilon(total, 1e-5) == Approx(against).epsilon(1e-12));
+  CHECK(composed_epsilon(total, 1e-5, Curve::kOwnShareAlone) == Approx(alone).epsilon(1e-12));
+  // The next round adds to each.
+  CHECK_FALSE(site.ledger.reserve(kRun, RoundId(1), cost, BudgetLimit{8.0, 1e-5, alone + 0.01}, at(3)).ok());
+  CHECK(site.ledger.reserve(kRun, RoundId(1), cost, BudgetLimit{8.0, 1e-5}, at(3)).ok());  // no limit on that curve
+}
+
+TEST_CASE("in mode local the two curves are one", "[ledger]") {
+  Site site;
+  REQUIRE(site.ledger.reserve(kRun, kRound, {some_event()}, BudgetLimit{8.0, 1e-5, 8.0}, at(1)).ok());
+  const Spent total = site.ledger.spending().total();
+  CHECK(composed_epsilon(total, 1e-5, Curve::kOwnShareAlone) == composed_epsilon(total, 1e-5));
 }
 
 TEST_CASE("a log whose entries contradict each other is refused with the entry's number", "[ledger]") {

@@ -37,6 +37,7 @@ std::vector<Event> one_of_each() {
           AttemptClosed{run, r, a, "deadline"},
           RunFinished{run, d},
           HeadSeen{encode(SignedHead{"north", d, d, 4, d, sig})},
+          ProgramRan{run, "0.1.0", d},
           CoordinatorCreated{d, d},
           SiteEnrolled{"north", d, d, 1400},
           RunSubmitted{run, d, d, encode(plan_of({})), encode(roster_of({}))},

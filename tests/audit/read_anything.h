@@ -1,10 +1,12 @@
 // What the fuzzer and the regression corpus do with bytes from anywhere: read them as a log, decode and re-encode every
-// entry, show it, and read them as each single event too. Anything but a refusal by value is a defect.
+// entry, show it, and read them as each single event, plan, roster, descriptor, proof and head too. Anything but a refusal by value is a defect.
 #pragma once
 
 #include "audit/event_log.h"
 #include "audit/proof.h"
 #include "audit/signed_head.h"
+#include "base/round_descriptor.h"
+#include "base/run_plan.h"
 #include "base/check.h"
 
 namespace sotto::audit {
@@ -24,6 +26,12 @@ inline void read_anything(ByteSpan bytes) {
     const auto event = decode_event(static_cast<EventType>(type), bytes);
     if (event.ok()) SOTTO_CHECK(!to_json(*event).dump().empty());
   }
+  // The structures that events and a folder carry as bytes: what is read would be written the same.
+  const auto again = [&](const auto& read) { return !read.ok() || encode(*read) == Bytes(bytes.begin(), bytes.end()); };
+  SOTTO_CHECK(again(decode_plan(bytes)));
+  SOTTO_CHECK(again(decode_roster(bytes)));
+  SOTTO_CHECK(again(decode_descriptor(bytes)));
+  SOTTO_CHECK(again(privacy::decode_event(bytes)));
   const auto json = Json::parse(as_text(bytes), "input");
   if (json.ok()) {
     const auto proof = proof_from_json(*json);

@@ -58,6 +58,8 @@ TEST_CASE("every wrong value of a site's configuration is an error that names fi
   CHECK(why(kLeast + "units = [\"hospital\"]\n").find("site.toml:5") != std::string::npos);
   CHECK(why(kLeast + "models = [\"abc\"]\n").find("policy.models") != std::string::npos);
   CHECK(why(kLeast + "min_sites = 1\n").find("policy.min_sites") != std::string::npos);
+  CHECK(why(kLeast + "own_share_limit = 7\n").find("is below policy.epsilon_limit") != std::string::npos);
+  CHECK(why(kLeast + "own_share_limit = 20\n").empty());
   CHECK(why("model = \"m\"\ndata = [\"r\"]\n[policy]\nepsilon_limit = nan\n").find("policy.epsilon_limit") != std::string::npos);
 }
 

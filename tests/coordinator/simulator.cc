@@ -47,12 +47,6 @@ wire::HeadBytes make_head(const crypto::SigningKey& key, const std::string& part
   return audit::encode(head);
 }
 
-Digest chain(const std::vector<audit::Event>& log) {
-  crypto::Sha256 hash;
-  for (const auto& e : log) hash.update(typed(e));
-  return hash.finish();
-}
-
 }  // namespace
 
 Simulator::Simulator(SimulatorOptions options) : options_(options), layout_(small_layout()) {
@@ -102,10 +96,15 @@ client::ParticipantConfig Simulator::config_of(SiteIndex site) const { return {p
 
 wire::HeadBytes Simulator::own_head(SiteIndex site) const {
   const auto& s = sites_[site.value()];
-  return make_head(*s.identity, roster_.sites[site.value()].name, s.log.size(), chain(s.log));
+  return make_head(*s.identity, roster_.sites[site.value()].name, s.log.size(), tree_of(s.log).root());
 }
-wire::HeadBytes Simulator::coordinator_head() const {
-  return make_head(*coordinator_key_, "coordinator", coordinator_log_.size(), chain(coordinator_log_));
+audit::MerkleTree Simulator::tree_of(const std::vector<audit::Event>& log) {
+  audit::MerkleTree tree;
+  for (const auto& event : log) tree.append(audit::leaf_hash(typed(event)));
+  return tree;
+}
+wire::HeadBytes Simulator::head_of_coordinator(const std::vector<audit::Event>& log) const {
+  return make_head(*coordinator_key_, "coordinator", log.size(), tree_of(log).root());
 }
 wire::HeadBytes Simulator::head_of_coordinator(std::uint64_t size, std::uint8_t root) const {
   Digest digest{};
@@ -254,6 +253,16 @@ Bytes Simulator::step(const Bytes& adapter, const std::vector<std::uint32_t>& su
   return encode(state);
 }
 
+coordinator::Open Simulator::open_attempt() {
+  head_size_ = coordinator_log_.size();
+  return {head_of_coordinator(coordinator_log_)};
+}
+
+void Simulator::prove_head(SiteIndex site, const wire::FetchHeadProof& m) {
+  to_sites_.emplace_back(site,
+                         wire::HeadProof{m.header, m.from, tree_of(coordinator_log_).consistency_proof(m.from, head_size_)});
+}
+
 void Simulator::on_round(coordinator::Event event) { carry_out(round_->on(event, now_)); }
 
 void Simulator::give_to_coordinator(SiteIndex site, wire::ToCoordinator message) {
@@ -276,7 +285,7 @@ void Simulator::carry_out(std::vector<coordinator::Action> actions) {
                             for (const auto& m : history_) to_sites_.emplace_back(a.site, m);
                             work_.push_back(SiteConnected{a.site});
                           },
-                          [&](CloseAttempt&) {}, [&](NewAttempt&) { work_.push_back(Open{coordinator_head()}); },
+                          [&](CloseAttempt&) {}, [&](NewAttempt&) { work_.push_back(open_attempt()); },
                           [&](StartUnmask& a) { work_.push_back(Unmasked{run(std::move(a.job))}); },
                           [&](StartServerStep& a) {
                             outcomes.back().sum = a.sum;
@@ -315,7 +324,7 @@ void Simulator::crash_coordinator(bool opened_before) {
   to_coordinator_.clear();
   to_sites_.clear();
   work_.clear();
-  work_.push_back(coordinator::Open{coordinator_head()});
+  work_.push_back(open_attempt());
   for (std::uint32_t i = 0; i < options_.sites; ++i)
     if (!alive(SiteIndex(i))) on_round(coordinator::SiteGone{SiteIndex(i)});
 }
@@ -332,6 +341,10 @@ bool Simulator::deliver_one() {
     to_coordinator_.pop_front();
     frames.emplace_back(site, message);
     frame_bytes.push_back(wire::encode(message));
+    if (const auto* fetch = std::get_if<wire::FetchHeadProof>(&message)) {
+      prove_head(site, *fetch);
+      return true;
+    }
     on_round(coordinator::FromSite{site, std::move(message)});
     return true;
   }
@@ -349,7 +362,7 @@ void Simulator::run_round() {
   make_round(AttemptId(1), false);
   for (std::uint32_t i = 0; i < options_.sites; ++i)
     if (!alive(SiteIndex(i))) on_round(coordinator::SiteGone{SiteIndex(i)});
-  work_.push_back(coordinator::Open{coordinator_head()});
+  work_.push_back(open_attempt());
   for (int steps = 0; !round_->over() || !to_sites_.empty(); ++steps) {
     REQUIRE(steps < 100000);
     if (deliver_one() || when_idle()) continue;

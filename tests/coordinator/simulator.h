@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/merkle.h"
 #include "client/participant.h"
 #include "coordinator/round.h"
 #include "tests/support/fixed_random.h"
@@ -86,6 +87,7 @@ class Simulator {
   std::size_t trainings(SiteIndex site, RoundId round) const;
   const std::vector<audit::Event>& log_of(SiteIndex site) const { return sites_[site.value()].log; }
   const std::vector<audit::Event>& coordinator_log() const { return coordinator_log_; }
+  void rewrite_coordinator_log(std::vector<audit::Event> log) { coordinator_log_ = std::move(log); }
 
   // ---- for attackers
   client::Participant& participant(SiteIndex site) { return *sites_[site.value()].participant; }
@@ -108,6 +110,8 @@ class Simulator {
     m.signature = sign_as_coordinator(header, wire::label_of(m), wire::body(m));
   }
   wire::HeadBytes head_of_coordinator(std::uint64_t size, std::uint8_t root) const;
+  wire::HeadBytes head_of_coordinator(const std::vector<audit::Event>& log) const;
+  static audit::MerkleTree tree_of(const std::vector<audit::Event>& log);
   // A RoundOpen for a descriptor, with the adapter that the next round starts from, signed by the coordinator.
   wire::RoundOpen opening(const RoundDescriptor& d, const wire::HeadBytes& head) const;
   void give_to_coordinator(SiteIndex site, wire::ToCoordinator message);
@@ -137,7 +141,8 @@ class Simulator {
   void carry_out(SiteIndex site, std::vector<client::Action> actions, std::vector<wire::ToCoordinator>* sent);
   void require_honest(SiteIndex site, const wire::ToCoordinator& message, bool appended);
   wire::HeadBytes own_head(SiteIndex site) const;
-  wire::HeadBytes coordinator_head() const;
+  coordinator::Open open_attempt();
+  void prove_head(SiteIndex site, const wire::FetchHeadProof& m);
   void on_round(coordinator::Event event);
   void carry_out(std::vector<coordinator::Action> actions);
   void make_round(AttemptId first, bool opened_before);
@@ -154,6 +159,7 @@ class Simulator {
   RoundId round_id_;
   std::vector<Site> sites_;
   std::optional<coordinator::Round> round_;
+  std::uint64_t head_size_ = 0;  // of the head that the present attempt names
   std::vector<audit::Event> coordinator_log_;
   std::vector<wire::ToSite> history_;  // what a site that was away is sent, in order
   coordinator::TimePoint now_{};

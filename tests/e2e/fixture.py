@@ -44,17 +44,19 @@ SITE = """
 model = "{model}"
 data = ["{data}"]
 threads = 1
+{more}
 [policy]
 epsilon_limit = {limit}
 """
 
 
 class Small(Federation):
-    def __init__(self, sites=4, site_program=None, limits=None):
+    def __init__(self, sites=4, site_program=None, limits=None, more=""):
         self.temporary = Path(tempfile.mkdtemp(prefix="sotto-e2e-"))
         super().__init__(BIN, self.temporary / "run", site_program)
         self.names = NAMES[:sites]
         self.limits = limits or {}
+        self.more = more  # lines for every site.toml
 
     def __exit__(self, *arguments):
         super().__exit__(*arguments)
@@ -77,7 +79,7 @@ class Small(Federation):
             data = configs / f"{name}.jsonl"
             data.write_text("".join(json.dumps(r) + "\n" for r in records if r["patient_id"] in mine))
             config = configs / f"{name}.toml"
-            config.write_text(SITE.format(model=MODEL, data=data, limit=self.limits.get(name, 10)))
+            config.write_text(SITE.format(model=MODEL, data=data, limit=self.limits.get(name, 10), more=self.more))
             sites[name] = (config, DECLARED)
         self.found(sites)
 

@@ -53,6 +53,16 @@ class Test(unittest.TestCase):
         checks = json.loads(f.coordinator("doctor", "--json").stdout)
         self.assertEqual([c["check"] for c in checks["checks"]], ["keys", "log", "models", "sites", "address", "disk"])
 
+    def alone(self, f):
+        """Training without any coordinator meets what the federated runs have spent."""
+        plan = f.temporary / "alone.toml"
+        plan.write_text(f.plan(run="alone").read_text() + "[train]\ndeclared_size = 20\n")
+        text = "\n".join(line for line in plan.read_text().splitlines() if not line.startswith("sites"))
+        plan.write_text(text + "\n")
+        done = f.command("sotto-client", "train", plan, "--config", f.folder / "configs/north.toml", "--out", f.temporary / "alone", check=False)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stderr, r"this site allows 10 \(spent so far: [678]")
+
     def two_sites_compare(self, f):
         done = f.command("sotto-audit", "verify", f.site_dir("north"), f.site_dir("south"), f.coordinator_dir)
         self.assertIn("ok    heads of coordinator", done.stdout)
@@ -72,6 +82,7 @@ class Test(unittest.TestCase):
             said = g.client("north", "approve", run, "--yes", check=False)
             self.assertEqual(said.returncode, 1)
             self.assertIn("the limit is 10", said.stderr)
+            self.alone(f)
             # The same people under another budget's name: approved by what the books say, and refused when the data is read.
             config = f.folder / "configs/north.toml"
             config.write_text(config.read_text().replace("[policy]", '[policy]\nbudget = "fresh"'))

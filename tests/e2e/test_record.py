@@ -1,5 +1,6 @@
 """The record of a real run verifies, and each forgery of it is found and named."""
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -17,6 +18,7 @@ class Test(unittest.TestCase):
             f.finish(run)
             folder = f.report(run)
             self.genuine(f, folder, run)
+            self.on_another_machine(f, folder)
             self.forgeries(f, folder)
             self.another_run(f, folder)
 
@@ -39,6 +41,31 @@ class Test(unittest.TestCase):
         self.assertNotEqual(json.loads(scores[0])["total"], json.loads(scores[1])["total"])
         # Keys and data stay with their owner; nothing private is in the folder.
         self.assertEqual([p for p in folder.rglob("*") if p.suffix in (".key", ".jsonl")], [])
+
+    def on_another_machine(self, f, folder):
+        """sotto-audit and the folder in a file system that holds nothing else: no library, no locale, no /proc, no environment."""
+        if os.environ["SOTTO_STATIC"] != "ON":
+            print("sotto-audit is not static in this build (a sanitizer, or no libcrypto.a): not tried on another machine")
+            return
+        machine = f.temporary / "machine"
+        shutil.copytree(folder, machine / "folder")
+        shutil.copy(BIN / "sotto-audit", machine)
+        into = [shutil.which("unshare"), *([] if os.geteuid() == 0 else ["--map-root-user"]), "--root", machine]
+
+        def audit(*arguments):
+            return subprocess.run([*into, "/sotto-audit", *arguments], env={}, text=True, capture_output=True)
+        done = audit("verify", "/folder", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        here = f.command("sotto-audit", "verify", folder, "--json").stdout
+        self.assertEqual(json.loads(done.stdout), json.loads(here))
+        before = [(folder / "report" / n).read_bytes() for n in ("report.json", "report.html")]
+        self.assertEqual(audit("report", "/folder").returncode, 0)  # the same bytes there
+        self.assertEqual([(machine / "folder/report" / n).read_bytes() for n in ("report.json", "report.html")], before)
+        data = (machine / "folder/sites/north/log").read_bytes()
+        (machine / "folder/sites/north/log").write_bytes(data[:-1])
+        done = audit("verify", "/folder")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("sites/north/log", done.stdout)
 
     def forged(self, f, folder, change):
         copy = f.temporary / "forged"

@@ -80,12 +80,33 @@ class Test(unittest.TestCase):
         other = self.train(self.plan(rounds=3))
         self.assertEqual(other.returncode, 1)
         self.assertIn("belongs to another plan", other.stderr)
+        self.spent_for_good()
+
+    def spent_for_good(self):
+        """The same patients in another folder, for another plan, as a new file, or under another budget's name."""
+        def again(*arguments):
+            done = subprocess.run(self.command(plan)[:-1] + [str(self.folder / "out2"), *arguments], text=True, capture_output=True, timeout=240)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            return done.stderr
+        self.site(limit=8.5)
+        plan = self.plan()
+        plan.write_text(plan.read_text().replace('run = "alone"', 'run = "again"'))
+        self.assertRegex(again(), r"this site allows 8.5 \(spent so far: [678]")
+        renamed = self.folder / "version-2.jsonl"
+        shutil.copy(MODEL / "records.jsonl", renamed)
+        site = self.folder / "site.toml"
+        site.write_text(site.read_text().replace(str(MODEL / "records.jsonl"), str(renamed)))
+        self.assertIn("this site allows 8.5", again())
+        site.write_text(site.read_text() + 'budget = "fresh"\n')
+        self.assertRegex(again(), r"\d+ of these patients belong to the budget 'patients' already")
+        self.assertFalse((self.folder / "out2/adapter").exists())
 
     def test_without_privacy_the_same_plan_learns_and_says_that_it_guarantees_nothing(self):
         validation = f'validation = "{MODEL}/records.jsonl"'
         done = self.train(self.plan(rounds=6, rate=0.05, train=validation), "--no-privacy")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("no guarantee", done.stdout)
+        self.assertEqual(list((self.folder / "site.budget/spent").iterdir()), [])  # nothing promised, nothing charged
         summary = self.summary()
         self.assertEqual((summary["privacy"], summary["epsilon"], summary["noise_multiplier"]), (False, "none", 0))
         losses = [e["loss"] for e in summary["evaluations"]]
