@@ -193,7 +193,7 @@ TEST_CASE("a comparison becomes a folder for review, without the answers that ar
     task.items.back().id = id;
     task.items.back().prompt = "p";
   }
-  const Outcome first{"base", {}, {"same", "one two", "x"}, {}}, second{"adapter \\ \n", {}, {" same", "one three", "y"}, {}};
+  const Outcome first{"base", "", {}, {"same", "one two", "x"}, {}}, second{"adapter \\ \n", "", {}, {" same", "one three", "y"}, {}};
   const auto path = folder.file("review");
   write_review(path, task, first, second).value();
   const auto set = read_review(path).value();

@@ -112,7 +112,7 @@ TEST_CASE("a comparison has intervals, differences and p-values; loss has its pe
   std::string items;
   for (int i = 0; i < 12; ++i) items += "{\"q\": 1, \"reference\": \"r\", \"unit\": \"u" + std::to_string(i / 2) + "\"}\n";
   const auto task = w.read(kHead + "kind = \"loss\"\n", items).value();
-  std::vector<Outcome> outcomes{{"base", {}, {}, {}}, {"tuned", {}, {}, {}}};
+  std::vector<Outcome> outcomes{{"base", "", {}, {}, {}}, {"tuned", "", {}, {}, {}}};
   for (int i = 0; i < 12; ++i) {
     outcomes[0].records.push_back({{"loss", Ratio{4.0 + i % 3, 2}}});
     outcomes[1].records.push_back({{"loss", Ratio{2.0 + i % 3, 2}}});
