@@ -16,12 +16,12 @@ WholeGradients& whole_of(AutogradContext* ctx) {
 
 class RecordedLinear : public Function<RecordedLinear> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Tensor& bias_O,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI, const std::optional<at::Tensor>& bias_O,
                             const at::Tensor& /*anchor*/, const WholeGradientsPtr& whole) {
-    ctx->save_for_backward({x_RI, weight_OI, bias_O});
+    ctx->save_for_backward({x_RI, weight_OI, bias_O.value_or(at::Tensor())});
     ctx->saved_data["whole"] = c10::IValue::make_capsule(whole);
     const at::Tensor y_RO = product(x_RI, weight_OI);
-    return bias_O.defined() ? y_RO + bias_O : y_RO;
+    return bias_O ? y_RO + *bias_O : y_RO;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -34,12 +34,12 @@ class RecordedLinear : public Function<RecordedLinear> {
 
 class RecordedScale : public Function<RecordedScale> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& n_RC, const at::Tensor& weight_C, const at::Tensor& bias_C,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& n_RC, const at::Tensor& weight_C, const std::optional<at::Tensor>& bias_C,
                             const at::Tensor& /*anchor*/, const WholeGradientsPtr& whole) {
-    ctx->save_for_backward({n_RC, weight_C, bias_C});
+    ctx->save_for_backward({n_RC, weight_C, bias_C.value_or(at::Tensor())});
     ctx->saved_data["whole"] = c10::IValue::make_capsule(whole);
     const at::Tensor y_RC = at::mul(n_RC, weight_C);
-    return bias_C.defined() ? y_RC + bias_C : y_RC;
+    return bias_C ? y_RC + *bias_C : y_RC;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -75,6 +75,9 @@ double frobenius(const at::Tensor& a, const at::Tensor& b) {
   return sum;
 }
 
+// As an argument of a Function: a tensor that is not there has no device.
+std::optional<at::Tensor> if_defined(const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; }
+
 }  // namespace
 
 ModelParameters::ModelParameters(const Weights& weights) {
@@ -88,11 +91,11 @@ ModelParameters::ModelParameters(const Weights& weights) {
 }
 
 at::Tensor recorded_linear(const at::Tensor& x_RI, const LinearWeights& linear, const WholeGradientsPtr& whole) {
-  return RecordedLinear::apply(x_RI, linear.weight_OI, linear.bias_O, whole->anchor, whole);
+  return RecordedLinear::apply(x_RI, linear.weight_OI, if_defined(linear.bias_O), whole->anchor, whole);
 }
 
 at::Tensor recorded_scale(const at::Tensor& n_RC, const NormWeights& norm, const WholeGradientsPtr& whole) {
-  return RecordedScale::apply(n_RC, norm.weight_C, norm.bias_C, whole->anchor, whole);
+  return RecordedScale::apply(n_RC, norm.weight_C, if_defined(norm.bias_C), whole->anchor, whole);
 }
 
 at::Tensor recorded_embedding(const at::Tensor& x_RC, const WholeGradientsPtr& whole) {
