@@ -349,7 +349,7 @@ Result<void> set_noise_of_run(const PlanFile& file, RunPlan& plan) {
     const auto spent = [&](double sigma) {
       site.noise_multiplier = sigma;
       const auto run = planned_run(plan, site, 1);
-      const auto bound = run.ok() ? privacy::compose({&*run, 1}, delta) : Result<privacy::EpsilonBound>(run.error());
+      const auto bound = run.ok() ? privacy::compose(*run, delta) : Result<privacy::EpsilonBound>(run.error());
       return bound.ok() ? bound->epsilon.value() : kInfinity;
     };
     if (!file.epsilon) {

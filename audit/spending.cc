@@ -97,14 +97,6 @@ Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const S
   return merged(out);
 }
 
-Result<privacy::DpEvent> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
-  SOTTO_CHECK(plan.step.sampling == SamplingScheme::kMinSeparation);
-  SOTTO_TRY(const auto round, planned_round(plan, site, dimension, RoundId(0)));
-  privacy::DpEvent run = round.front();
-  run.run_step = 0;
-  return run;
-}
-
 privacy::Correlation correlation_of(const RunPlan& plan) {
   const std::uint64_t steps = std::uint64_t{plan.rounds} * plan.local_steps;
   switch (plan.step.noise) {
@@ -123,6 +115,10 @@ privacy::Grid step_grid(const RunPlan& plan, std::size_t dimension) {
 
 Result<std::vector<privacy::DpEvent>> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
   SOTTO_TRY(auto events, planned_round(plan, site, dimension));
+  if (plan.privacy && plan.step.sampling == SamplingScheme::kMinSeparation) {
+    events.front().run_step = 0;
+    return std::vector{events.front()};
+  }
   if (plan.step.sampling != SamplingScheme::kRandomAllocation) {  // all rounds are alike
     for (auto& event : events) event.count *= plan.rounds;
     return events;

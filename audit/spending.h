@@ -25,8 +25,6 @@ std::vector<privacy::DpEvent> merged(const std::vector<privacy::DpEvent>& events
 // Correlation of a plan's noise over its steps, and the grid of its sums of `dimension` trained numbers.
 privacy::Correlation correlation_of(const RunPlan& plan);
 privacy::Grid step_grid(const RunPlan& plan, std::size_t dimension);
-// A whole run in which units are kept apart (min_separation), as one event.
-Result<privacy::DpEvent> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension);
 
 // The events of one round of run `plan` at a site, as its sampler and noise would return them if they do what the plan says:
 // what a site reserves. Empty for a plan without privacy. `dimension` = trained coordinates. Fails on a plan whose numbers
@@ -34,7 +32,7 @@ Result<privacy::DpEvent> planned_run(const RunPlan& plan, const SitePlan& site, 
 Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension,
                                                     RoundId round = RoundId(0));
 
-// All rounds of the run: what a site judges before it approves.
+// All rounds of the run: what a site judges before it approves. Where units are kept apart (min_separation) the run is one event.
 Result<std::vector<privacy::DpEvent>> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension);
 
 // Epsilon of the whole run at the plan's delta. Fails (kInvalid) where no accountant has a finite bound.
