@@ -156,9 +156,8 @@ class DoraLinear : public Function<DoraLinear> {
 
 class PromptRows : public Function<PromptRows> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& /*anchor*/, double scale,
-                            const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
-    ctx->saved_data["scale"] = scale;
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& /*anchor*/, const PassRowsPtr& pass,
+                            const SequenceGradientsPtr& gradients) {
     ctx->saved_data["pass"] = c10::IValue::make_capsule(pass);
     ctx->saved_data["gradients"] = c10::IValue::make_capsule(gradients);
     return x_RC.view_as(x_RC);
@@ -171,8 +170,8 @@ class PromptRows : public Function<PromptRows> {
     for (std::size_t n = 0; n < pass->spans.size(); ++n)
       gradients->rows_NP.select(0, static_cast<std::int64_t>(n))
           .view({tokens, grads[0].size(1)})
-          .copy_(grads[0].narrow(0, pass->spans[n].start, tokens).mul(ctx->saved_data["scale"].toDouble()));
-    return {{}, {}, {}, {}, {}};
+          .copy_(grads[0].narrow(0, pass->spans[n].start, tokens));
+    return {{}, {}, {}, {}};
   }
 };
 
@@ -197,9 +196,8 @@ at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, con
   return LoraLinear::apply(x_RI, weight_OI, gradients->anchor, dropout_RI, lora, pass, gradients);
 }
 
-at::Tensor with_prompt_gradient(const at::Tensor& x_RC, double scale, const PassRowsPtr& pass,
-                                const SequenceGradientsPtr& gradients) {
-  return PromptRows::apply(x_RC, gradients->anchor, scale, pass, gradients);
+at::Tensor with_prompt_gradient(const at::Tensor& x_RC, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
+  return PromptRows::apply(x_RC, gradients->anchor, pass, gradients);
 }
 
 }  // namespace sotto::model

@@ -45,8 +45,7 @@ at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, con
                         const std::optional<at::Tensor>& dropout_RI);
 
 // The embeddings as they are. Its backward pass leaves each sequence's gradient by the soft prompt, whose rows stand first in
-// the sequence and were multiplied by `scale`.
-at::Tensor with_prompt_gradient(const at::Tensor& x_RC, double scale, const PassRowsPtr& pass,
-                                const SequenceGradientsPtr& gradients);
+// the sequence.
+at::Tensor with_prompt_gradient(const at::Tensor& x_RC, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients);
 
 }  // namespace sotto::model

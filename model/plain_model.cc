@@ -129,9 +129,8 @@ at::Tensor PlainModel::attention(const at::Tensor& n_TC, std::size_t layer) cons
 
 at::Tensor PlainModel::hidden(std::span<const std::int32_t> ids) const {
   const ModelConfig& c = w_.config;
-  at::Tensor x = w_.embedding_VC.index_select(0, to_longs(ids, w_.embedding_VC.device()));
+  at::Tensor x = w_.embedding_VC.index_select(0, to_longs(ids, w_.embedding_VC.device())) * c.embedding_scale;
   if (prompt_PC_.defined()) x = at::cat({prompt_PC_, x});
-  x = x * c.embedding_scale;
   if (w_.positions_SC.defined()) x = x + w_.positions_SC.narrow(0, 0, x.size(0));
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const LayerWeights& layer = w_.layers[l];

@@ -88,10 +88,10 @@ at::Tensor mlp(const at::Tensor& m_RC, const LayerLinears& apply, const ModelCon
 
 at::Tensor embedded(const Weights& weights, const AdapterOnDevice* adapter, const PassRows& pass) {
   at::Tensor x_RC = weights.embedding_VC.index_select(0, pass.ids_R);
-  if (pass.prompt_rows_N.defined())
+  if (weights.config.embedding_scale != 1) x_RC.mul_(weights.config.embedding_scale);
+  if (pass.prompt_rows_N.defined())  // a prompt stands where embeddings that are scaled already do
     x_RC.index_copy_(0, pass.prompt_rows_N, adapter->prompt_PC.index_select(0, pass.prompt_index_N));
-  if (weights.positions_SC.defined()) x_RC.add_(weights.positions_SC.index_select(0, pass.position_R));
-  return weights.config.embedding_scale == 1 ? x_RC : x_RC.mul_(weights.config.embedding_scale);
+  return weights.positions_SC.defined() ? x_RC.add_(weights.positions_SC.index_select(0, pass.position_R)) : x_RC;
 }
 
 // Embeddings that a gradient is wanted by: those of a soft prompt, or of the whole model.
@@ -100,7 +100,7 @@ at::Tensor with_gradient(const at::Tensor& x_RC, const Weights& weights, const A
   const at::AutoGradMode grad(true);
   if (training.whole) return recorded_embedding(x_RC, training.whole);
   if (!adapter->prompt_PC.defined()) return x_RC;
-  return with_prompt_gradient(x_RC, weights.config.embedding_scale, pass, training.gradients);
+  return with_prompt_gradient(x_RC, pass, training.gradients);
 }
 
 // What a layer needs besides its input. What it points to outlives the backward pass.

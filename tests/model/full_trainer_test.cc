@@ -181,7 +181,8 @@ TEST_CASE("a step of full fine-tuning moves the model, and the folder written fr
     CHECK(merged.config().tied_embeddings == base.config().tied_embeddings);
     REQUIRE(write_merged_folder(vector_path("tiny/" + name), merged, scratch.path() + "/model").ok());
     auto loaded = LanguageModel::load(scratch.path() + "/model", {.precision = Precision::kFp32, .threads = 1}).value();
-    CHECK(loaded.evaluate(data.examples)->at(0).loss_sum == after[0].loss_sum);
+    // Exact, but for Gemma's norms: a file holds them less one, which rounds.
+    CHECK(loaded.evaluate(data.examples)->at(0).loss_sum == Approx(after[0].loss_sum).epsilon(name == "gemma2" ? 1e-6 : 0.0));
 
     REQUIRE(trainer.set_state(start).ok());
     CHECK(model.evaluate(data.examples)->at(0).loss_sum == before[0].loss_sum);
