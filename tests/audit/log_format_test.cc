@@ -69,8 +69,8 @@ TEST_CASE("every event survives encoding, has a name and a JSON view", "[events]
     CHECK(back->index() == i);
     CHECK(encode(*back) == bytes);
     CHECK(to_json(*back).dump() == to_json(events[i]).dump());
-    CHECK(may_stand_in_site_log(type) == (i <= 20 && type != EventType::kAttackMeasured));
-    CHECK(may_stand_in_coordinator_log(type) == (i >= 18 && i <= 32));
+    CHECK(may_stand_in_site_log(type) == (i <= 21 && type != EventType::kAttackMeasured));
+    CHECK(may_stand_in_coordinator_log(type) == (i >= 18 && i <= 33));
   }
 }
 

@@ -164,7 +164,7 @@ TEST_CASE("noise is calibrated to epsilon for every site", "[coordinator]") {
   REQUIRE(report.ok());
   for (const auto& site : report->sites) {
     CHECK(site.epsilon <= 8);
-    CHECK(site.epsilon > 7.99);
+    CHECK(site.epsilon > 7.98);  // the calibration leaves the bracket's width free
   }
   CHECK(to_json(*report).at("sites").items().size() == 3);
 }

@@ -117,7 +117,7 @@ TEST_CASE("text that is not UTF-8 or would move a terminal's cursor is refused",
 TEST_CASE("unknown fields inside a message are ignored", "[wire]") {
   FixedRandom source(4);
   const auto samples = samples_to_coordinator(source);
-  Bytes bytes = encode(samples[5]);
+  Bytes bytes = encode(samples[6]);
   REQUIRE(bytes.at(0) == (kKeys << 3 | 2));
   ByteSpan body(bytes);
   Bytes inner(body.begin() + 3, body.end());  // one byte of tag, two of length
