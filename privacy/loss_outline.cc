@@ -18,6 +18,12 @@ LossOutline::Part outline_of(const LossSteps& steps, double delta) {
   std::vector<double> edges;
   for (int i = 0; i < kEdges && part.range.from < 0; ++i) edges.push_back(part.range.from * std::exp2(-0.25 * i));
   for (int i = kEdges - 1; i >= 0 && part.range.to > 0; --i) edges.push_back(part.range.to * std::exp2(-0.25 * i));
+  // Large losses of many steps: what a wide bin gets wrong of its mean counts as often as there are steps.
+  constexpr int kEven = 256;
+  if (part.count > 1e4 && part.range.to > 1) {
+    const double bin = (part.range.to - part.range.from) / kEven;
+    for (int i = 1; i < kEven; ++i) edges.push_back(part.range.from + i * bin);
+  }
   for (int i = 1; i < kEdges / 2 && part.range.to > 0; ++i) edges.push_back(part.range.to * (1 - std::exp2(-0.5 * i)));
   std::sort(edges.begin(), edges.end());
   const auto masses = steps.loss->masses(edges);
@@ -25,6 +31,7 @@ LossOutline::Part outline_of(const LossSteps& steps, double delta) {
     const LossMass& m = masses[i];
     if (!(m.p_low > 0 && m.q_low > 0)) continue;
     double loss = std::log((m.p_low + m.p_high) / (m.q_low + m.q_high));
+    if (i > 0 && i < edges.size()) loss += (edges[i] - edges[i - 1]) * (edges[i] - edges[i - 1]) / 24;  // from Q's mean to P's, if even
     if (i > 0) loss = std::max(loss, edges[i - 1]);
     if (i < edges.size()) loss = std::min(loss, edges[i]);
     part.losses.push_back(loss);
@@ -138,7 +145,7 @@ constexpr double kLeastTilt = 1e-3;
 double most_tilt(const Extent& extent) { return std::max(1e3 / extent.most, 1.0); }
 
 // Window and step for the plan's tilt and epsilon.
-void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget& target, ComposedPlan& plan) {
+void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget& target, double finer, ComposedPlan& plan) {
   const double log_delta = std::log(target.delta.value());
   double aim = target.width * std::max(1.0, plan.epsilon);
   if (plan.epsilon > 0) aim = std::min(aim, 5e-3 * plan.epsilon);
@@ -170,7 +177,7 @@ void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget&
   }
   const double fewest = whole ? 0x1p14 : 0x1p11;  // `whole` leaves a sixteenth for the bins' margins
   constexpr double kMost = 0x1p20;
-  step = std::max({std::min(step, width / fewest), width / kMost, widest / kMost});
+  step = std::max({std::min(step, width / fewest) / finer, width / kMost, widest / kMost});
   // Losses so large that their sums overflow have no grid.
   if (!(std::isfinite(plan.from) && std::isfinite(step) && width / step >= 2 && width / step <= 2 * kMost)) return;
   plan.length = std::bit_ceil(static_cast<std::size_t>(width / step) + 2);
@@ -197,23 +204,23 @@ ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSt
     plan.epsilon = 0;
     plan.tilt = least(kLeastTilt, most_tilt(extent), [&](double l) { return log_delta(l, 0); });
   }
-  lay_grid(outline, extent, target, plan);
+  lay_grid(outline, extent, target, 1, plan);
   return plan;
 }
 
 ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSteps> steps, const PldTarget& target,
-                              double epsilon) {
+                              const KnownEpsilon& known) {
   const Extent extent = extent_of(outline, steps);
   double low = std::log(kLeastTilt);
   double high = std::log(most_tilt(extent));
   while (high - low > 0.01) {
     const double middle = (low + high) / 2;
-    (outline.mean(std::exp(middle)) < epsilon ? low : high) = middle;
+    (outline.mean(std::exp(middle)) < known.epsilon ? low : high) = middle;
   }
   ComposedPlan plan;
   plan.tilt = std::exp(low);
-  plan.epsilon = epsilon;
-  lay_grid(outline, extent, target, plan);
+  plan.epsilon = known.epsilon;
+  lay_grid(outline, extent, target, known.finer, plan);
   return plan;
 }
 

@@ -48,8 +48,12 @@ struct ComposedPlan {
 ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSteps> steps, const PldTarget& target);
 
 // The same once epsilon is about known: the tilted distribution's mean is put there, which Renyi divergence alone does not find
-// for heavy tails.
+// for heavy tails. The grid's step is divided by `finer`, as far as there are points.
+struct KnownEpsilon {
+  double epsilon = 0;
+  double finer = 1;
+};
 ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSteps> steps, const PldTarget& target,
-                              double epsilon);
+                              const KnownEpsilon& known);
 
 }  // namespace sotto::privacy

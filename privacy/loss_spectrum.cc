@@ -19,16 +19,17 @@ void for_each_pair(std::size_t length, const F& f) {
   f(h++, std::size_t{0}, std::size_t{0});
   f(h++, std::size_t{1}, std::size_t{1});
   for (std::size_t block = 2; block < length; block *= 2) {
-    for (std::size_t p = block; p < block + block / 2; ++p) f(h++, p, Fft::opposite(p));
+    for (std::size_t p = block; p < block + block / 2; ++p) f(h++, p, opposite_frequency(p));
   }
 }
 
 // values[i] *= base[i]^count, for many numbers side by side.
+template <class Real>
 class Powers {
  public:
   explicit Powers(std::uint64_t count) : count_(count) {}
 
-  void add(double re, double im, double* to_re, double* to_im) {
+  void add(Real re, Real im, Real* to_re, Real* to_im) {
     base_re_[filled_] = re;
     base_im_[filled_] = im;
     to_re_[filled_] = to_re;
@@ -45,7 +46,7 @@ class Powers {
       if (count_ >> bit & 1) times(re_, im_, base_re_, base_im_);
     }
     for (std::size_t i = 0; i < filled_; ++i) {
-      const double re = *to_re_[i] * re_[i] - *to_im_[i] * im_[i];
+      const Real re = *to_re_[i] * re_[i] - *to_im_[i] * im_[i];
       *to_im_[i] = *to_re_[i] * im_[i] + *to_im_[i] * re_[i];
       *to_re_[i] = re;
     }
@@ -54,25 +55,26 @@ class Powers {
 
  private:
   static constexpr std::size_t kLanes = 64;
-  static void times(double* re, double* im, const double* re2, const double* im2) {
+  static void times(Real* re, Real* im, const Real* re2, const Real* im2) {
     for (std::size_t i = 0; i < kLanes; ++i) {
-      const double r = re[i] * re2[i] - im[i] * im2[i];
-      const double s = re[i] * im2[i] + im[i] * re2[i];
+      const Real r = re[i] * re2[i] - im[i] * im2[i];
+      const Real s = re[i] * im2[i] + im[i] * re2[i];
       re[i] = r;
       im[i] = s;
     }
   }
   std::uint64_t count_;
   std::size_t filled_ = 0;
-  double base_re_[kLanes], base_im_[kLanes], re_[kLanes], im_[kLanes];
-  double* to_re_[kLanes];
-  double* to_im_[kLanes];
+  Real base_re_[kLanes], base_im_[kLanes], re_[kLanes], im_[kLanes];
+  Real* to_re_[kLanes];
+  Real* to_im_[kLanes];
 };
 
 }  // namespace
 
-struct LossSpectrum::Tilted {
-  Spectrum circle;
+template <class Real>
+struct LossSpectrum<Real>::Tilted {
+  Spectrum<Real> circle;
   double norm = 0;  // l2
   double sum = 0;   // of the larger measure, from above
   double relative_error = 0;
@@ -80,14 +82,16 @@ struct LossSpectrum::Tilted {
   double log_left[2] = {};
 };
 
-LossSpectrum::LossSpectrum(const ComposedPlan& plan)
+template <class Real>
+LossSpectrum<Real>::LossSpectrum(const ComposedPlan& plan)
     : plan_(plan), fft_(plan.length), upper_(plan.length / 2 + 1), lower_(plan.length / 2 + 1) {
-  std::fill(upper_.re.begin(), upper_.re.end(), 1.0);
-  std::fill(lower_.re.begin(), lower_.re.end(), 1.0);
+  std::fill(upper_.re.begin(), upper_.re.end(), Real(1));
+  std::fill(lower_.re.begin(), lower_.re.end(), Real(1));
 }
 
-LossSpectrum::Tilted LossSpectrum::tilt(const GridLoss& grid, double log_scale) const {
-  Tilted out{Spectrum(plan_.length)};
+template <class Real>
+typename LossSpectrum<Real>::Tilted LossSpectrum<Real>::tilt(const GridLoss& grid, double log_scale) const {
+  Tilted out{Spectrum<Real>(plan_.length)};
   const std::size_t mask = plan_.length - 1;
   double sums[2] = {};
   double right[2] = {};
@@ -112,7 +116,7 @@ LossSpectrum::Tilted LossSpectrum::tilt(const GridLoss& grid, double log_scale) 
   }
   double squares = 0;
   for (std::size_t k = 0; k < plan_.length; ++k) {
-    squares += out.circle.re[k] * out.circle.re[k] + out.circle.im[k] * out.circle.im[k];
+    squares += static_cast<double>(out.circle.re[k] * out.circle.re[k] + out.circle.im[k] * out.circle.im[k]);
   }
   out.norm = std::sqrt(squares) * (1 + 1e-9);
   // Sums of n positive terms: n roundings at most, n < 2^24. Exponents: a few roundings of their own size.
@@ -128,7 +132,8 @@ LossSpectrum::Tilted LossSpectrum::tilt(const GridLoss& grid, double log_scale) 
   return out;
 }
 
-void LossSpectrum::multiply(const GridLoss& grid, double log_scale, std::uint64_t count) {
+template <class Real>
+void LossSpectrum<Real>::multiply(const GridLoss& grid, double log_scale, std::uint64_t count) {
   SOTTO_CHECK(grid.step == plan_.step && grid.upper.size() == grid.lower.size() && count > 0);
   Tilted tilted = tilt(grid, log_scale);
   const double n = static_cast<double>(count);
@@ -145,7 +150,8 @@ void LossSpectrum::multiply(const GridLoss& grid, double log_scale, std::uint64_
   multiply_powers(tilted.circle, count);
 }
 
-void LossSpectrum::count_errors(const Tilted& tilted, double count) {
+template <class Real>
+void LossSpectrum<Real>::count_errors(const Tilted& tilted, double count) {
   const double forward = fft_.relative_error() * tilted.norm;  // over sqrt(length), of the spectrum's values
   const double each = forward * std::sqrt(static_cast<double>(plan_.length));  // the largest value's error
   forward_error_ += count * forward;
@@ -157,15 +163,16 @@ void LossSpectrum::count_errors(const Tilted& tilted, double count) {
     totals_.log_left[i] += count * tilted.log_left[i];
   }
   const double growth = std::exp(log_growth_);
-  const double products = 4 * kUnit * factors_;  // each complex product: sqrt(5) roundings
+  const double products = 4 * kRounding<Real> * factors_;  // each complex product: sqrt(5) roundings
   const double dropped = std::exp(kNothing);
   totals_.round_off = growth * (forward_error_ + 2 * (products + 2 * fft_.relative_error() + dropped)) * (1 + 1e-9);
 }
 
-void LossSpectrum::multiply_powers(const Spectrum& transformed, std::uint64_t count) {
-  Powers powers(count);
-  const double least = std::exp(std::max(2 * kNothing / static_cast<double>(count), -600.0));
-  const auto raise = [&](double re, double im, double& to_re, double& to_im) {
+template <class Real>
+void LossSpectrum<Real>::multiply_powers(const Spectrum<Real>& transformed, std::uint64_t count) {
+  Powers<Real> powers(count);
+  const Real least = std::exp(std::max(2 * kNothing / static_cast<double>(count), -600.0));
+  const auto raise = [&](Real re, Real im, Real& to_re, Real& to_im) {
     if (re * re + im * im < least) {
       to_re = to_im = 0;
     } else {
@@ -173,16 +180,17 @@ void LossSpectrum::multiply_powers(const Spectrum& transformed, std::uint64_t co
     }
   };
   for_each_pair(plan_.length, [&](std::size_t h, std::size_t p, std::size_t q) {
-    const double a = transformed.re[p], b = transformed.im[p];
-    const double c = transformed.re[q], d = transformed.im[q];
+    const Real a = transformed.re[p], b = transformed.im[p];
+    const Real c = transformed.re[q], d = transformed.im[q];
     raise((a + c) / 2, (b - d) / 2, upper_.re[h], upper_.im[h]);  // of the real part: (X(f) + conj X(-f)) / 2
     raise((b + d) / 2, (c - a) / 2, lower_.re[h], lower_.im[h]);  // of the imaginary part: (X(f) - conj X(-f)) / 2i
   });
   powers.flush();
 }
 
-Spectrum LossSpectrum::masses() const {
-  Spectrum out(plan_.length);
+template <class Real>
+Spectrum<Real> LossSpectrum<Real>::masses() const {
+  Spectrum<Real> out(plan_.length);
   for_each_pair(plan_.length, [&](std::size_t h, std::size_t p, std::size_t q) {
     out.re[p] = upper_.re[h] - lower_.im[h];  // U + i V
     out.im[p] = upper_.im[h] + lower_.re[h];
@@ -192,5 +200,8 @@ Spectrum LossSpectrum::masses() const {
   fft_.backward(out);
   return out;
 }
+
+template class LossSpectrum<double>;
+template class LossSpectrum<long double>;
 
 }  // namespace sotto::privacy

@@ -15,10 +15,13 @@ namespace {
 
 constexpr double kUnit = 0x1p-53;
 constexpr double kRoughWidth = 0.02;
+constexpr double kNarrow = 5e-4;  // a bracket of this width, times max(1, epsilon), is good enough
+constexpr int kAttempts = 5;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Suffix sums by Horner's rule, all terms positive: relative error below 6 roundings a point.
-void sum_from_the_right(const std::vector<double>& masses, long start, double tilt, double step, std::vector<double>& gain,
+template <class Real>
+void sum_from_the_right(const std::vector<Real>& masses, long start, double tilt, double step, std::vector<double>& gain,
                         std::vector<double>& rest) {
   const std::size_t n = masses.size();
   gain.assign(n + 1, 0);
@@ -30,7 +33,7 @@ void sum_from_the_right(const std::vector<double>& masses, long start, double ti
   for (std::size_t j = n; j-- > 0;) {
     const std::size_t on_circle = (static_cast<std::size_t>(start) + j) & mask;
     gain[j] = decay * gain[j + 1] + moved * rest[j + 1];
-    rest[j] = std::max(masses[on_circle], 0.0) + decay_rest * rest[j + 1];
+    rest[j] = std::max(static_cast<double>(masses[on_circle]), 0.0) + decay_rest * rest[j + 1];
   }
 }
 
@@ -40,22 +43,48 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTa
   const LossOutline outline(steps, target.delta.value());
   // A coarse grid shows where epsilon is.
   const ComposedPlan rough = plan_composition(outline, steps, {target.delta, kRoughWidth});
-  const double epsilon = compose(steps, outline, rough).epsilon(target.delta).upper;
-  if (!(epsilon > 0 && std::isfinite(epsilon))) return compose(steps, outline, plan_composition(outline, steps, target));
-  return compose(steps, outline, plan_composition(outline, steps, target, epsilon));
+  double epsilon = compose<double>(steps, outline, rough).epsilon(target.delta).upper;
+  // Grids for smooth losses are fine at once. Where rare large losses stand beside a narrow bulk, a finer grid or longer numbers
+  // are tried, whichever the bracket's width comes from.
+  ComposedLoss best;
+  double least = kInfinity;
+  double finer = 1;
+  bool longer = false;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const bool known = epsilon > 0 && std::isfinite(epsilon);
+    const ComposedPlan plan = known ? plan_composition(outline, steps, target, {epsilon, finer}) : plan_composition(outline, steps, target);
+    ComposedLoss found = longer ? compose<long double>(steps, outline, plan) : compose<double>(steps, outline, plan);
+    const Bracket bracket = found.epsilon(target.delta);
+    const Bracket exact = found.without_round_off(target.delta);
+    const double width = bracket.upper - bracket.lower;
+    const bool helped = attempt == 0 || width < 0.8 * least;
+    if (attempt == 0 || width < least) {
+      best = std::move(found);
+      least = width;
+    }
+    if (!known || !helped || !std::isfinite(width) || width <= kNarrow * std::max(1.0, bracket.upper)) break;
+    epsilon = bracket.upper;
+    if (!longer && exact.upper - exact.lower < width / 2) {
+      longer = true;
+    } else {
+      finer *= 4;
+    }
+  }
+  return best;
 }
 
+template <class Real>
 ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const LossOutline& outline, const ComposedPlan& plan) {
   if (plan.length == 0) return {};
-  LossSpectrum product(plan);
+  LossSpectrum<Real> product(plan);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const LossOutline::Part& part = outline.parts()[i];
     product.multiply(put_on_grid(*steps[i].loss, plan.step, part.tilted_range(plan.tilt)), part.log_sum(plan.tilt), steps[i].count);
   }
-  Spectrum masses = product.masses();
+  const Spectrum<Real> masses = product.masses();
 
   ComposedLoss out;
-  const LossSpectrum::Totals& totals = product.totals();
+  const auto& totals = product.totals();
   out.tilt_ = plan.tilt;
   out.step_ = plan.step;
   const long start = static_cast<long>(std::floor((plan.from - totals.offset) / plan.step));
@@ -109,6 +138,12 @@ double ComposedLoss::lower_delta(double epsilon) const {
 }
 
 Bracket ComposedLoss::delta(double epsilon) const { return {lower_delta(epsilon), upper_delta(epsilon)}; }
+
+Bracket ComposedLoss::without_round_off(Delta delta) const {
+  ComposedLoss exact = *this;
+  exact.round_off_ = 0;
+  return exact.epsilon(delta);
+}
 
 Bracket ComposedLoss::epsilon(Delta delta) const {
   if (upper_.rest.empty()) return {0, kInfinity};

@@ -56,7 +56,9 @@ class ComposedLoss {
     double outside = 0;      // tilted mass on either side of the window
   };
   ComposedLoss() = default;
+  template <class Real>
   static ComposedLoss compose(std::span<const LossSteps> steps, const LossOutline& outline, const ComposedPlan& plan);
+  Bracket without_round_off(Delta delta) const;  // what exact arithmetic would make of this grid
   double finite_part(const Side& side, double epsilon, bool upper) const;
   double upper_delta(double epsilon) const;
   double lower_delta(double epsilon) const;
