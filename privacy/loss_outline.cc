@@ -196,9 +196,9 @@ void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget&
   double aim = target.width * std::max(1.0, plan.epsilon);
   if (plan.epsilon > 0) aim = std::min(aim, 5e-3 * plan.epsilon);
   const double at = outline.cumulant(plan.tilt);
-  // -ln of the tilted mass left outside the window, each side: less than 1e-5 of delta, also where Chernoff's bound is far above
+  // -ln of the tilted mass left outside the window, each side: less than 1e-6 of delta, also where Chernoff's bound is far above
   // delta.
-  const double beyond = std::clamp(at - plan.tilt * plan.epsilon - log_delta + 12, 18.5, 45.0);
+  const double beyond = std::clamp(at - plan.tilt * plan.epsilon - log_delta + 15, 18.5, 45.0);
   const double spread = std::sqrt(std::max(outline.variance(plan.tilt), 1e-24));
   const double guess = std::sqrt(2 * beyond) / spread;
   const auto right = [&](double t) { return (outline.cumulant(plan.tilt + t) - at + beyond) / t; };
