@@ -21,6 +21,7 @@ struct Options {
   std::vector<std::string> paths;  // of verify
   std::string expect;
   std::string delta;  // of compose: optional
+  bool each = false;  // of compose
   bool json = false;
   EpsilonQuery epsilon;
   CalibrateQuery calibrate;
@@ -102,10 +103,16 @@ Result<void> run_compose(const Options& options) {
     if (!parsed.ok() || !parsed->is_number()) return invalid("--delta '" + options.delta + "' is not a number");
     delta = parsed->as_double();
   }
-  SOTTO_TRY(const Json found, compose_file(options.path, delta));
+  SOTTO_TRY(const Json found, compose_file(options.path, delta, options.each));
   if (options.json) {
     print(found.dump() + "\n");
     return {};
+  }
+  if (const Json* each = found.find("each")) {
+    for (const Json& after : each->items()) {
+      print("after event " + number(after.at("event")) + ": epsilon between " + number(after.at("epsilon_lower")) + " and " +
+            number(after.at("epsilon_upper")) + "\n");
+    }
   }
   const auto shown = [&](const char* accountant) {
     const Json& by = found.at(accountant);
@@ -193,6 +200,7 @@ void add_accountant_commands(Command& root, Options& o) {
   root.subcommand("compose", "epsilon of a list of events (docs/accountant.md)")
       .option("events", o.path, "JSON file", true)
       .option("--delta", o.delta, "goes before the file's delta; without either 1e-5")
+      .flag("--each", o.each, "also the epsilon after each event")
       .flag("--json", o.json, "print JSON")
       .on_run([&o] { return run_compose(o); });
 }

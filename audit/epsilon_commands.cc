@@ -1,11 +1,13 @@
 #include "audit/epsilon_commands.h"
 
-#include <span>
 #include <cmath>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "privacy/compose.h"
 #include "privacy/mechanism.h"
+#include "privacy/online.h"
 #include "privacy/release_losses.h"
 #include "privacy/release_rdp.h"
 
@@ -68,9 +70,38 @@ Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::
   return out;
 }
 
+// One event of the list as what it adds: nothing for a later step of a random allocation, whose first step stands for all.
+Result<std::optional<privacy::Release>> release_in(const Json& json) {
+  if (json.find("unit") == nullptr) {
+    SOTTO_TRY(auto release, privacy::release_from_json(json));
+    return std::optional(std::move(release));
+  }
+  SOTTO_TRY(auto event, privacy::event_from_json(json));
+  if (event.epoch_step > 1) return std::optional<privacy::Release>();
+  event.epoch_step = 0;
+  SOTTO_TRY(auto release, privacy::release_of(event));
+  return std::optional(std::move(release));
+}
+
+Result<Json> after_each(const Json& list, privacy::Neighbours neighbours, privacy::Delta delta) {
+  privacy::OnlineProfile profile(delta, neighbours);
+  privacy::Bracket epsilon;
+  Json out = Json::array();
+  for (std::size_t i = 0; i < list.items().size(); ++i) {
+    SOTTO_TRY(const auto release, release_in(list.items()[i]));
+    if (release) {
+      const auto found = profile.append(*release);
+      if (!found.ok()) return Error{found.error().code, "event " + std::to_string(i) + ": " + found.error().message};
+      epsilon = found->epsilon;
+    }
+    out.push(Json::object({{"event", i}, {"epsilon_lower", epsilon.lower}, {"epsilon_upper", epsilon.upper}}));
+  }
+  return out;
+}
+
 }  // namespace
 
-Result<Json> compose_file(const std::string& path, const std::optional<double>& delta) {
+Result<Json> compose_file(const std::string& path, const std::optional<double>& delta, bool each) {
   SOTTO_TRY(const Json json, Json::read_file(path));
   const Json* list = json.is_array() ? &json : json.find("events");
   if (!list || !list->is_array()) return invalid(path + ": neither a list of events nor an object with the list 'events'");
@@ -94,6 +125,11 @@ Result<Json> compose_file(const std::string& path, const std::optional<double>& 
   SOTTO_TRY(Json out, composed_json(releases, *neighbours, checked_delta));
   out.set("neighbours", neighbours_name);
   out.set("events", list->items().size());
+  if (each) {
+    auto course = after_each(*list, *neighbours, checked_delta);
+    if (!course.ok()) return Error{course.error().code, path + ": " + course.error().message};
+    out.set("each", *std::move(course));
+  }
   return out;
 }
 

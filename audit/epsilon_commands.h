@@ -52,7 +52,8 @@ Result<Json> answer(const CalibrateQuery& query);
 //   named a DpEvent as logs and reports show it                     (docs/ledger-format.md)
 // `delta` goes before the file's; 1e-5 when neither is given. The result:
 // {"epsilon_upper", "epsilon_lower", "delta", "accountant", "direction"} of the accountant with the smaller upper end, "rdp"
-// and "pld" with each one's own numbers (or "refused", and why), "neighbours", and "events", their number.
-Result<Json> compose_file(const std::string& path, const std::optional<double>& delta);
+// and "pld" with each one's own numbers (or "refused", and why), "neighbours", and "events", their number. With `each` also
+// "each": {"event", "epsilon_lower", "epsilon_upper"} after every event of the list, by pld.
+Result<Json> compose_file(const std::string& path, const std::optional<double>& delta, bool each = false);
 
 }  // namespace sotto::audit

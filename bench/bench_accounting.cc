@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "privacy/calibrate.h"
+#include "privacy/online.h"
 #include "privacy/profile.h"
 
 namespace {
@@ -40,9 +41,22 @@ void queries(double sigma, double rate, const char* name) {
   report((std::string("rdp ") + name).c_str(), rdp, Json::object({{"upper", upper}}));
 }
 
+// Epsilon after each of 1,000 different rounds.
+void rounds() {
+  ReleasesBracket found;
+  const double ms = cpu_ms([&] {
+    OnlineProfile profile{Delta(1e-5)};
+    for (int i = 0; i < 1000; ++i) {
+      found = *profile.append({GaussianNoise{1 + 0.001 * i}, {SamplingKind::kPoisson, 0.01 + 1e-5 * i}, std::nullopt, 1});
+    }
+  });
+  report("after each of 1,000 rounds", ms, Json::object({{"lower", found.epsilon.lower}, {"upper", found.epsilon.upper}}));
+}
+
 }  // namespace
 
 int main() {
+  rounds();
   queries(1, 0.01, "q=0.01");
   queries(1, 1e-4, "q=0.0001");
   for (const Accountant accountant : {Accountant::kPld, Accountant::kRdp}) {

@@ -15,10 +15,11 @@ double edge_error_at(const PrivacyLoss& loss, double edge) { return loss.edge_er
 // Masses of the two halves of each bin and of both tails, with Q's in units of the bin's lower point: q * e^loss.
 class Bins {
  public:
-  Bins(const PrivacyLoss& loss, const GridLoss& grid, std::size_t count) : count_(count), step_(grid.step) {
-    std::vector<double> edges(2 * count + 1);
-    for (std::size_t i = 0; i < edges.size(); ++i) {
-      edges[i] = grid.offset + (static_cast<double>(2 * grid.first) + static_cast<double>(i)) * (grid.step / 2);
+  Bins(const PrivacyLoss& loss, const GridLoss& grid) : points_(grid.points), step_(grid.step) {
+    std::vector<double> edges(2 * count() + 1);
+    for (std::size_t i = 0; i <= count(); ++i) {
+      edges[2 * i] = grid.at(i);
+      if (i > 0) edges[2 * i - 1] = grid.offset + static_cast<double>(points_[i - 1] + points_[i]) * (grid.step / 2);
     }
     masses_ = loss.masses(edges);
     SOTTO_CHECK(masses_.size() == edges.size() + 1);
@@ -30,24 +31,26 @@ class Bins {
       masses_[i].q_high *= ratio * (1 + error);
     }
   }
-  std::size_t count() const { return count_; }
+  std::size_t count() const { return points_.size() - 1; }
   double step() const { return step_; }
+  double distance(std::size_t from, std::size_t to) const { return static_cast<double>(points_[to] - points_[from]) * step_; }
+  double width(std::size_t bin) const { return distance(bin, bin + 1); }
   const LossMass& below() const { return masses_.front(); }
   const LossMass& above() const { return masses_.back(); }
   const LossMass& left(std::size_t bin) const { return masses_[1 + 2 * bin]; }
   const LossMass& right(std::size_t bin) const { return masses_[2 + 2 * bin]; }
 
  private:
-  std::size_t count_;
+  const std::vector<long>& points_;
   double step_;
   std::vector<LossMass> masses_;
 };
 
 // "Connect the dots": each bin's mass goes to its two ends so that both P's and Q's totals stay.
 void spread_outwards(const Bins& bins, GridLoss& grid) {
-  const double width = -std::expm1(-bins.step()) * (1 - 4 * kUnit);
   grid.upper.assign(bins.count() + 1, 0);
   for (std::size_t i = 0; i < bins.count(); ++i) {
+    const double width = -std::expm1(-bins.width(i)) * (1 - 4 * kUnit);
     const double p = (bins.left(i).p_high + bins.right(i).p_high) * (1 + 2 * kUnit);
     const double q = (bins.left(i).q_low + bins.right(i).q_low) * (1 - 2 * kUnit);
     const double up = std::clamp((p - q) / width * (1 + 4 * kUnit), 0.0, p);
@@ -99,11 +102,11 @@ class Contraction {
   }
 
   void draw_together_top() {
-    const double up = std::exp(bins_.step()) * (1 + 2 * kUnit);
     Heap heap;
     if (bins_.above().q_high > 0) heap.add(bins_.above());  // else it is infinite, and counted as such
     // At point k: everything from the middle of bin k - 1 on.
     for (std::size_t k = bins_.count(); k > 0; --k) {
+      const double up = std::exp(bins_.width(k - 1)) * (1 + 2 * kUnit);
       if (k < bins_.count()) heap.add(bins_.left(k));
       Heap with_half = heap;
       LossMass half = bins_.right(k - 1);
@@ -122,7 +125,6 @@ class Contraction {
   }
 
   void draw_together_bottom() {
-    const double up = std::exp(bins_.step()) * (1 + 4 * kUnit);
     Heap heap;
     heap.add(bins_.below());
     Heap best;
@@ -135,7 +137,7 @@ class Contraction {
         best = heap;
       }
       heap.add(bins_.right(k));
-      heap.q_high *= up;
+      heap.q_high *= std::exp(bins_.width(k)) * (1 + 4 * kUnit);
     }
     if (best.p > 0) put(first_, best);
   }
@@ -144,7 +146,7 @@ class Contraction {
   LossMass right(std::size_t i) const { return i + 1 == last_ ? LossMass{} : bins_.right(i); }
 
   void chord(std::size_t i) {
-    const double width = -std::expm1(-bins_.step()) * (1 + 4 * kUnit);
+    const double width = -std::expm1(-bins_.width(i)) * (1 + 4 * kUnit);
     const double p = (left(i).p_low + right(i).p_low) * (1 - 2 * kUnit);
     const double q = (left(i).q_high + right(i).q_high) * (1 + 2 * kUnit);
     const double up = std::clamp((p - q) / width * (1 - 4 * kUnit), 0.0, p);
@@ -155,15 +157,16 @@ class Contraction {
   // drops_[k]: how far the curve must be lowered at point k, in P's mass at that point. Where the curve falls so steeply that
   // the tangent at a bin's middle would meet 0 within the bin, the tangent at its upper end is taken: it leaves the tail alone.
   void tangents() {
-    const double ratio = std::exp(bins_.step()) * (1 + 2 * kUnit);
     const auto drop = [this](std::size_t k, double by) { drops_[k] = std::max(drops_[k], by); };
     double p_above = masses_[last_];
     double q_above = masses_[last_];  // in units of the point at hand
     for (std::size_t i = last_; i-- > first_;) {
+      const double ratio = std::exp(bins_.width(i)) * (1 + 2 * kUnit);
       const LossMass l = left(i);
       const LossMass r = right(i);
       const double from_middle = r.q_high * ratio - r.p_low;
-      const bool steep = from_middle > 0.5 * (p_above - q_above) && i + 1 < last_;
+      // The lowest point keeps its height: below it the curve is a line, which nothing may leave.
+      const bool steep = from_middle > 0.5 * (p_above - q_above) && i + 1 < last_ && i > first_;
       const double p = steep ? l.p_low + r.p_low : l.p_low;
       const double p_high = steep ? l.p_high + r.p_high : l.p_high;
       const double q = steep ? l.q_low + r.q_low : l.q_low;
@@ -175,9 +178,9 @@ class Contraction {
   }
 
   void subtract() {
-    const double next = 1 / std::expm1(bins_.step());
-    const double before = -1 / std::expm1(-bins_.step());
     for (std::size_t k = first_; k <= last_; ++k) {
+      const double next = 1 / std::expm1(k < last_ ? bins_.width(k) : bins_.step());
+      const double before = -1 / std::expm1(k > 0 ? -bins_.width(k - 1) : -bins_.step());
       const double last = k > 0 ? drops_[k - 1] : 0;
       const double here = drops_[k];
       const double following = k < last_ ? drops_[k + 1] : 0;
@@ -202,7 +205,7 @@ class Contraction {
         masses_[at] = 0;
         double to_left = 0;
         if (!kept.empty()) {
-          to_left = negative * left_share(at - kept.back(), k + 1 - at);
+          to_left = negative * left_share(kept.back(), at, k + 1);
           masses_[kept.back()] += to_left;
         }
         carried += negative - to_left;
@@ -211,11 +214,9 @@ class Contraction {
     settle_last(kept);
   }
 
-  // Of a negative mass between two neighbours, that many points away, the left one's share.
-  double left_share(std::size_t to_left, std::size_t to_right) const {
-    const double l = static_cast<double>(to_left) * bins_.step();
-    const double r = static_cast<double>(to_right) * bins_.step();
-    return std::expm1(r) / std::expm1(l + r);
+  // Of a negative mass between two neighbours, the left one's share.
+  double left_share(std::size_t left_one, std::size_t at, std::size_t right_one) const {
+    return std::expm1(bins_.distance(at, right_one)) / std::expm1(bins_.distance(left_one, right_one));
   }
 
   // A negative mass at the end becomes one atom with its left neighbour, of both totals, a little below that one's point: by next
@@ -234,7 +235,7 @@ class Contraction {
         p = rest;
         continue;
       }
-      const double gap = static_cast<double>(last - at) * bins_.step();
+      const double gap = bins_.distance(at, last);
       const double below = negative * -std::expm1(-gap) / rest * (1 + 1e-9);
       if (below <= kNearlyEqual * bins_.step()) {
         p = rest;
@@ -242,10 +243,9 @@ class Contraction {
         continue;
       }
       p = 0;
-      const double points = std::ceil(below / bins_.step());
-      if (points <= static_cast<double>(at - first_)) {
-        masses_[at - static_cast<std::size_t>(points)] += rest;
-      }
+      std::size_t to = at;
+      while (to > first_ && bins_.distance(to, at) < below) --to;
+      if (bins_.distance(to, at) >= below) masses_[to] += rest;
     }
   }
 
@@ -346,19 +346,48 @@ LossRange loss_range(const PrivacyLoss& loss, double mass_below, double mass_abo
   return range;
 }
 
-GridLoss put_on_grid(const PrivacyLoss& loss, double step, const LossRange& range) {
+double BinWidths::at(double loss) const {
+  const auto next = std::upper_bound(from.begin(), from.end(), loss);
+  return next == from.begin() ? 0 : width[static_cast<std::size_t>(next - from.begin()) - 1];
+}
+
+namespace {
+
+// Points from `first` to `last`, as far apart as the widths allow; one at every step about the offset, which was chosen for that.
+std::vector<long> lay_points(const GridLoss& grid, long first, long last, const BinWidths& widths) {
+  constexpr long kDense = 8;
+  std::vector<long> points = {first};
+  while (points.back() < last) {
+    const long k = points.back();
+    long bin = 1;
+    if (!widths.from.empty() && std::abs(k) > kDense) {
+      const double loss = grid.offset + static_cast<double>(k) * grid.step;
+      const double here = widths.at(loss);
+      const double wide = std::min({here, widths.at(loss + here), 0x1p20 * grid.step});
+      bin = std::max(1L, static_cast<long>(wide / grid.step));
+      bin = bin == 1 ? 1 : bin & ~1L;  // its middle is exact
+      if (k < 0) bin = std::min(bin, -kDense - k);
+    }
+    points.push_back(std::min(k + bin, last));
+  }
+  return points;
+}
+
+}  // namespace
+
+GridLoss put_on_grid(const PrivacyLoss& loss, double step, const LossRange& range, const BinWidths& widths) {
   SOTTO_CHECK(step > 0 && range.from <= range.to && (range.to - range.from) / step < 0x1p24);
   GridLoss grid;
   grid.step = step;
   grid.offset = loss.atom_spacing() > 0 ? 0 : best_offset(loss, step, range);
   constexpr long kMargin = 4;  // bins at each end
-  grid.first = static_cast<long>(std::floor((range.from - grid.offset) / step)) - kMargin;
-  const long last = std::max(static_cast<long>(std::ceil((range.to - grid.offset) / step)), grid.first + kMargin) + kMargin;
-  const Bins bins(loss, grid, static_cast<std::size_t>(last - grid.first));
+  const long first = static_cast<long>(std::floor((range.from - grid.offset) / step)) - kMargin;
+  const long last = std::max(static_cast<long>(std::ceil((range.to - grid.offset) / step)), first + kMargin) + kMargin;
+  grid.points = lay_points(grid, first, last, loss.atom_spacing() > 0 ? BinWidths{} : widths);
+  const Bins bins(loss, grid);
   grid.edge_error = edge_error_at(loss, std::max(std::abs(grid.at(0)), std::abs(grid.at(bins.count()))));
   spread_outwards(bins, grid);
   contract_inwards(bins, grid);
-  grid.upper.resize(grid.lower.size());
   return grid;
 }
 

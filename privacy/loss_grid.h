@@ -15,23 +15,30 @@ namespace sotto::privacy {
 struct GridLoss {
   double offset = 0;
   double step = 0;
-  long first = 0;              // of upper and of lower: point k of either is at offset + (first + k) * step
+  std::vector<long> points;    // ascending: point k of upper and of lower is at offset + points[k] * step
   std::vector<double> upper;   // masses under P
   std::vector<double> lower;
   double upper_infinite = 0;   // mass under P of an infinite loss
   double lower_infinite = 0;
   double edge_error = 0;       // the true losses are these, within this much in each step
 
-  double at(std::size_t k) const { return offset + static_cast<double>(first + static_cast<long>(k)) * step; }
+  double at(std::size_t k) const { return offset + static_cast<double>(points[k]) * step; }
+};
+
+// How far apart a loss's points may be: from each of the ascending losses on. Rare losses need few points.
+struct BinWidths {
+  std::vector<double> from;
+  std::vector<double> width;
+  double at(double loss) const;  // of the bin that begins there
 };
 
 // Losses below `from` and above `to` are cut: raised to the first point and made infinite in `upper`; dropped and lowered to
-// the last point in `lower`. from < to; (to - from) / step below 2^24.
+// the last point in `lower`. from < to; (to - from) / step below 2^24. No widths: a point at every step.
 struct LossRange {
   double from = 0;
   double to = 0;
 };
-GridLoss put_on_grid(const PrivacyLoss& loss, double step, const LossRange& range);
+GridLoss put_on_grid(const PrivacyLoss& loss, double step, const LossRange& range, const BinWidths& widths = {});
 
 // The range outside which P has at most the given masses, to nine digits.
 LossRange loss_range(const PrivacyLoss& loss, double mass_below, double mass_above);

@@ -80,7 +80,15 @@ double least(double low, double high, const std::function<double(double)>& f) {
 }  // namespace
 
 LossOutline::LossOutline(std::span<const LossSteps> steps, double delta) {
-  for (const LossSteps& step : steps) parts_.push_back(outline_of(step, delta));
+  for (const LossSteps& step : steps) add(step, delta);
+}
+
+void LossOutline::add(const LossSteps& steps, double delta) { parts_.push_back(outline_of(steps, delta)); }
+
+LossOutline LossOutline::times(double factor) const {
+  LossOutline out = *this;
+  for (Part& part : out.parts_) part.count *= factor;
+  return out;
 }
 
 double LossOutline::Part::log_sum(double lambda) const { return moments(*this, lambda).log_sum; }
@@ -95,6 +103,28 @@ LossRange LossOutline::Part::tilted_range(double lambda) const {
     from = losses[i];
   }
   return {from, range.to};
+}
+
+BinWidths LossOutline::Part::bin_widths(double lambda, double spread) const {
+  const double all = log_sum(lambda);
+  // The fewest bins, sum of L / w, whose masses p, tilted, make sum of p w^2 the spread: w goes with the cube root of L / p.
+  BinWidths out;
+  double sum = 0;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const double from = i > 0 ? (losses[i - 1] + losses[i]) / 2 : losses[i];
+    const double to = i + 1 < losses.size() ? (losses[i] + losses[i + 1]) / 2 : losses[i];
+    if (!(to > from)) continue;
+    const double mass = std::max(count * masses[i] * std::exp(lambda * losses[i] - all), 1e-300);
+    const double width = std::cbrt((to - from) / mass);
+    sum += mass * width * width;
+    out.from.push_back(from);
+    out.width.push_back(width);
+  }
+  for (std::size_t i = 0; i < out.from.size(); ++i) {
+    const double most = i + 1 < out.from.size() ? out.from[i + 1] - out.from[i] : out.width[i];
+    out.width[i] = std::min(out.width[i] * std::sqrt(spread / sum), most);
+  }
+  return out;
 }
 
 double LossOutline::steps() const {
@@ -141,18 +171,34 @@ Extent extent_of(const LossOutline& outline, std::span<const LossSteps> steps) {
   return out;
 }
 
-constexpr double kLeastTilt = 1e-3;
 double most_tilt(const Extent& extent) { return std::max(1e3 / extent.most, 1.0); }
 
-// Window and step for the plan's tilt and epsilon.
+constexpr double kLeastTilt = 1e-3;
+
+// The gentlest tilt, from the slope down, with which round-off is a small share of delta: what the tilt is there for. A gentler one
+// needs a shorter window.
+double gentlest_tilt(const LossOutline& outline, const PldTarget& target, const ComposedPlan& plan) {
+  const double log_error = std::log(6e-13 * (outline.steps() + 3));  // as loss_spectrum.cc counts it, for some 2^18 points
+  const double most = std::log(target.delta.value() * target.reach) - 13;
+  double tilt = plan.slope;
+  while (tilt > 0.03 * plan.slope) {
+    const double next = 0.7 * tilt;
+    if (!(log_error + outline.cumulant(next) - next * plan.epsilon <= most)) break;
+    tilt = next;
+  }
+  return std::max(tilt, std::min(plan.slope, kLeastTilt));
+}
+
+// Window and step for the plan's slope and epsilon.
 void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget& target, double finer, ComposedPlan& plan) {
   const double log_delta = std::log(target.delta.value());
+  plan.tilt = gentlest_tilt(outline, target, plan);
   double aim = target.width * std::max(1.0, plan.epsilon);
   if (plan.epsilon > 0) aim = std::min(aim, 5e-3 * plan.epsilon);
   const double at = outline.cumulant(plan.tilt);
-  // -ln of the tilted mass left outside the window, each side: less than 1e-5 of delta, also where Chernoff's bound is far above
+  // -ln of the tilted mass left outside the window, each side: less than 1e-6 of delta, also where Chernoff's bound is far above
   // delta.
-  const double beyond = std::clamp(at - plan.tilt * plan.epsilon - log_delta + 12, 18.5, 45.0);
+  const double beyond = std::clamp(at - plan.tilt * plan.epsilon - log_delta + 15, 18.5, 45.0);
   const double spread = std::sqrt(std::max(outline.variance(plan.tilt), 1e-24));
   const double guess = std::sqrt(2 * beyond) / spread;
   const auto right = [&](double t) { return (outline.cumulant(plan.tilt + t) - at + beyond) / t; };
@@ -168,13 +214,14 @@ void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget&
   if (whole) plan.to = end + (end - plan.from) / 16;
   const double width = std::max({plan.to - plan.from, 1e-11, extent.spacing * 4});
   plan.to = plan.from + width;
-  // A step's spread adds (tilt + 1) step^2 / 8 to the bracket's width.
-  double step = std::sqrt(8 * aim / ((plan.tilt + 1) * outline.steps()));
+  // A step's spread adds (slope + 1) step^2 / 8 to the bracket's width.
+  double step = std::sqrt(8 * aim / ((plan.slope + 1) * outline.steps()));
   double widest = 0;
   for (const LossOutline::Part& part : outline.parts()) {
     const LossRange range = part.tilted_range(plan.tilt);
     widest = std::max(widest, range.to - range.from);
   }
+  plan.spread = 0.5 * aim / ((plan.slope + 1) * finer * finer * finer);
   const double fewest = whole ? 0x1p14 : 0x1p11;  // `whole` leaves a sixteenth for the bins' margins
   constexpr double kMost = 0x1p20;
   step = std::max({std::min(step, width / fewest) / finer, width / kMost, widest / kMost});
@@ -198,11 +245,11 @@ ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSt
   };
   const double log_target = std::log(target.delta.value());
   ComposedPlan plan;
-  plan.tilt = least(kLeastTilt, most_tilt(extent), [&](double l) { return (log_delta(l, 0) - log_target) / l; });
-  plan.epsilon = (log_delta(plan.tilt, 0) - log_target) / plan.tilt;
+  plan.slope = least(kLeastTilt, most_tilt(extent), [&](double l) { return (log_delta(l, 0) - log_target) / l; });
+  plan.epsilon = (log_delta(plan.slope, 0) - log_target) / plan.slope;
   if (plan.epsilon <= 0) {
     plan.epsilon = 0;
-    plan.tilt = least(kLeastTilt, most_tilt(extent), [&](double l) { return log_delta(l, 0); });
+    plan.slope = least(kLeastTilt, most_tilt(extent), [&](double l) { return log_delta(l, 0); });
   }
   lay_grid(outline, extent, target, 1, plan);
   return plan;
@@ -218,10 +265,16 @@ ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSt
     (outline.mean(std::exp(middle)) < known.epsilon ? low : high) = middle;
   }
   ComposedPlan plan;
-  plan.tilt = std::exp(low);
+  plan.slope = std::exp(low);
   plan.epsilon = known.epsilon;
   lay_grid(outline, extent, target, known.finer, plan);
   return plan;
+}
+
+void lengthen(ComposedPlan& plan) {
+  const double width = plan.to - plan.from;
+  plan.length = std::bit_ceil(static_cast<std::size_t>(width / plan.step * (1 - 1e-9)) + 2);
+  plan.step = width / static_cast<double>(plan.length - 2);
 }
 
 }  // namespace sotto::privacy

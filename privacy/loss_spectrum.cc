@@ -110,7 +110,7 @@ typename LossSpectrum<Real>::Tilted LossSpectrum<Real>::tilt(const GridLoss& gri
       right[i] += mass * to_right;
       left[i] += mass * to_left;
     }
-    const std::size_t at = static_cast<std::size_t>(grid.first + static_cast<long>(k)) & mask;
+    const std::size_t at = static_cast<std::size_t>(grid.points[k]) & mask;
     out.circle.re[at] += tilted[0];
     out.circle.im[at] += tilted[1];
   }
@@ -138,7 +138,7 @@ void LossSpectrum<Real>::multiply(const GridLoss& grid, double log_scale, std::u
   Tilted tilted = tilt(grid, log_scale);
   const double n = static_cast<double>(count);
   count_errors(tilted, n);
-  totals_.last += n * static_cast<double>(grid.first + static_cast<long>(grid.upper.size()) - 1);
+  totals_.last += n * static_cast<double>(grid.points.back());
   totals_.log_scale += n * log_scale;
   totals_.log_scale_error += 4 * kUnit * (n * std::abs(log_scale) + std::abs(totals_.log_scale));
   totals_.offset += n * grid.offset;
@@ -148,6 +148,12 @@ void LossSpectrum<Real>::multiply(const GridLoss& grid, double log_scale, std::u
   totals_.infinite[1] = 1 - (1 - totals_.infinite[1]) * std::pow(1 - grid.lower_infinite, n);
   fft_.forward(tilted.circle);
   multiply_powers(tilted.circle, count);
+}
+
+template <class Real>
+void LossSpectrum<Real>::multiply(const LossSteps& steps, const LossOutline::Part& part, double share_of_all_steps) {
+  const BinWidths widths = part.bin_widths(plan_.tilt, plan_.spread * share_of_all_steps);
+  multiply(put_on_grid(*steps.loss, plan_.step, part.tilted_range(plan_.tilt), widths), part.log_sum(plan_.tilt), steps.count);
 }
 
 template <class Real>

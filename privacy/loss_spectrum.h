@@ -32,6 +32,8 @@ class LossSpectrum {
 
   explicit LossSpectrum(const ComposedPlan& plan);
   void multiply(const GridLoss& grid, double log_scale, std::uint64_t count);
+  // Steps that the plan was made for, or that are like those: puts them on the grid first.
+  void multiply(const LossSteps& steps, const LossOutline::Part& part, double share_of_all_steps);
   const Totals& totals() const { return totals_; }
   // Tilted masses on the circle: point k of the grid is at k modulo the length. re: upper, im: lower.
   Spectrum<Real> masses() const;

@@ -15,7 +15,6 @@ namespace {
 
 constexpr double kUnit = 0x1p-53;
 constexpr double kRoughWidth = 0.02;
-constexpr double kNarrow = 5e-4;  // a bracket of this width, times max(1, epsilon), is good enough
 constexpr int kAttempts = 5;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -50,6 +49,7 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTa
   double least = kInfinity;
   double finer = 1;
   bool longer = false;
+  int vain = 0;  // attempts that brought nothing
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const bool known = epsilon > 0 && std::isfinite(epsilon);
     const ComposedPlan plan = known ? plan_composition(outline, steps, target, {epsilon, finer}) : plan_composition(outline, steps, target);
@@ -57,12 +57,12 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTa
     const Bracket bracket = found.epsilon(target.delta);
     const Bracket exact = found.without_round_off(target.delta);
     const double width = bracket.upper - bracket.lower;
-    const bool helped = attempt == 0 || width < 0.8 * least;
+    vain = attempt == 0 || width < 0.8 * least ? 0 : vain + 1;
     if (attempt == 0 || width < least) {
       best = std::move(found);
       least = width;
     }
-    if (!known || !helped || !std::isfinite(width) || width <= kNarrow * std::max(1.0, bracket.upper)) break;
+    if (!known || !target.refine || vain > 1 || !std::isfinite(width) || is_narrow(bracket)) break;
     epsilon = bracket.upper;
     if (!longer && exact.upper - exact.lower < width / 2) {
       longer = true;
@@ -79,10 +79,14 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const LossO
   LossSpectrum<Real> product(plan);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const LossOutline::Part& part = outline.parts()[i];
-    product.multiply(put_on_grid(*steps[i].loss, plan.step, part.tilted_range(plan.tilt)), part.log_sum(plan.tilt), steps[i].count);
+    product.multiply(steps[i], part, part.count / outline.steps());
   }
-  const Spectrum<Real> masses = product.masses();
+  return of(product, plan);
+}
 
+template <class Real>
+ComposedLoss ComposedLoss::of(const LossSpectrum<Real>& product, const ComposedPlan& plan) {
+  const Spectrum<Real> masses = product.masses();
   ComposedLoss out;
   const auto& totals = product.totals();
   out.tilt_ = plan.tilt;
@@ -106,6 +110,8 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const LossO
   }
   return out;
 }
+
+template ComposedLoss ComposedLoss::of(const LossSpectrum<double>&, const ComposedPlan&);
 
 // The contribution of finite losses above epsilon, with every error on the safe side.
 double ComposedLoss::finite_part(const Side& side, double epsilon, bool upper) const {

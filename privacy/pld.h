@@ -16,6 +16,8 @@ namespace sotto::privacy {
 
 class LossOutline;
 struct ComposedPlan;
+template <class Real>
+class LossSpectrum;
 
 struct LossSteps {
   const PrivacyLoss* loss = nullptr;  // not owned; outlives the call
@@ -31,13 +33,25 @@ struct Bracket {
 struct PldTarget {
   Delta delta{1e-5};
   double width = 2e-4;  // aimed at, of epsilon, times max(1, epsilon)
+  double reach = 1;     // round-off matters little down to delta * reach
+  bool refine = true;   // other grids are tried when the bracket is wide; for atoms they do not help
 };
+
+// A bracket of this width, times max(1, epsilon), is good enough; a wider one is worth another grid.
+inline constexpr double kNarrowBracket = 5e-4;
+inline bool is_narrow(const Bracket& epsilon) {
+  return epsilon.upper - epsilon.lower <= kNarrowBracket * (epsilon.upper > 1 ? epsilon.upper : 1);
+}
 
 // The composition of all steps, in one direction.
 class ComposedLoss {
  public:
   // Losses so large that no grid holds their tilted sum (thousands, in a step) get the bracket that says nothing.
   static ComposedLoss compose(std::span<const LossSteps> steps, const PldTarget& target);
+
+  // What a product of spectra amounts to.
+  template <class Real>
+  static ComposedLoss of(const LossSpectrum<Real>& product, const ComposedPlan& plan);
 
   Bracket epsilon(Delta delta) const;   // each end >= 0
   Bracket delta(double epsilon) const;  // each end in [0, 1]

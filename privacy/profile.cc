@@ -17,6 +17,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kMuError = 64 * kUnit;  // of merge()'s sum of squares, with thousands of phases of rounding to spare
 constexpr double kMiddle = 0.2;          // a delta in the middle of a curve
 
+// A profile is asked at smaller deltas, too.
+double reach(Delta delta) { return std::min(1.0, 1e-12 / delta.value()); }
+
 // Steps as losses of one direction: equal steps together, all steps without sampling as one Gaussian.
 struct Losses {
   std::vector<GaussianLoss> losses;
@@ -177,7 +180,8 @@ Result<PrivacyProfile> PrivacyProfile::of(std::span<const GaussianSteps> steps, 
     if (direction == Direction::kAdd && relation.neighbours == Neighbours::kReplace) continue;
     const Losses losses = losses_of(merged, relation, direction);
     out.directions_.emplace_back();
-    out.directions_.back().upper.push_back(losses.compose({delta}));
+    const PldTarget at{delta, PldTarget{}.width, reach(delta)};
+    out.directions_.back().upper.push_back(losses.compose(at));
     if (delta.value() < kMiddle) out.directions_.back().upper.push_back(losses.compose({Delta(kMiddle)}));
   }
   return out;
@@ -193,8 +197,9 @@ Result<PrivacyProfile> PrivacyProfile::of(std::span<const Release> releases, Nei
     out.max_divergence_ = losses.log_ratio;
     Composed composed;
     for (const double aim : {delta.value(), std::sqrt(delta.value() * kMiddle), kMiddle}) {
-      composed.upper.push_back(ComposedLoss::compose(losses.upper, {Delta(aim), losses.width}));
-      if (!losses.lower.empty()) composed.lower.push_back(ComposedLoss::compose(losses.lower, {Delta(aim), losses.width}));
+      const PldTarget at{Delta(aim), losses.width, reach(Delta(aim)), losses.refine};
+      composed.upper.push_back(ComposedLoss::compose(losses.upper, at));
+      if (!losses.lower.empty()) composed.lower.push_back(ComposedLoss::compose(losses.lower, at));
     }
     out.directions_.push_back(std::move(composed));
   }

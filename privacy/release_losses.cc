@@ -167,12 +167,14 @@ struct LossOf {
 // A bracket holds wherever its grid was made for, but is narrow there alone. Where losses are bounded and delta is below the
 // mass of the largest, a grid made for that delta sees nothing else: then one for a larger delta answers. The upper end is
 // that of a delta smaller by `relative`, the lower end of one as much larger.
-Bracket bracket_near(std::span<const LossSteps> steps, double width, Delta delta, double relative) {
+Bracket bracket_near(std::span<const LossSteps> steps, PldTarget target, double relative) {
+  const Delta delta = target.delta;
   const Delta smaller(delta.value() * (1 - relative));
   const Delta larger(std::min(delta.value() * (1 + relative), 1 - 0x1p-53));
   Bracket out{0, std::numeric_limits<double>::infinity()};
   for (double aim = delta.value(); aim < 0.9; aim *= 10) {
-    const ComposedLoss composed = ComposedLoss::compose(steps, PldTarget{Delta(aim), width});
+    target.delta = Delta(aim);
+    const ComposedLoss composed = ComposedLoss::compose(steps, target);
     out.lower = std::max(out.lower, composed.epsilon(larger).lower);
     out.upper = std::min(out.upper, composed.epsilon(smaller).upper);
     if (std::isfinite(out.upper) && out.upper - out.lower <= 0.02 * std::max(1.0, out.upper)) break;
@@ -187,8 +189,9 @@ Result<Bracket> compose_direction(std::span<const Release> releases, Neighbours 
   // P and Q are within the log-ratio b of the pair's, all steps together: delta(epsilon) <= e^b delta'(epsilon - 2 b).
   const double relative = log_ratio > 0 ? 2 * log_ratio + 0x1p-51 : 0;
   if (relative > 0.5) return refused("the certificate's log-ratio over all steps is too large for a bracket");
-  Bracket out = bracket_near(losses.upper, losses.width, delta, relative);
-  if (!losses.lower.empty()) out.lower = bracket_near(losses.lower, losses.width, delta, relative).lower;
+  const PldTarget target{delta, losses.width, 1, losses.refine};
+  Bracket out = bracket_near(losses.upper, target, relative);
+  if (!losses.lower.empty()) out.lower = bracket_near(losses.lower, target, relative).lower;
   if (log_ratio > 0) {
     out.upper += 2 * log_ratio + 0x1p-51 * std::max(1.0, out.upper);
     out.lower = std::max(0.0, out.lower - 2 * log_ratio - 0x1p-51 * std::max(1.0, out.lower));
@@ -220,6 +223,8 @@ Result<DirectedLosses> losses_of(std::span<const Release> releases, Neighbours n
     out.upper.push_back({kept.upper.get(), count});
     out.lower.push_back({kept.lower ? kept.lower.get() : kept.upper.get(), count});
     two_sided = two_sided || kept.lower != nullptr;
+    const bool smooth = dynamic_cast<const AtomicLoss*>(kept.upper.get()) == nullptr;
+    out.refine = out.refine && smooth;
     fine = fine || dynamic_cast<const GaussianLoss*>(kept.upper.get()) == nullptr;
     out.log_ratio += release.count * (release.max_divergence + certificate_of(release));
   }

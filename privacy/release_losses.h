@@ -31,6 +31,7 @@ struct DirectedLosses {
   std::vector<LossSteps> lower;  // empty: the same as `upper`
   double log_ratio = 0;          // by which P and Q may each differ from the pair's, all steps together
   double width = 0;              // PldTarget's
+  bool refine = true;            // the same
 };
 Result<DirectedLosses> losses_of(std::span<const Release> releases, Neighbours neighbours, Direction direction, Delta delta);
 

@@ -92,6 +92,20 @@ TEST_CASE("calibrate answers with what was left out, within epsilon", "[commands
   CHECK(ask(sigma + " --steps 10000").at("sampling_rate").as_double() == Approx(0.01).epsilon(1e-3));
 }
 
+TEST_CASE("calibrate answers for every sampler, within epsilon", "[commands]") {
+  const std::string target = "calibrate --epsilon 3 --delta 1e-5 --json --accountant rdp";
+  for (const std::string more : {" --sampling truncated_poisson --sampling-rate 0.01 --population 10000 --batch-size 130 --steps 500",
+                                 " --sampling fixed_size --population 10000 --batch-size 100 --steps 500 --neighbours replace",
+                                 " --sampling random_allocation --epoch-steps 20 --steps 2"}) {
+    const Json found = *Json::parse(run_audit(target + more).out, "output");
+    INFO(more << " -> " << found.dump());
+    CHECK(found.at("noise_multiplier").as_double() > 0.3);
+    CHECK(found.at("epsilon_upper").as_double() <= 3);
+    CHECK(found.at("epsilon_upper").as_double() > 2.99);
+  }
+  CHECK(run_audit(target + " --sampling fixed_size --population 10000 --batch-size 100 --steps 500").code == 2);
+}
+
 TEST_CASE("what another version brings exits 2 and says so", "[commands]") {
   const Ran ran = run_audit(std::string(kQuery) + " --accountant rdp --group 2");
   CHECK(ran.code == 2);
@@ -207,6 +221,18 @@ TEST_CASE("compose takes simple entries and events from reports, mixed", "[compo
   const auto replaced = compose(R"({"neighbours": "replace", "events": [{"noise_multiplier": 4, "sampling": "fixed_size",
       "population": 1000, "batch_size": 10, "steps": 50}]})");
   CHECK(replaced->at("pld").at("epsilon_upper").as_double() < replaced->at("rdp").at("epsilon_upper").as_double());
+}
+
+TEST_CASE("compose shows the epsilon after each event when asked", "[compose]") {
+  TempFolder folder;
+  const std::string file = folder.path("events.json");
+  REQUIRE(write_file_atomically(file, std::string(R"([{"noise_multiplier": 1, "sampling_rate": 0.01, "steps": 100},
+      {"noise_multiplier": 2, "sampling_rate": 0.02, "steps": 50}, {"mechanism": "laplace", "scale": 20, "steps": 1}])")).ok());
+  const Json found = *Json::parse(run_audit("compose " + file + " --each --json").out, "output");
+  const auto& each = found.at("each").items();
+  REQUIRE(each.size() == 3);
+  for (std::size_t i = 1; i < 3; ++i) CHECK(each[i].at("epsilon_lower").as_double() > each[i - 1].at("epsilon_upper").as_double());
+  CHECK(each.back().at("epsilon_upper").as_double() == Approx(found.at("pld").at("epsilon_upper").as_double()).epsilon(2e-3));
 }
 
 TEST_CASE("compose refuses what it does not know, by event and name", "[compose]") {

@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 #include "privacy/gaussian_loss.h"
+#include "privacy/loss_grid.h"
+#include "privacy/online.h"
 #include "tests/support/catch.h"
 
 using namespace sotto;
@@ -91,4 +93,72 @@ TEST_CASE("atoms on the grid compose to what counting gives", "[privacy][pld]") 
     CHECK(b.upper >= exact * (1 - 1e-10));
     if (at >= 4) CHECK(b.upper - b.lower < 1e-5 * exact);  // near the delta that the grid was made for
   }
+}
+
+TEST_CASE("on any grid, the measure from below never holds more than the whole, and its curve lies below the one from above", "[privacy][pld]") {
+  const auto delta = [](const GridLoss& grid, const std::vector<double>& masses, double epsilon) {
+    double sum = 0;
+    for (std::size_t k = 0; k < masses.size(); ++k) sum += masses[k] * std::max(0.0, -std::expm1(epsilon - grid.at(k)));
+    return sum;
+  };
+  for (const double sigma : {0.4, 0.7, 1.2, 5.0}) {
+    for (const double rate : {2.4e-5, 1e-3, 0.1, 1.0}) {
+      const GaussianLoss loss = GaussianLoss::sampled(NoiseMultiplier(sigma), SamplingRate(rate), Direction::kRemove);
+      const LossRange range = loss_range(loss, 1e-14, 1e-18);
+      for (const double step : {2e-4, 1e-3, 1e-2}) {
+        if ((range.to - range.from) / step > 1e5) continue;
+        for (const double widest : {0.0, 0.03, 0.3}) {
+          const BinWidths widths = widest > 0 ? BinWidths{{range.from}, {widest}} : BinWidths{};
+          const GridLoss grid = put_on_grid(loss, step, range, widths);
+          double upper = grid.upper_infinite;
+          double lower = 0;
+          for (std::size_t k = 0; k < grid.points.size(); ++k) upper += grid.upper[k], lower += grid.lower[k];
+          INFO("sigma " << sigma << ", q " << rate << ", step " << step << ", bins " << widest << ": " << lower << ", " << upper);
+          CHECK(upper >= 1 - 1e-12);
+          CHECK(lower <= 1 + 1e-12);
+          for (double e = -0.5; e < 3; e += 0.1) {
+            CHECK(delta(grid, grid.lower, e) <= delta(grid, grid.upper, e) + grid.upper_infinite);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("rare large losses beside a narrow bulk have a narrow bracket, at small deltas too", "[privacy][pld]") {
+  struct Case {
+    double sigma, rate;
+    std::uint64_t steps;
+    double delta;
+  };
+  for (const Case& c : {Case{0.8, 1e-4, 10000, 1e-8}, Case{0.8, 1e-4, 100000, 1e-8}, Case{0.502, 1.5e-5, 37, 3e-15}, Case{0.574, 1.2e-5, 33, 7e-8}}) {
+    const GaussianLoss loss = GaussianLoss::sampled(NoiseMultiplier(c.sigma), SamplingRate(c.rate), Direction::kRemove);
+    const Bracket b = epsilon(loss, c.steps, c.delta);
+    INFO("sigma " << c.sigma << ", q " << c.rate << ", " << c.steps << " steps, delta " << c.delta << ": " << b.lower << " to " << b.upper);
+    CHECK(b.lower > 0);
+    CHECK(b.upper - b.lower <= allowed_width(b));
+  }
+}
+
+TEST_CASE("epsilon after each of many different rounds meets the composition of all of them", "[privacy][pld]") {
+  for (const double delta : {1e-5, 1e-8}) {
+    OnlineProfile profile{Delta(delta)};
+    std::vector<Release> all;
+    double before = 0;
+    for (int i = 0; i < 150; ++i) {
+      Release round{GaussianNoise{0.8 + 0.005 * i}, {SamplingKind::kPoisson, 0.01 + 1e-4 * i}, std::nullopt, 1.0 + i % 3};
+      all.push_back(round);
+      const Bracket online = profile.append(round)->epsilon;
+      CHECK(online.upper - online.lower <= allowed_width(online));
+      CHECK(online.upper >= before);
+      before = online.lower;
+      if (i % 30 != 0) continue;
+      const Bracket whole = bracket_of_releases(all, Neighbours::kAddRemove, Delta(delta))->epsilon;
+      INFO(i << ": " << online.lower << " to " << online.upper << ", " << whole.lower << " to " << whole.upper);
+      CHECK(online.lower <= whole.upper);
+      CHECK(whole.lower <= online.upper);
+    }
+  }
+  OnlineProfile profile{Delta(1e-5)};
+  CHECK(profile.append({ZeroConcentrated{0.1}, {}, std::nullopt, 1}).error().code == ErrorCode::kUnsupported);
 }
