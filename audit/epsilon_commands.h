@@ -12,7 +12,7 @@ namespace sotto::audit {
 
 // Gaussian steps and how their units are sampled: the members of docs/accountant.md that flags name.
 struct SampledSteps {
-  static constexpr double kNotGiven = -1;
+  static constexpr double kNotGiven = -0x1p1000;  // no number that anybody types
   double noise_multiplier = kNotGiven;
   double sampling_rate = kNotGiven;
   std::int64_t steps = -1;  // random allocation: epochs

@@ -340,26 +340,26 @@ Error in_file(const PlanFile& file, const Error& error) { return {error.code, fi
 
 namespace {
 
-// A run in which units are kept apart is one release: its noise by halving on the ledger's own arithmetic, which each value is
-// checked by.
+// A run in which units are kept apart is one release: its noise by halving on the ledger's own arithmetic.
 Result<void> set_noise_of_run(const PlanFile& file, RunPlan& plan) {
-  constexpr double kMargin = 1e-9;  // covers the certificate of the true dimension
+  // Covers the certificate of the true dimension, and the width of a bracket that is computed anew from other parts.
+  const double margin = file.epsilon ? std::max(1e-3, 2e-3 * *file.epsilon) : 0;
   const privacy::Delta delta(plan.delta);
   for (auto& site : plan.sites) {
     const auto spent = [&](double sigma) {
       site.noise_multiplier = sigma;
       const auto run = planned_run(plan, site, 1);
-      const auto bound = run.ok() ? privacy::compose(*run, delta) : Result<privacy::EpsilonBound>(run.error());
-      return bound.ok() ? bound->epsilon.value() : kInfinity;
+      const auto bound = run.ok() ? privacy::proven_epsilon(*run, delta) : Result<privacy::ProvenEpsilon>(run.error());
+      return bound.ok() ? bound->upper() : kInfinity;
     };
     if (!file.epsilon) {
       plan.target_epsilon = std::max(plan.target_epsilon, spent(*file.noise_multiplier));
       continue;
     }
     double low = 1e-3, high = 1e6;
-    if (!(spent(high) <= *file.epsilon - kMargin))
+    if (!(spent(high) <= *file.epsilon - margin))
       return in_file(file, invalid("privacy.epsilon = " + number(*file.epsilon) + " is out of reach of any noise at this delta"));
-    while (high / low > 1 + 1e-6) (spent(std::sqrt(low * high)) <= *file.epsilon - kMargin ? high : low) = std::sqrt(low * high);
+    while (high / low > 1 + 1e-6) (spent(std::sqrt(low * high)) <= *file.epsilon - margin ? high : low) = std::sqrt(low * high);
     site.noise_multiplier = high;
   }
   if (file.epsilon) plan.target_epsilon = *file.epsilon;

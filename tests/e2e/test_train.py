@@ -222,7 +222,7 @@ class Test(unittest.TestCase):
         for trained, what, result in ((LORA + '\ntrain = "alternating"', "", "adapter"), ("[prompt]\ntokens = 5", 'trained = "prompt"', "adapter"),
                                       ("", 'trained = "full"', "model")):
             with self.subTest(what=what, trained=trained):
-                shutil.rmtree(self.folder / "out", ignore_errors=True)
+                self.begin_anew()
                 done = self.train(self.plan(rounds=3, rate=0.05, trained=trained, what=what), "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertIn("self_check", done.stderr)
@@ -248,11 +248,16 @@ class Test(unittest.TestCase):
     def test_every_kind_of_clipping_trains_and_the_noised_share_of_clipped_units_is_told(self):
         for kind in ("automatic", "per_layer", "adaptive"):
             with self.subTest(kind=kind):
-                shutil.rmtree(self.folder / "out", ignore_errors=True)
+                self.begin_anew()
                 done = self.train(self.plan(rounds=3, more_privacy=f'clipping = "{kind}"\ncount_clipped = true'), "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertTrue(6 < self.summary()["epsilon"] <= 8.0, self.summary())
                 self.assertEqual(done.stderr.count("noised_fraction"), self.summary()["steps"])
+
+    def begin_anew(self):
+        """As a site whose patients have spent nothing."""
+        for folder in ("out", "site.budget"):
+            shutil.rmtree(self.folder / folder, ignore_errors=True)
 
     def test_tables_of_what_is_not_trained_are_refused(self):
         done = self.train(self.plan(trained=LORA, what='trained = "prompt"'))
@@ -262,10 +267,10 @@ class Test(unittest.TestCase):
     def test_noise_is_correlated_over_the_steps_of_a_run_that_does_not_sample(self):
         for noise in ('', 'noise = "banded"\nbands = 4', 'noise = "blt"'):
             with self.subTest(noise=noise):
-                shutil.rmtree(self.folder / "out", ignore_errors=True)
+                self.begin_anew()
                 done = self.train(self.plan(rounds=6, steps=3, more_privacy='sampling = "min_separation"\n' + noise), "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertTrue(7.9 < self.summary()["epsilon"] <= 8.0, self.summary())
+                self.assertTrue(7.8 < self.summary()["epsilon"] <= 8.0, self.summary())
         sampled = self.train(self.plan(more_privacy='noise = "blt"'))
         self.assertEqual(sampled.returncode, 1)
         self.assertIn("min_separation", sampled.stderr)
