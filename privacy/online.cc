@@ -55,7 +55,8 @@ class OnlineProfile::Course {
   }
 
  private:
-  static constexpr double kWidth = 3e-5;     // finer than one composition needs: its epsilon is not known beforehand
+  static constexpr double kFew = 64;           // steps need a finer grid, which is short
+  static constexpr double kWidthOfFew = 3e-5;
   static constexpr double kWidest = 1e-3;    // a bracket, times max(1, epsilon)
   static constexpr double kMoreSteps = 1e4;  // outlines reach as far as so many more steps ask for
 
@@ -66,7 +67,7 @@ class OnlineProfile::Course {
 
   // A window that holds what there is and what kGrowth times as much would be.
   void plan() {
-    const PldTarget target{delta_, kWidth};
+    const PldTarget target{delta_, total_ < kFew ? kWidthOfFew : PldTarget{}.width};
     const ComposedPlan now = plan_composition(outline_, steps_, target);
     plan_ = plan_composition(outline_.times(kGrowth), steps_, target);
     planned_ = kGrowth * total_;

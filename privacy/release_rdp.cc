@@ -78,6 +78,7 @@ Curve gaussian(double sigma) {  // Mironov 2017, proposition 7
 
 Curve poisson_gaussian(double sigma, double rate, bool replace) {
   if (rate == 1) return gaussian(replace ? sigma / 2 : sigma);
+  if (!replace && sigma >= 1e-3 && sigma <= 1e6) return rdp_curve_of_step(NoiseMultiplier(sigma), SamplingRate(rate));
   const std::vector<GaussianComponent> with = {{1 - rate, 0}, {rate, 1}};
   const std::vector<GaussianComponent> without =
       replace ? std::vector<GaussianComponent>{{1 - rate, 0}, {rate, -1}} : std::vector<GaussianComponent>{{1, 0}};
