@@ -88,7 +88,11 @@ def measure(source, precision, threads, tasks):
 def convert(gguf, folder):
     import torch
     from transformers import AutoTokenizer
-    load(gguf, torch.bfloat16).save_pretrained(folder)
+    model = load(gguf, torch.bfloat16)
+    model.hf_quantizer = None  # the numbers are plain by now, whatever the file held
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
     path, _, name = gguf.rpartition("/")
     AutoTokenizer.from_pretrained(path, gguf_file=name).save_pretrained(folder)
     return {}

@@ -114,7 +114,7 @@ struct FullTrainer::State {
       from += tensor.numel();
     }
     Head& head = model.weights.head;
-    if (!head.training_VC.is_same(head.weight_VC)) head.training_VC.copy_(head.weight_VC);
+    if (head.training_VC.defined() && !head.training_VC.is_same(head.weight_VC)) head.training_VC.copy_(head.weight_VC);
   }
 
   void add(const UnitsPass& units, privacy::UnitSink& sink, RecordLoss loss, BatchLoss& total) const {
@@ -186,6 +186,7 @@ Result<BatchLoss> FullTrainer::add_gradients(const data::DataSet& data, privacy:
   state_->recomputes_layers = recomputes_layers_;
   BatchLoss total;
   guarded([&] {
+    prepare_head(state_->model.weights);
     for (const auto& unit : units)
       if (unit.length == 0) sink.add_pieces(unit.position, {{dimension()}, {0.0}, [&](const auto& take) { take(0, std::vector<float>(dimension())); }});
     for (const auto& pass : passes_of(units)) state_->add(pass, sink, loss, total);

@@ -16,7 +16,8 @@ inline constexpr std::int64_t kTallHeadRows = 128;
 
 struct Head {
   at::Tensor weight_VC;    // fp32
-  at::Tensor training_VC;  // the same in the precision of the base's linears: what loss_and_gradient multiplies with
+  at::Tensor training_VC;  // the same in the precision of the base's linears: what loss_and_gradient multiplies
+                           // with; prepare_head (weights.h) makes it
   double softcap = 0;      // c: logits become c tanh(logit / c); 0: they stay
 };
 

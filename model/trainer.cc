@@ -282,6 +282,7 @@ Result<BatchLoss> Trainer::add_gradients(const data::DataSet& data, privacy::Uni
   BatchLoss total;
   UnitSums sums(sink);
   guarded([&] {
+    prepare_head(state_->model->weights);
     for (const Pass& pass : pack(lengths, state_->heights)) {
       const at::Tensor rows_NP = state_->gradients(pass, records, loss, dropout, total);
       for (std::size_t n = 0; n < pass.segments.size(); ++n)

@@ -58,9 +58,7 @@ Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors
       layer.linears[linear.kind] = {tensors.at(at + linear.path + ".weight"), optional(at + linear.path + ".bias")};
     w.layers.push_back(std::move(layer));
   }
-  const at::Tensor head_VC = tensors.at(outer.head + ".weight");
-  const auto precision = w.layers.front().linears[layer_linears(c).front().kind].weight_OI.scalar_type();
-  w.head = {head_VC, head_VC.to(precision), c.logit_softcap};
+  w.head = {tensors.at(outer.head + ".weight"), {}, c.logit_softcap};
   w.tensors = std::move(tensors);
   return w;
 }
@@ -83,6 +81,13 @@ Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, c
   Weights weights = assemble(c, std::move(tensors));
   weights.bytes = bytes;
   return weights;
+}
+
+void prepare_head(Weights& weights) {
+  Head& head = weights.head;
+  if (head.training_VC.defined()) return;
+  const auto kind = layer_linears(weights.config).front().kind;
+  head.training_VC = head.weight_VC.to(weights.layers.front().linears[kind].weight_OI.scalar_type());
 }
 
 Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced) {

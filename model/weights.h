@@ -43,6 +43,9 @@ struct Weights {
 
 Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device);
 
+// Before a training step: makes the head's matrix in the precision of the base's linears, if it is not there.
+void prepare_head(Weights& weights);
+
 // The same model with parameters of an adapter in place of its own; what is not replaced is shared, not copied.
 Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced);
 
