@@ -1,7 +1,7 @@
 // The output head: from final hidden states to losses and log-probabilities. Only the rows that are asked for meet the
 // vocabulary, kHeadRows or kTallHeadRows at a time, so that no [rows, vocabulary] matrix of a whole pass ever exists and the matrix products
-// have one height. Losses and log-probabilities are fp32 throughout; the products of a training step are in the base's precision. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V
-// vocabulary, N rows asked for.
+// have one height. Losses and log-probabilities are fp32 throughout; the products of a training step are in the base's
+// precision. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V vocabulary, N rows asked for.
 #pragma once
 
 #include <vector>
