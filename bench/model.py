@@ -32,8 +32,12 @@ def peers():
 
 
 def run(command):
-    environment = dict(os.environ, OMP_WAIT_POLICY="passive", OMP_NUM_THREADS=str(THREADS), RAYON_NUM_THREADS="1",
-                       TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1", SOTTO_LOG="error")
+    """Idle threads wait as each side's own programs have it: ours as sotto-client starts itself, the peers' by OpenMP's default."""
+    environment = dict(os.environ, OMP_NUM_THREADS=str(THREADS), RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false",
+                       HF_HUB_OFFLINE="1", SOTTO_LOG="error")
+    environment.pop("OMP_WAIT_POLICY", None)
+    if Path(command[0]).name == "model_bench":
+        environment.update(OMP_WAIT_POLICY="passive", GOMP_SPINCOUNT="10000")
     done = subprocess.run([str(c) for c in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"{command[0]} failed: {done.stderr[-2000:]}")

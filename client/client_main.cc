@@ -366,9 +366,11 @@ void add_write_commands(Command& root, Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Several sites may share the cores of one machine: threads that spin while they wait would starve the others. The OpenMP
-  // runtime reads its environment before main, so the program starts itself once more with it.
-  if (!std::getenv("OMP_WAIT_POLICY")) {
+  // Several sites may share the cores of one machine: threads that spin for long while they wait would starve the others; those
+  // that sleep at once take longer to wake than a short product takes. The OpenMP runtime reads its environment before main, so
+  // the program starts itself once more with it.
+  if (!std::getenv("GOMP_SPINCOUNT")) {
+    ::setenv("GOMP_SPINCOUNT", "10000", 0);
     ::setenv("OMP_WAIT_POLICY", "passive", 0);
     ::execv("/proc/self/exe", argv);
   }

@@ -10,7 +10,6 @@
 #include "base/check.h"
 #include "data/gguf_file.h"
 #include "data/safetensors_file.h"
-#include "model/dequantize.h"
 
 namespace sotto::model {
 namespace {
@@ -251,6 +250,12 @@ void Checkpoint::read_rows(const std::string& name, std::uint64_t first, std::sp
   dequantize(stored.format, row_bytes > 0 ? stored.bytes.subspan(first * row_bytes, rows * row_bytes) : stored.bytes, out);
   if (stored.offset != 0)
     for (float& v : out) v += stored.offset;
+}
+
+std::optional<ByteSpan> Checkpoint::plain_bytes(const std::string& name, NumberFormat format) const {
+  const auto& stored = state_->weights.at(name);
+  if (stored.format != format || stored.transposed || stored.interleaved || stored.offset != 0) return std::nullopt;
+  return stored.bytes;
 }
 
 void Checkpoint::done_with(const std::string& name) const {

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "model/architecture.h"
+#include "model/dequantize.h"
 
 namespace sotto::model {
 
@@ -31,6 +33,8 @@ class Checkpoint {
   std::vector<float> read(const std::string& name) const;
   // Some of its rows (numbers of a vector), from `first` on, into out: a whole number of rows.
   void read_rows(const std::string& name, std::uint64_t first, std::span<float> out) const;
+  // The file's bytes of it where they are all its numbers in order, in this format: then they can be taken as they are.
+  std::optional<ByteSpan> plain_bytes(const std::string& name, NumberFormat format) const;
   // The file's pages of this tensor may leave memory; it can still be read.
   void done_with(const std::string& name) const;
 

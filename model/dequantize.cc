@@ -174,7 +174,7 @@ void read_f32(Block b, std::span<float> out) {
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = std::bit_cast<float>(u32_at(b + 4 * i));
 }
 void read_bf16(Block b, std::span<float> out) {
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = bfloat16_to_float(u16_at(b + 2 * i));
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = std::bit_cast<float>(std::uint32_t{u16_at(b + 2 * i)} << 16);
 }
 void read_f16(Block b, std::span<float> out) {
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = half_at(b + 2 * i);

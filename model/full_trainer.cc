@@ -114,7 +114,7 @@ struct FullTrainer::State {
       from += tensor.numel();
     }
     Head& head = model.weights.head;
-    if (head.training_VC.defined() && !head.training_VC.is_same(head.weight_VC)) head.training_VC.copy_(head.weight_VC);
+    if (head.rounded_VC.defined() && !head.rounded_VC.is_same(head.weight_VC)) head.rounded_VC.copy_(head.weight_VC);
   }
 
   void add(const UnitsPass& units, privacy::UnitSink& sink, RecordLoss loss, BatchLoss& total) const {

@@ -138,6 +138,20 @@ at::Tensor softmax_backward(const at::Tensor& g, const at::Tensor& p) {
   return gp.addcmul_(p, sum, -1);
 }
 
+// Causal attention of one sequence to itself, q and k rotated, without derivative. LibTorch's own skips what is masked.
+void put_causal_attention(const at::Tensor& into_RHD, const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD,
+                          const RowSpan& span, const AttentionForm& form) {
+  if (form.softcap == 0 && (form.window == 0 || span.length <= form.window)) {
+    const auto by_head = [&](const at::Tensor& x_RHD) { return keys(x_RHD, span).unsqueeze(0); };  // [1, H, T, D]
+    const at::Tensor seen = at::scaled_dot_product_attention(by_head(q_RHD), by_head(k_RKD), by_head(v_RKD), {}, 0, true, form.scale,
+                                                             q_RHD.size(1) != k_RKD.size(1));
+    keys(into_RHD, span).copy_(seen.squeeze(0));
+    return;
+  }
+  const at::Tensor p = weights(queries_by_key(q_RHD, span, k_RKD.size(1)), keys(k_RKD, span), mask_of(span, form), form);
+  put_queries(into_RHD, span, at::bmm(p, keys(v_RKD, span)));
+}
+
 // Whether P of a sequence stays for the backward pass: of a long one it is as large as all its other activations, and is
 // computed again.
 bool keeps_weights(const RowSpan& span) { return span.length <= 256; }
@@ -229,9 +243,19 @@ at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at:
   return Attention::apply(q_RHD, k_RKD, v_RKD, pass, form);
 }
 
+at::Tensor inference_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass,
+                               const AttentionForm& form) {
+  const at::Tensor q = rotate(q_RHD, pass->cos_RE, pass->sin_RE, 1), k = rotate(k_RKD, pass->cos_RE, pass->sin_RE, 1);
+  at::Tensor out_RHD = at::zeros_like(q);
+  for (const auto& span : pass->spans) put_causal_attention(out_RHD, q, k, v_RKD, span, form);
+  return out_RHD;
+}
+
 at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const CachedPass& at,
                             const AttentionForm& form) {
   const PassRows& pass = at.pass;
+  const bool step = static_cast<std::size_t>(pass.rows) == pass.spans.size();  // every row is a sequence's next
+  if (step && takes_step_kernels(at.caches[0]->k_KSD)) return step_cached_attention(q_RHD, k_RKD, v_RKD, at, form);
   const at::Tensor q = rotate(q_RHD, pass.cos_RE, pass.sin_RE, 1), k = rotate(k_RKD, pass.cos_RE, pass.sin_RE, 1);
   for (std::size_t i = 0; i < pass.spans.size(); ++i) {
     const auto& span = pass.spans[i];
@@ -240,18 +264,18 @@ at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, co
     cache.v_KSD.narrow(1, cache.used, span.length).copy_(keys(v_RKD, span));
     cache.used += span.length;
   }
-  const bool step = static_cast<std::size_t>(pass.rows) == pass.spans.size();  // every row is a sequence's next
-  if (step && takes_step_kernels(at.caches[0]->k_KSD)) return step_cached_attention(q, at.caches, form);
   at::Tensor out_RHD = at::zeros_like(q);
   for (std::size_t i = 0; i < pass.spans.size(); ++i) {
     const auto& span = pass.spans[i];
     const LayerCache& cache = *at.caches[i];
     // Several new rows come only first, into an empty cache; a single one sees everything before it that its window has.
-    const bool first = span.length == cache.used;
-    const auto seen = first || form.window == 0 ? cache.used : std::min(cache.used, form.window);
+    if (span.length == cache.used) {
+      put_causal_attention(out_RHD, q, k, v_RKD, span, form);
+      continue;
+    }
+    const auto seen = form.window == 0 ? cache.used : std::min(cache.used, form.window);
     put_queries(out_RHD, span,
-                at::bmm(weights(queries_by_key(q, span, k.size(1)), cache.k_KSD.narrow(1, cache.used - seen, seen),
-                                first ? mask_of(span, form) : at::Tensor(), form),
+                at::bmm(weights(queries_by_key(q, span, k.size(1)), cache.k_KSD.narrow(1, cache.used - seen, seen), {}, form),
                         cache.v_KSD.narrow(1, cache.used - seen, seen)));
   }
   return out_RHD;

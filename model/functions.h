@@ -63,6 +63,10 @@ struct AttentionForm {
 at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass,
                      const AttentionForm& form);
 
+// The same without derivative; only the order of sums differs.
+at::Tensor inference_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass,
+                               const AttentionForm& form);
+
 // One sequence's keys and values of one layer, for generation.
 struct LayerCache {
   at::Tensor k_KSD;  // S: room for the longest continuation

@@ -109,6 +109,7 @@ Result<std::vector<std::vector<std::int32_t>>> LanguageModel::generate(std::span
   for (const auto& prompt : prompts) SOTTO_TRY_VOID(state_->check(prompt));
   SOTTO_TRY_VOID(check(options.sampling));
   return guarded([&]() -> Result<std::vector<std::vector<std::int32_t>>> {
+    state_->round_head();
     std::vector<std::vector<std::int32_t>> result(prompts.size());
     const Call call{*state_, options, on_token};
     // Caches live for one group at a time.

@@ -34,12 +34,8 @@ at::Tensor capped(at::Tensor logits_NV, const Head& head) {
   return head.softcap == 0 ? logits_NV : logits_NV.div_(head.softcap).tanh_().mul_(head.softcap);
 }
 
-at::Tensor logits_of(const at::Tensor& x_NC, const Head& head) { return capped(at::mm(x_NC, head.weight_VC.t()), head); }
-
 // a b in b's precision, as fp32.
 at::Tensor product_in(const at::Tensor& a, const at::Tensor& b) { return at::mm(a.to(b.scalar_type()), b).to(at::kFloat); }
-
-at::Tensor used_logits(const Chunk& chunk, const Head& head) { return logits_of(chunk.x_NC, head).narrow(0, 0, chunk.used); }
 
 // Turns logits into the derivative of the weighted losses, weight * (softmax - one-hot), in place, and returns each row's
 // loss. A few rows at a time stay in a core's cache; always as many, so that a row is treated alike wherever it stands.
@@ -65,14 +61,16 @@ at::Tensor losses_and_derivative(at::Tensor& logits_NV, const Chunk& chunk, doub
 }  // namespace
 
 TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
+  const at::Tensor x_NC = x_RC.index_select(0, at::tensor(targets.rows, at::kLong).to(x_RC.device()));
+  const at::Tensor labels_N1 = at::tensor(targets.labels, at::kLong).to(x_RC.device()).unsqueeze(1);
   TokenLosses losses;
-  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
-    const Chunk chunk = chunk_at(x_RC, targets, begin);
-    const at::Tensor logits_NV = used_logits(chunk, head), labels = chunk.labels_N.narrow(0, 0, chunk.used);
-    const at::Tensor correct = at::eq(at::argmax(logits_NV, 1), labels).cpu();
-    const at::Tensor loss = at::gather(at::log_softmax(logits_NV, 1), 1, labels.unsqueeze(1)).squeeze(1).neg_().cpu();
-    losses.loss.insert(losses.loss.end(), loss.const_data_ptr<float>(), loss.const_data_ptr<float>() + chunk.used);
-    losses.correct.insert(losses.correct.end(), correct.const_data_ptr<bool>(), correct.const_data_ptr<bool>() + chunk.used);
+  for (std::int64_t begin = 0; begin < x_NC.size(0); begin += kFewRows) {
+    const auto rows = std::min(kFewRows, x_NC.size(0) - begin);
+    const at::Tensor logits_NV = all_logits(x_NC.narrow(0, begin, rows), head), labels = labels_N1.narrow(0, begin, rows);
+    const at::Tensor correct = at::eq(at::argmax(logits_NV, 1, true), labels).cpu();
+    const at::Tensor loss = at::gather(at::log_softmax(logits_NV, 1), 1, labels).neg_().cpu();
+    losses.loss.insert(losses.loss.end(), loss.const_data_ptr<float>(), loss.const_data_ptr<float>() + rows);
+    losses.correct.insert(losses.correct.end(), correct.const_data_ptr<bool>(), correct.const_data_ptr<bool>() + rows);
   }
   return losses;
 }
@@ -82,10 +80,10 @@ std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const He
   at::Tensor gradient_RC = at::zeros_like(x_RC);
   for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    at::Tensor g_NV = capped(product_in(chunk.x_NC, head.training_VC.t()), head);
+    at::Tensor g_NV = capped(product_in(chunk.x_NC, head.rounded_VC.t()), head);
     const at::Tensor losses_N = losses_and_derivative(g_NV, chunk, head.softcap);
     loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();
-    gradient_RC.index_copy_(0, chunk.rows, product_in(g_NV, head.training_VC).narrow(0, 0, chunk.used));
+    gradient_RC.index_copy_(0, chunk.rows, product_in(g_NV, head.rounded_VC).narrow(0, 0, chunk.used));
   }
   return {loss_sum, gradient_RC};
 }
@@ -95,10 +93,10 @@ HeadGradient loss_and_derivative(const at::Tensor& x_RC, const Head& head, const
   std::vector<at::Tensor> derivatives, rows;
   for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    at::Tensor g_NV = capped(product_in(chunk.x_NC, head.training_VC.t()), head);
+    at::Tensor g_NV = capped(product_in(chunk.x_NC, head.rounded_VC.t()), head);
     const at::Tensor losses_N = losses_and_derivative(g_NV, chunk, head.softcap);
     out.loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();
-    out.gradient_RC.index_copy_(0, chunk.rows, product_in(g_NV, head.training_VC).narrow(0, 0, chunk.used));
+    out.gradient_RC.index_copy_(0, chunk.rows, product_in(g_NV, head.rounded_VC).narrow(0, 0, chunk.used));
     derivatives.push_back(g_NV.narrow(0, 0, chunk.used));
     rows.push_back(chunk.x_NC.narrow(0, 0, chunk.used));
   }
@@ -108,14 +106,20 @@ HeadGradient loss_and_derivative(const at::Tensor& x_RC, const Head& head, const
 }
 
 at::Tensor all_logits(const at::Tensor& x_NC, const Head& head) {
-  const auto n = x_NC.size(0);
-  if (n <= kFewRows && takes_step_kernels(head.weight_VC)) return capped(step_product(x_NC, head.weight_VC), head);
-  at::Tensor padded = at::zeros({(n + kHeadRows - 1) / kHeadRows * kHeadRows, x_NC.size(1)}, x_NC.options());
-  padded.narrow(0, 0, n).copy_(x_NC);
+  const bool kernels = takes_step_kernels(head.rounded_VC);
+  const std::int64_t n = x_NC.size(0), height = kernels ? kFewRows : kHeadRows;
   std::vector<at::Tensor> parts;
-  for (std::int64_t begin = 0; begin < n; begin += kHeadRows)
-    parts.push_back(logits_of(padded.narrow(0, begin, kHeadRows), head));
-  return at::cat(parts).narrow(0, 0, n);
+  for (std::int64_t begin = 0; begin < n; begin += height) {
+    const at::Tensor part_NC = x_NC.narrow(0, begin, std::min(height, n - begin));
+    if (kernels) {
+      parts.push_back(capped(step_product(part_NC, head.rounded_VC), head));
+      continue;
+    }
+    at::Tensor padded = at::zeros({height, x_NC.size(1)}, x_NC.options());
+    padded.narrow(0, 0, part_NC.size(0)).copy_(part_NC);
+    parts.push_back(capped(at::mm(padded, head.weight_VC.t()), head).narrow(0, 0, part_NC.size(0)));
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
 }  // namespace sotto::model

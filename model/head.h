@@ -1,7 +1,7 @@
 // The output head: from final hidden states to losses and log-probabilities. Only the rows that are asked for meet the
-// vocabulary, kHeadRows or kTallHeadRows at a time, so that no [rows, vocabulary] matrix of a whole pass ever exists and the matrix products
-// have one height. Losses and log-probabilities are fp32 throughout; the products of a training step are in the base's
-// precision. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V vocabulary, N rows asked for.
+// vocabulary, some at a time, so that no [rows, vocabulary] matrix of a whole pass ever exists, and a row's result does not
+// depend on the others. Products are in the base's precision where the CPU has kernels for it; losses and log-probabilities are
+// fp32 throughout. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V vocabulary, N rows asked for.
 #pragma once
 
 #include <vector>
@@ -16,8 +16,7 @@ inline constexpr std::int64_t kTallHeadRows = 128;
 
 struct Head {
   at::Tensor weight_VC;    // fp32
-  at::Tensor training_VC;  // the same in the precision of the base's linears: what loss_and_gradient multiplies
-                           // with; prepare_head (weights.h) makes it
+  at::Tensor rounded_VC;   // the same in the precision of the base's linears: what is multiplied with; prepare_head (weights.h) makes it
   double softcap = 0;      // c: logits become c tanh(logit / c); 0: they stay
 };
 
@@ -26,7 +25,7 @@ struct Targets {
   std::vector<std::int64_t> rows;    // of a pass
   std::vector<std::int64_t> labels;  // the next token of each
   std::vector<float> weights;        // of its loss in the sum that is differentiated
-  std::int64_t height = kHeadRows;   // rows that meet the vocabulary at a time
+  std::int64_t height = kHeadRows;   // rows that meet the vocabulary at a time in training
 };
 
 struct TokenLosses {
@@ -48,7 +47,7 @@ struct HeadGradient {
 };
 HeadGradient loss_and_derivative(const at::Tensor& x_RC, const Head& head, const Targets& targets);
 
-// Logits of each row of x_NC: [N, V]. For few rows.
+// Logits of each row of x_NC: [N, V]. For few rows. prepare_head comes first, here and for token_losses.
 at::Tensor all_logits(const at::Tensor& x_NC, const Head& head);
 
 }  // namespace sotto::model

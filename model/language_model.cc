@@ -132,6 +132,12 @@ void LanguageModel::State::put_adapter(const Adapter& state) {
   if (state.is_dora()) put_magnitudes(*adapter, state, TrainedPart::kAB, weights);
 }
 
+void LanguageModel::State::round_head() {
+  if (!weights.head.weight_VC.is_same(base.head.weight_VC)) return prepare_head(weights);
+  prepare_head(base);
+  weights.head = base.head;
+}
+
 Result<void> LanguageModel::set_adapter(const Adapter& adapter) {
   SOTTO_TRY_VOID(check_adapter(adapter, config()));
   guarded([&] { state_->put_adapter(adapter); });
@@ -159,6 +165,7 @@ void LanguageModel::clear_adapter() {
 Result<Scores> LanguageModel::score(std::span<const std::int32_t> ids, std::size_t top) const {
   SOTTO_TRY_VOID(state_->check(ids));
   return guarded([&]() -> Result<Scores> {
+    state_->round_head();
     const at::Tensor x_RC = hidden_of(*state_, ids);
     const Head& head = state_->weights.head;
     Targets targets;
@@ -197,6 +204,7 @@ Result<std::vector<ExampleLoss>> LanguageModel::evaluate(std::span<const data::E
   const std::vector<std::span<const std::int32_t>> sequences(owned.begin(), owned.end());
   const std::vector<std::uint32_t> starts(lengths.size(), 0);
   return guarded([&]() -> Result<std::vector<ExampleLoss>> {
+    state_->round_head();
     std::vector<ExampleLoss> result(examples.size());
     for (const Pass& pass : pack(lengths)) {
       const at::Tensor x_RC =
@@ -234,6 +242,7 @@ Result<std::vector<float>> LanguageModel::logits(std::span<const std::int32_t> i
   }
   if (index.empty()) return std::vector<float>{};
   return guarded([&]() -> Result<std::vector<float>> {
+    state_->round_head();
     const at::Tensor x_NC = hidden_of(*state_, ids).index_select(0, at::tensor(index, at::kLong).to(state_->device));
     return to_vector(all_logits(x_NC, state_->weights.head));
   });

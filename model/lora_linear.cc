@@ -182,7 +182,9 @@ at::Tensor product(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
   return at::mm(x_RI.to(weight_OI.scalar_type()), weight_OI.t()).to(at::kFloat);
 }
 
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI) { return Linear::apply(x_RI, weight_OI); }
+at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
+  return at::GradMode::is_enabled() ? Linear::apply(x_RI, weight_OI) : product(x_RI, weight_OI);
+}
 
 at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora) {
   at::Tensor y_RO = product(x_RI, weight_OI).addmm_(at::mm(x_RI, lora.a_rI.t()), lora.b_Or.t(), 1, lora.scale);

@@ -16,6 +16,8 @@ struct LanguageModel::State {
   std::optional<AdapterOnDevice> adapter;
 
   void put_adapter(const Adapter& state);
+  // prepare_head, once for all adapters that leave the base's head as it is.
+  void round_head();
   const AdapterOnDevice* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
   // Tokens of the adapter's soft prompt; a sequence with them before it: vocabulary size plus k stands for the k-th.
   std::uint32_t prompt_tokens() const;

@@ -29,24 +29,49 @@ at::Tensor step_product(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
   return y;
 }
 
-at::Tensor step_cached_attention(const at::Tensor& q_RHD, std::span<LayerCache* const> caches, const AttentionForm& form) {
-  const at::Tensor q = q_RHD.contiguous();
+at::Tensor step_cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const CachedPass& at,
+                                 const AttentionForm& form) {
+  const at::Tensor q = q_RHD.contiguous(), k = k_RKD.contiguous(), v = v_RKD.contiguous();
   at::Tensor out = at::zeros_like(q);
-  const std::int64_t heads = q.size(1), dim = q.size(2), kv_heads = caches[0]->k_KSD.size(0), group = heads / kv_heads;
-  const auto work = static_cast<std::int64_t>(caches.size()) * kv_heads;
-  at::parallel_for(0, work, std::max<std::int64_t>(1, kGrain / (2 * group * dim * caches[0]->used)),
-                   [&](std::int64_t first, std::int64_t end) {
-                     for (std::int64_t i = first; i < end; ++i) {
-                       const LayerCache& cache = *caches[static_cast<std::size_t>(i / kv_heads)];
-                       const std::int64_t head = i % kv_heads, room = cache.k_KSD.size(1);
-                       const std::int64_t seen = form.window == 0 ? cache.used : std::min(cache.used, form.window);
-                       const std::int64_t row = (i / kv_heads * heads + head * group) * dim;
-                       const std::int64_t oldest = (head * room + cache.used - seen) * dim;
-                       step_attention({q.const_data_ptr<float>() + row, cache.k_KSD.const_data_ptr<float>() + oldest,
-                                       cache.v_KSD.const_data_ptr<float>() + oldest, out.data_ptr<float>() + row, group, seen,
-                                       dim, form.scale, form.softcap});
-                     }
+  const std::int64_t heads = q.size(1), dim = q.size(2), kv_heads = k.size(1), group = heads / kv_heads;
+  const bool rotates = at.pass.cos_RE.defined();
+  const float* const cos = rotates ? at.pass.cos_RE.const_data_ptr<float>() : nullptr;
+  const float* const sin = rotates ? at.pass.sin_RE.const_data_ptr<float>() : nullptr;
+  const auto one_head = [&](std::size_t row, std::int64_t head, float* rotated_q) {
+    const LayerCache& cache = *at.caches[row];
+    const auto r = static_cast<std::int64_t>(row);
+    const Rotation by{rotates ? cos + r * (dim / 2) : nullptr, rotates ? sin + r * (dim / 2) : nullptr, dim};
+    const std::int64_t first = head * cache.k_KSD.size(1), seen = form.window == 0 ? cache.used + 1 : std::min(cache.used + 1, form.window);
+    const std::int64_t fresh = (first + cache.used) * dim, oldest = (first + cache.used + 1 - seen) * dim;
+    float* const keys = cache.k_KSD.data_ptr<float>();
+    float* const values = cache.v_KSD.data_ptr<float>();
+    rotate_head(k.const_data_ptr<float>() + (r * kv_heads + head) * dim, by, keys + fresh);
+    std::copy_n(v.const_data_ptr<float>() + (r * kv_heads + head) * dim, dim, values + fresh);
+    const std::int64_t queries = (r * heads + head * group) * dim;
+    for (std::int64_t g = 0; g < group; ++g) rotate_head(q.const_data_ptr<float>() + queries + g * dim, by, rotated_q + g * dim);
+    step_attention({rotated_q, keys + oldest, values + oldest, out.data_ptr<float>() + queries, group, seen, dim, form.scale,
+                    form.softcap});
+  };
+  const auto work = static_cast<std::int64_t>(at.caches.size()) * kv_heads;
+  at::parallel_for(0, work, std::max<std::int64_t>(1, kGrain / (2 * group * dim * (at.caches[0]->used + 1))),
+                   [&](std::int64_t begin, std::int64_t end) {
+                     std::vector<float> rotated_q(static_cast<std::size_t>(group * dim));
+                     for (std::int64_t i = begin; i < end; ++i)
+                       one_head(static_cast<std::size_t>(i / kv_heads), i % kv_heads, rotated_q.data());
                    });
+  for (LayerCache* cache : at.caches) ++cache->used;
+  return out;
+}
+
+at::Tensor step_rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps) {
+  const at::Tensor x = x_RC.contiguous(), weight = weight_C.contiguous();
+  at::Tensor out = at::empty_like(x);
+  const std::int64_t columns = x.size(1);
+  at::parallel_for(0, x.size(0), std::max<std::int64_t>(1, kGrain / columns), [&](std::int64_t first, std::int64_t end) {
+    for (std::int64_t r = first; r < end; ++r)
+      row_rms_norm({x.const_data_ptr<float>() + r * columns, weight.const_data_ptr<float>(), out.data_ptr<float>() + r * columns,
+                    columns, eps});
+  });
   return out;
 }
 

@@ -12,7 +12,11 @@ bool takes_step_kernels(const at::Tensor& weight_OI);
 // x W^T in fp32, x rounded to W's precision; for at most kFewRows rows.
 at::Tensor step_product(const at::Tensor& x_RI, const at::Tensor& weight_OI);
 
-// cached_attention of one new row a sequence, q and k rotated already; the new keys and values stand in the caches.
-at::Tensor step_cached_attention(const at::Tensor& q_RHD, std::span<LayerCache* const> caches, const AttentionForm& form);
+// cached_attention where every row of the pass is its sequence's next.
+at::Tensor step_cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const CachedPass& at,
+                                 const AttentionForm& form);
+
+// rms_norm without a derivative.
+at::Tensor step_rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps);
 
 }  // namespace sotto::model

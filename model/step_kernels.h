@@ -25,6 +25,14 @@ struct FewRows {
 };
 void few_rows_product(const FewRows& p, std::int64_t first, std::int64_t end);
 
+// out = x of one head, its pairs (e, e + dim / 2) rotated by the angles whose cosines and sines are given; x itself without.
+struct Rotation {
+  const float* cos;  // [dim / 2]; null: none
+  const float* sin;
+  std::int64_t dim;
+};
+void rotate_head(const float* x, const Rotation& by, float* out);
+
 // For each of `group` queries that share keys and values: out = sum_s softmax(softcap(scale q k_s))_s v_s over `seen`
 // positions. q and out [group, dim], k and v [seen, dim]; a soft cap c makes scores c tanh(score / c), 0 leaves them.
 struct StepAttention {
@@ -36,5 +44,15 @@ struct StepAttention {
   double scale, softcap;
 };
 void step_attention(const StepAttention& a);
+
+// out = x / sqrt(mean(x^2) + eps) * weight of one row.
+struct RowNorm {
+  const float* x;
+  const float* weight;
+  float* out;
+  std::int64_t count;
+  double eps;
+};
+void row_rms_norm(const RowNorm& n);
 
 }  // namespace sotto::model

@@ -3,6 +3,8 @@
 #include <limits>
 #include <map>
 
+#include "model/step_functions.h"
+
 namespace sotto::model {
 namespace {
 
@@ -23,6 +25,7 @@ at::Tensor normed(const at::Tensor& x_RC, const NormWeights& norm, const ModelCo
     return recorded_scale(n_RC, norm, training->whole);
   }
   if (norm.bias_C.defined()) return layer_norm(x_RC, norm.weight_C, norm.bias_C, c.norm_eps);
+  if (training == nullptr && takes_step_kernels(norm.weight_C)) return step_rms_norm(x_RC, norm.weight_C, c.norm_eps);
   return rms_norm(x_RC, norm.weight_C, c.norm_eps);
 }
 
@@ -95,7 +98,7 @@ at::Tensor embedded(const Weights& weights, const AdapterOnDevice* adapter, cons
 }
 
 // Embeddings that a gradient is wanted by: those of a soft prompt, or of the whole model.
-at::Tensor with_gradient(const at::Tensor& x_RC, const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
+at::Tensor with_gradient(const at::Tensor& x_RC, const AdapterOnDevice* adapter, const PassRowsPtr& pass,
                          const TrainingPass& training) {
   const at::AutoGradMode grad(true);
   if (training.whole) return recorded_embedding(x_RC, training.whole);
@@ -125,6 +128,7 @@ at::Tensor run_layer(const at::Tensor& in_RC, std::size_t l, const LayerRun& run
 
   const auto [q_RHD, k_RKD, v_RKD] = queries_keys_values(normed(in_RC, layer.attention_norm, c, training), apply, layer, c);
   const at::Tensor seen_RHD = run.caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, {*run.pass, (*run.caches)[l]}, form)
+                              : training == nullptr ? inference_attention(q_RHD, k_RKD, v_RKD, run.pass, form)
                                                     : attention(q_RHD, k_RKD, v_RKD, run.pass, form);
   const at::Tensor x_RC = in_RC + normed(apply(kO, seen_RHD.view({in_RC.size(0), -1})), layer.attention_output_norm, c, training);
   return x_RC + normed(mlp(normed(x_RC, layer.mlp_norm, c, training), apply, c), layer.mlp_output_norm, c, training);
@@ -159,7 +163,7 @@ at::Tensor run_layers(const LayerRunPtr& run, std::size_t layers) {
   const at::AutoGradMode grad_off(false);
   const TrainingPass* training = run->training;
   at::Tensor x_RC = embedded(run->weights, run->adapter, *run->pass);
-  if (training != nullptr) x_RC = with_gradient(x_RC, run->weights, run->adapter, run->pass, *training);
+  if (training != nullptr) x_RC = with_gradient(x_RC, run->adapter, run->pass, *training);
   for (std::size_t l = 0; l < layers; ++l) {
     const bool trains = training != nullptr && (run->adapter == nullptr || l >= run->adapter->lowest_layer);
     const at::AutoGradMode grad(trains);

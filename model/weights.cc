@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "model/lora.h"
 
@@ -15,22 +16,32 @@ at::Tensor to_tensor(const std::vector<float>& values, at::IntArrayRef shape, at
   return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat).to(device, type, false, true);
 }
 
-// A weight in its type, on the device: converted some rows at a time, so that it never stands in memory in two types.
+// A weight in its type, on the device: taken as the file has it, or converted some rows at a time, so that it never stands in
+// memory in two types.
 at::Tensor load_weight(const Checkpoint& checkpoint, const WeightInfo& info, at::ScalarType type, const at::Device& device) {
   constexpr std::int64_t kNumbersAtATime = 1 << 18;
   const std::vector<std::int64_t> sizes(info.shape.begin(), info.shape.end());
   const at::Tensor out = at::empty(sizes, type);
-  const std::int64_t columns = out.numel() / sizes[0];
+  const std::int64_t all_rows = sizes[0], columns = out.numel() / all_rows;
   const std::int64_t grain = std::max<std::int64_t>(1, kNumbersAtATime / columns);
-  const std::int64_t pieces = (sizes[0] + grain - 1) / grain;
-  at::parallel_for(0, pieces, 1, [&](std::int64_t first, std::int64_t end) {
-    std::vector<float> buffer;
-    for (std::int64_t piece = first; piece < end; ++piece) {
-      const std::int64_t row = piece * grain, rows = std::min(grain, sizes[0] - row);
-      buffer.resize(static_cast<std::size_t>(rows * columns));
-      checkpoint.read_rows(info.name, static_cast<std::uint64_t>(row), buffer);
-      out.narrow(0, row, rows).copy_(at::from_blob(buffer.data(), {rows * columns}, at::kFloat).view_as(out.narrow(0, row, rows)));
+  const auto plain = checkpoint.plain_bytes(info.name, type == at::kBFloat16 ? NumberFormat::kBF16 : NumberFormat::kF32);
+  const auto put_rows = [&](std::int64_t row, std::int64_t rows, std::vector<float>& buffer) {
+    const at::Tensor part = out.narrow(0, row, rows);
+    const auto first = static_cast<std::size_t>(row), count = static_cast<std::size_t>(part.numel());
+    if (plain) {
+      const auto bytes = plain->subspan(first * (plain->size() / static_cast<std::size_t>(all_rows)), part.nbytes());
+      std::memcpy(part.data_ptr(), bytes.data(), bytes.size());
+    } else if (type == at::kFloat) {
+      checkpoint.read_rows(info.name, first, std::span(part.data_ptr<float>(), count));
+    } else {
+      buffer.resize(count);
+      checkpoint.read_rows(info.name, first, buffer);
+      part.copy_(at::from_blob(buffer.data(), part.sizes(), at::kFloat));
     }
+  };
+  at::parallel_for(0, (all_rows + grain - 1) / grain, 1, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> buffer;
+    for (std::int64_t part = begin; part < end; ++part) put_rows(part * grain, std::min(grain, all_rows - part * grain), buffer);
   });
   checkpoint.done_with(info.name);
   return out.to(device);
@@ -85,9 +96,9 @@ Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, c
 
 void prepare_head(Weights& weights) {
   Head& head = weights.head;
-  if (head.training_VC.defined()) return;
+  if (head.rounded_VC.defined()) return;
   const auto kind = layer_linears(weights.config).front().kind;
-  head.training_VC = head.weight_VC.to(weights.layers.front().linears[kind].weight_OI.scalar_type());
+  head.rounded_VC = head.weight_VC.to(weights.layers.front().linears[kind].weight_OI.scalar_type());
 }
 
 Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced) {
