@@ -1,4 +1,4 @@
-// Generation: every prompt is read once, its keys and values are kept, then all unfinished sequences take one step a pass.
+// Generation: prompts are read once, their keys and values are kept, then all unfinished sequences take one step a pass.
 #include <algorithm>
 
 #include "model/head.h"
@@ -31,7 +31,7 @@ std::uint32_t step_rows(std::size_t sequences, const Weights& weights) {
 
 // One call of generate(): what is common to all sequences.
 struct Call {
-  const LanguageModel::State& state;
+  LanguageModel::State& state;
   const GenerateOptions& options;
   const OnToken& on_token;
 };
@@ -74,16 +74,40 @@ void append_tokens(std::span<Sequence* const> sequences, const at::Tensor& last_
   }
 }
 
-// A prompt has a pass of its own: what it gives depends on nobody else.
-void read_prompt(Sequence& sequence, const Call& call) {
-  Sequence* const one = &sequence;
-  const std::span<const std::int32_t> ids = sequence.ids;
-  const std::uint32_t start = 0;
-  auto caches = caches_of(std::span(&one, 1), call.state.weights.layers.size());
-  const auto pass = make_pass(single_pass(static_cast<std::uint32_t>(ids.size())), std::span(&ids, 1), std::span(&start, 1),
-                              call.state.weights);
-  const at::Tensor x_RC = final_hidden(call.state.weights, call.state.adapter_or_null(), pass, nullptr, &caches);
-  append_tokens(std::span(&one, 1), x_RC.narrow(0, static_cast<std::int64_t>(ids.size()) - 1, 1), call);
+// Reads the prompts of one pass, and takes each one's first token.
+void read_pass(std::span<Sequence* const> sequences, const Pass& pass, const Call& call) {
+  std::vector<std::span<const std::int32_t>> ids;
+  for (const Sequence* sequence : sequences) ids.push_back(sequence->ids);
+  std::vector<Sequence*> in_pass;
+  std::vector<std::int64_t> last_rows;
+  for (const auto& segment : pass.segments) {
+    in_pass.push_back(sequences[segment.sequence]);
+    last_rows.push_back(segment.start + segment.length - 1);
+  }
+  const std::vector<std::uint32_t> starts(sequences.size(), 0);
+  auto caches = caches_of(in_pass, call.state.weights.layers.size());
+  const at::Tensor x_RC = final_hidden(call.state.weights, call.state.adapter_or_null(),
+                                       make_pass(pass, ids, starts, call.state.weights), nullptr, &caches);
+  append_tokens(in_pass, x_RC.index_select(0, at::tensor(last_rows, at::kLong).to(x_RC.device())), call);
+}
+
+// Prompts share passes only where no row's bits depend on a pass's height: what a prompt gives depends on nobody else.
+void read_prompts(std::span<Sequence* const> sequences, const Call& call) {
+  if (sequences.size() > 1 && call.state.measured_prompt_heights() == Heights::kAny) {
+    std::vector<std::uint32_t> lengths;
+    for (const Sequence* sequence : sequences) lengths.push_back(static_cast<std::uint32_t>(sequence->ids.size()));
+    for (const Pass& pass : pack(lengths, Heights::kAny)) read_pass(sequences, pass, call);
+    return;
+  }
+  for (Sequence* const& sequence : sequences)
+    read_pass(std::span(&sequence, 1), single_pass(static_cast<std::uint32_t>(sequence->ids.size())), call);
+}
+
+std::vector<Sequence*> unfinished(std::vector<Sequence>& sequences) {
+  std::vector<Sequence*> active;
+  for (auto& sequence : sequences)
+    if (!sequence.done) active.push_back(&sequence);
+  return active;
 }
 
 void step(std::span<Sequence* const> group, const Call& call) {
@@ -120,15 +144,10 @@ Result<std::vector<std::vector<std::int32_t>>> LanguageModel::generate(std::span
         if (sequence.ids.size() == config().max_positions) sequence.done = true;  // no room
         if (sequence.done) continue;
         sequence.caches = make_caches(state_->weights, sequence.ids.size() + options.max_new_tokens);
-        read_prompt(sequence, call);
       }
-      while (true) {
-        std::vector<Sequence*> active;
-        for (auto& sequence : sequences)
-          if (!sequence.done) active.push_back(&sequence);
-        if (active.empty()) break;
-        step(active, call);
-      }
+      auto active = unfinished(sequences);
+      read_prompts(active, call);
+      while (!(active = unfinished(sequences)).empty()) step(active, call);
       for (const auto& sequence : sequences)
         result[sequence.prompt].assign(sequence.ids.begin() + static_cast<std::ptrdiff_t>(sequence.prompt_length),
                                        sequence.ids.end());

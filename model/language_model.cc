@@ -130,12 +130,22 @@ void LanguageModel::State::put_adapter(const Adapter& state) {
   weights = with_replaced(base, state.replaced);
   adapter = put_on_device(state.lora, TrainedPart::kAB, base.config, device);
   if (state.is_dora()) put_magnitudes(*adapter, state, TrainedPart::kAB, weights);
+  prompt_heights.reset();
 }
 
 void LanguageModel::State::round_head() {
   if (!weights.head.weight_VC.is_same(base.head.weight_VC)) return prepare_head(weights);
   prepare_head(base);
   weights.head = base.head;
+}
+
+Heights LanguageModel::State::measured_prompt_heights() {
+  if (!prompt_heights) {
+    AdapterOnDevice none;
+    none.layers.resize(weights.layers.size());
+    prompt_heights = measured_heights(weights, adapter ? *adapter : none);
+  }
+  return *prompt_heights;
 }
 
 Result<void> LanguageModel::set_adapter(const Adapter& adapter) {
@@ -159,6 +169,7 @@ Result<Adapter> LanguageModel::as_dora(AdapterState lora) const {
 
 void LanguageModel::clear_adapter() {
   state_->adapter.reset();
+  state_->prompt_heights.reset();
   state_->weights = state_->base;
 }
 

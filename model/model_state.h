@@ -1,6 +1,7 @@
 // What a LanguageModel holds. Internal to model/: uses LibTorch.
 #pragma once
 
+#include "model/heights.h"
 #include "model/language_model.h"
 #include "model/runtime.h"
 #include "model/transformer.h"
@@ -15,9 +16,12 @@ struct LanguageModel::State {
   at::Device device = at::kCPU;
   std::optional<AdapterOnDevice> adapter;
 
+  std::optional<Heights> prompt_heights;  // what passes of several prompts may have; measured when they first come
+
   void put_adapter(const Adapter& state);
   // prepare_head, once for all adapters that leave the base's head as it is.
   void round_head();
+  Heights measured_prompt_heights();
   const AdapterOnDevice* adapter_or_null() const { return adapter ? &*adapter : nullptr; }
   // Tokens of the adapter's soft prompt; a sequence with them before it: vocabulary size plus k stands for the k-th.
   std::uint32_t prompt_tokens() const;
