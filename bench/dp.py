@@ -39,8 +39,10 @@ def flops(batch, tokens):
 class Worker:
     def __init__(self, name, batch, tokens, threads):
         self.name, self.samples, program = name, [], SYSTEMS[name][1]
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive", SOTTO_LOG="error")
-        if program:
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), SOTTO_LOG="error")
+        environment.pop("OMP_WAIT_POLICY", None)
+        if program:  # threads wait as sotto-client has them wait; the peers' by OpenMP's default
+            environment.update(OMP_WAIT_POLICY="passive", GOMP_SPINCOUNT="10000")
             privacy, precision = program.split()
             command = [ROOT / "build/bin/dp_step", MODEL, batch, tokens, privacy, precision, threads]
         else:

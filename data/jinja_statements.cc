@@ -131,7 +131,7 @@ void assign(Members& members, const std::string& name, Value value) {
     old = std::move(value);
     return;
   }
-  members.emplace_back(name, std::move(value));
+  members.push_back({name, std::move(value)});
 }
 
 }  // namespace sotto::data::jinja

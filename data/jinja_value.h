@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -34,7 +33,8 @@ struct Function {
   bool operator==(const Function&) const = default;
 };
 using List = std::vector<Value>;
-using Members = std::vector<std::pair<std::string, Value>>;
+struct Member;
+using Members = std::vector<Member>;
 struct Dictionary {
   Members members;
   bool operator==(const Dictionary& other) const;
@@ -46,6 +46,12 @@ struct Value {
   template <class T>
   const T* as() const { return std::get_if<T>(&is); }
   bool operator==(const Value& other) const;
+};
+
+struct Member {
+  std::string name;
+  Value value;
+  bool operator==(const Member&) const = default;
 };
 
 inline bool Dictionary::operator==(const Dictionary& other) const { return members == other.members; }
