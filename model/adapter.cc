@@ -34,8 +34,8 @@ Result<void> check_lora(const AdapterState& state, const ModelConfig& config) {
     if (found == all.end())
       return invalid("the adapter's module " + module.path + " is no linear layer of this model, or stands out of order");
     const std::size_t rank = module.rank;
-    if (module.in != found->in || module.out != found->out || rank == 0 ||
-        state.factors[m].a.size() != rank * module.in || state.factors[m].b.size() != rank * module.out)
+    if (module.in != found->in || module.out != found->out || rank == 0 || state.factors[m].a.size() != rank * module.in ||
+        state.factors[m].b.size() != rank * module.out)
       return invalid("the adapter's module " + module.path + " (" + std::to_string(module.out) + " by " +
                      std::to_string(module.in) + ", rank " + std::to_string(rank) + ") does not fit the model's " +
                      std::to_string(found->out) + " by " + std::to_string(found->in));
@@ -120,8 +120,9 @@ Result<void> check_adapter(const Adapter& adapter, const ModelConfig& config) {
                    std::to_string(modules.size()) + " modules");
   for (std::size_t m = 0; m < adapter.magnitudes.size(); ++m)
     if (adapter.magnitudes[m].size() != modules[m].out)
-      return invalid("the adapter's magnitude of " + modules[m].path + " has " + std::to_string(adapter.magnitudes[m].size()) +
-                     " values for " + std::to_string(modules[m].out) + " rows");
+      return invalid("the adapter's magnitude of " + modules[m].path + " has " +
+                     std::to_string(adapter.magnitudes[m].size()) + " values for " + std::to_string(modules[m].out) +
+                     " rows");
   for (const auto& [name, parameter] : adapter.replaced) {
     const auto info = find_parameter(config, name);
     if (!info) return invalid("the adapter replaces " + name + ", which is no parameter of this model");

@@ -25,8 +25,8 @@ struct Adapter {
   Adapter(AdapterState state) : lora(std::move(state)) {}  // NOLINT: LoRA alone is an adapter
 
   AdapterState lora;
-  // DoRA (Liu et al. 2024, arXiv 2402.09353): y = m / |W + s B A| * ((W + s B A) x), the norm over each row, m [out] a vector
-  // for each module. Empty: plain LoRA.
+  // DoRA (Liu et al. 2024, arXiv 2402.09353): y = m / |W + s B A| * ((W + s B A) x), the norm over each row, m [out] a
+  // vector for each module. Empty: plain LoRA.
   std::vector<std::vector<float>> magnitudes;
   // Whole parameters in place of the base's, by Hugging Face's name: trained biases and modules saved whole
   // (a tied head that is among them comes loose).
@@ -46,14 +46,14 @@ Adapter with_trained(Adapter adapter, TrainedPart part, std::span<const float> v
 // A parameter of the model by its name, a tied head's among them; nullopt: it has none of that name.
 std::optional<WeightInfo> find_parameter(const ModelConfig& config, const std::string& name);
 
-// A parameter's values in the form that Hugging Face's and PEFT's files have, and back: GPT-2's matrices are transposed there,
-// Gemma's norms lack 1.
+// A parameter's values in the form that Hugging Face's and PEFT's files have, and back: GPT-2's matrices are transposed
+// there, Gemma's norms lack 1.
 std::vector<std::uint64_t> stored_shape(const WeightInfo& info);
 std::vector<float> to_stored(const WeightInfo& info, std::vector<float> values);
 std::vector<float> from_stored(const WeightInfo& info, std::vector<float> values);
 
-// Refuses, by name: modules that are not linear layers of the model, in its order, with fitting sizes; magnitudes that are not
-// one for each row; replaced parameters that the model does not have, or of another shape.
+// Refuses, by name: modules that are not linear layers of the model, in its order, with fitting sizes; magnitudes that are
+// not one for each row; replaced parameters that the model does not have, or of another shape.
 Result<void> check_adapter(const Adapter& adapter, const ModelConfig& config);
 
 }  // namespace sotto::model

@@ -28,15 +28,16 @@ std::vector<LinearInfo> layer_linears(const ModelConfig& c) {
             {kO, "attn.c_proj", q, h, all},
             {kUp, "mlp.c_fc", h, f, all},
             {kDown, "mlp.c_proj", f, h, all}};
-  return {{kQ, "self_attn.q_proj", h, q, qkv},  {kK, "self_attn.k_proj", h, kv, qkv}, {kV, "self_attn.v_proj", h, kv, qkv},
-          {kO, "self_attn.o_proj", q, h, all},  {kGate, "mlp.gate_proj", h, f, all},  {kUp, "mlp.up_proj", h, f, all},
+  return {{kQ, "self_attn.q_proj", h, q, qkv}, {kK, "self_attn.k_proj", h, kv, qkv}, {kV, "self_attn.v_proj", h, kv, qkv},
+          {kO, "self_attn.o_proj", q, h, all}, {kGate, "mlp.gate_proj", h, f, all},  {kUp, "mlp.up_proj", h, f, all},
           {kDown, "mlp.down_proj", f, h, all}};
 }
 
 NormNames norm_names(const ModelConfig& c) {
   if (c.architecture == Architecture::kGpt2) return {"ln_1", "", "ln_2", "", "", ""};
   if (c.output_norms)
-    return {"input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "", ""};
+    return {
+        "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "", ""};
   const std::string q = c.qk_norm ? "self_attn.q_norm" : "", k = c.qk_norm ? "self_attn.k_norm" : "";
   return {"input_layernorm", "", "post_attention_layernorm", "", q, k};
 }
@@ -60,15 +61,14 @@ std::vector<WeightInfo> weight_infos(const ModelConfig& c) {
     infos.push_back({name + ".weight", gguf + ".weight", {size}, false, false, c.unit_offset_norms});
     if (c.norm == NormKind::kLayer) infos.push_back({name + ".bias", gguf + ".bias", {size}});
   };
-  if (!outer.positions.empty())
-    infos.push_back({outer.positions + ".weight", "position_embd.weight", {c.max_positions, h}});
+  if (!outer.positions.empty()) infos.push_back({outer.positions + ".weight", "position_embd.weight", {c.max_positions, h}});
   for (std::uint32_t l = 0; l < c.layers; ++l) {
     const std::string layer = layer_prefix(c, l), block = "blk." + std::to_string(l) + ".";
     add_norm(layer + names.attention, block + "attn_norm", h);
     for (const auto& linear : layer_linears(c)) {
       const std::string path = layer + linear.path, gguf = block + gguf_linear(linear.kind);
-      infos.push_back({path + ".weight", gguf + ".weight", {linear.out, linear.in}, conv1d,
-                       linear.kind == kQ || linear.kind == kK});
+      infos.push_back(
+          {path + ".weight", gguf + ".weight", {linear.out, linear.in}, conv1d, linear.kind == kQ || linear.kind == kK});
       if (linear.bias) infos.push_back({path + ".bias", gguf + ".bias", {linear.out}});
     }
     if (c.qk_norm) add_norm(layer + names.q, block + "attn_q_norm", c.head_dim);

@@ -77,8 +77,7 @@ Result<StoredWeights> find_weights(const data::GgufFile& file, const ModelConfig
     if (is != info.shape) return misshapen(file.origin(), tensor->name, is, info.shape);
     const auto format = format_of_gguf(tensor->type.id);
     if (!format) return wrong_format(file.origin(), tensor->name, tensor->type.name, known_gguf_formats());
-    found.emplace(info.name,
-                  Stored{*format, file.bytes(*tensor), &info, false, interleaved && info.rotary_rows, 0, 0});
+    found.emplace(info.name, Stored{*format, file.bytes(*tensor), &info, false, interleaved && info.rotary_rows, 0, 0});
   }
   for (const auto& tensor : file.tensors())
     if (!known.contains(tensor.name)) return unknown_tensor(file.origin(), tensor.name);
@@ -102,7 +101,8 @@ class Shards {
     for (std::size_t f = 0; f < files.size(); ++f)
       for (const auto& tensor : files[f].tensors()) {
         const bool fresh = places_.emplace(tensor.name, Place{f, &tensor}).second;
-        if (!fresh && !twice_) twice_ = invalid(files[f].origin() + ": the tensor " + tensor.name + " is in another file, too");
+        if (!fresh && !twice_)
+          twice_ = invalid(files[f].origin() + ": the tensor " + tensor.name + " is in another file, too");
       }
   }
   struct Place {

@@ -128,8 +128,7 @@ void q5_k(Block b, float* y) {
     const int shift = 4 * (group % 2);
     const auto [scale, minimum] = scale_and_minimum(b + 4, group);
     const float step = d * from_int(scale), below = m * from_int(minimum);
-    for (int i = 0; i < 32; ++i)
-      *y++ = step * from_int((q[i] >> shift & 15) | (high[i] >> group & 1) << 4) - below;
+    for (int i = 0; i < 32; ++i) *y++ = step * from_int((q[i] >> shift & 15) | (high[i] >> group & 1) << 4) - below;
   }
 }
 

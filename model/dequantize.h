@@ -13,7 +13,20 @@
 namespace sotto::model {
 
 enum class NumberFormat : std::uint8_t {
-  kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K, kIQ4_NL
+  kF32,
+  kF16,
+  kBF16,
+  kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL
 };
 
 std::optional<NumberFormat> format_of_gguf(std::uint32_t type);  // the number in the file (ggml.h, enum ggml_type)

@@ -16,7 +16,8 @@ struct DrawnWhole {
   std::uint32_t length = 0;  // tokens in all
 };
 
-Result<std::vector<DrawnWhole>> drawn_units(const data::DataSet& data, const privacy::UnitSink& sink, const ModelConfig& config) {
+Result<std::vector<DrawnWhole>> drawn_units(const data::DataSet& data, const privacy::UnitSink& sink,
+                                            const ModelConfig& config) {
   std::vector<DrawnWhole> out;
   for (std::size_t position = 0; position < sink.units().units().size(); ++position) {
     if (!sink.wants(position)) continue;
@@ -139,7 +140,8 @@ struct FullTrainer::State {
     x_RC.backward(gradient_RC);
     for (std::size_t u = 0; u < units.units.size(); ++u) {
       const UnitGradient gradient(weights, parameters, *training.whole, *pass, rows[u]);
-      sink.add_pieces(units.units[u]->position, {sizes(), gradient.squared_norms(), [&](const auto& take) { gradient.visit(take); }});
+      sink.add_pieces(units.units[u]->position,
+                      {sizes(), gradient.squared_norms(), [&](const auto& take) { gradient.visit(take); }});
     }
   }
 };
@@ -188,7 +190,9 @@ Result<BatchLoss> FullTrainer::add_gradients(const data::DataSet& data, privacy:
   guarded([&] {
     prepare_head(state_->model.weights);
     for (const auto& unit : units)
-      if (unit.length == 0) sink.add_pieces(unit.position, {{dimension()}, {0.0}, [&](const auto& take) { take(0, std::vector<float>(dimension())); }});
+      if (unit.length == 0)
+        sink.add_pieces(unit.position,
+                        {{dimension()}, {0.0}, [&](const auto& take) { take(0, std::vector<float>(dimension())); }});
     for (const auto& pass : passes_of(units)) state_->add(pass, sink, loss, total);
   });
   return total;
@@ -203,8 +207,10 @@ std::vector<float> FullTrainer::state() const { return state_->values; }
 
 Result<void> FullTrainer::set_state(std::span<const float> state) {
   if (state.size() != dimension())
-    return invalid("a state of " + std::to_string(state.size()) + " numbers is not of this model, which has " + std::to_string(dimension()));
-  if (!std::ranges::all_of(state, [](float v) { return std::isfinite(v); })) return invalid("the state has numbers that are not finite");
+    return invalid("a state of " + std::to_string(state.size()) + " numbers is not of this model, which has " +
+                   std::to_string(dimension()));
+  if (!std::ranges::all_of(state, [](float v) { return std::isfinite(v); }))
+    return invalid("the state has numbers that are not finite");
   state_->values.assign(state.begin(), state.end());
   guarded([&] { state_->write(); });
   return {};

@@ -1,7 +1,7 @@
-// Full fine-tuning, private and not: every parameter of the model is trained (linear layers, embedding, norms, biases; a tied
-// head is one matrix with the embedding). Each unit's gradient is formed one parameter at a time, clipped by its norm over all
-// of them, rounded and summed as integers before the next (privacy::GradientPieces), so that beside the sum of the step no
-// more than one parameter's gradient is held. For one site alone. One thread at a time.
+// Full fine-tuning, private and not: every parameter of the model is trained (linear layers, embedding, norms, biases; a
+// tied head is one matrix with the embedding). Each unit's gradient is formed one parameter at a time, clipped by its norm
+// over all of them, rounded and summed as integers before the next (privacy::GradientPieces), so that beside the sum of the
+// step no more than one parameter's gradient is held. For one site alone. One thread at a time.
 #pragma once
 
 #include "model/language_model.h"
@@ -11,8 +11,8 @@ namespace sotto::model {
 
 class FullTrainer final : public Training {
  public:
-  // `model` must outlive the trainer, and is what is trained: an adapter on it is taken off. The numbers that move are kept in
-  // fp32 beside it (4 bytes each), whatever the model's precision.
+  // `model` must outlive the trainer, and is what is trained: an adapter on it is taken off. The numbers that move are kept
+  // in fp32 beside it (4 bytes each), whatever the model's precision.
   explicit FullTrainer(LanguageModel& model);
   FullTrainer(FullTrainer&&) noexcept;
   FullTrainer& operator=(FullTrainer&&) noexcept;

@@ -28,9 +28,15 @@ constexpr std::string_view kKnownKeys[] = {"attention.head_count",
                                            "tensor_data_layout",
                                            "vocab_size"};
 // What must be 0, or 1, where it stands. The first three are read of the architectures that have them.
-constexpr std::string_view kZeroKeys[] = {"attention.sliding_window", "attn_logit_softcapping",   "final_logit_softcapping",
-                                          "attention.clamp_kqv",      "attention.max_alibi_bias", "expert_count",
-                                          "expert_used_count",        "logit_scale",              "pooling_type"};
+constexpr std::string_view kZeroKeys[] = {"attention.sliding_window",
+                                          "attn_logit_softcapping",
+                                          "final_logit_softcapping",
+                                          "attention.clamp_kqv",
+                                          "attention.max_alibi_bias",
+                                          "expert_count",
+                                          "expert_used_count",
+                                          "logit_scale",
+                                          "pooling_type"};
 constexpr std::string_view kOneKeys[] = {"embedding_scale",          "residual_scale",      "rope.scale_linear",
                                          "rope.scaling.attn_factor", "rope.scaling.factor", "attention.scale"};
 
@@ -140,8 +146,8 @@ Result<ModelConfig> read_gguf(const data::GgufFile& file, const Keys& keys, Mode
   SOTTO_TRY(c.layers, keys.uint("block_count"));
   if (c.layers > 4096) return checked(c, file.origin());  // before anything is made for each layer
   SOTTO_TRY(c.max_positions, keys.uint("context_length"));
-  SOTTO_TRY(c.norm_eps, keys.number(c.norm == NormKind::kLayer ? "attention.layer_norm_epsilon"
-                                                               : "attention.layer_norm_rms_epsilon"));
+  SOTTO_TRY(c.norm_eps,
+            keys.number(c.norm == NormKind::kLayer ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"));
   SOTTO_TRY_VOID(read_attention(keys, c));
   if (c.architecture == Architecture::kGemma2) SOTTO_TRY_VOID(read_gemma2(keys, c));
   if (c.architecture == Architecture::kLlama) {  // Mistral's files are of this architecture, too
@@ -167,8 +173,8 @@ Result<ModelConfig> model_config(const data::GgufFile& file) {
     if (architecture == row.gguf) return read_gguf(file, Keys(file, architecture), with_architecture(row.architecture));
     if (known.find(row.gguf) == std::string::npos) known += (known.empty() ? "\"" : ", \"") + std::string(row.gguf) + "\"";
   }
-  return unsupported(file.origin() + ": general.architecture = \"" + architecture +
-                     "\" is not computed by this version (" + known + " are)");
+  return unsupported(file.origin() + ": general.architecture = \"" + architecture + "\" is not computed by this version (" +
+                     known + " are)");
 }
 
 }  // namespace sotto::model

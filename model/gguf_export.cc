@@ -83,20 +83,24 @@ Result<void> check_written(const std::string& path, const ModelConfig& config) {
   SOTTO_TRY(const auto file, data::GgufFile::open(path));
   SOTTO_TRY(const auto read, model_config(file));
   if (same_computation(config, read)) return {};
-  return unsupported("a GGUF file cannot say all that this model computes (read back, it would be another one); keep it as a "
-                     "Hugging Face folder (`sotto-client merge`)");
+  return unsupported(
+      "a GGUF file cannot say all that this model computes (read back, it would be another one); keep it as a "
+      "Hugging Face folder (`sotto-client merge`)");
 }
 
 }  // namespace
 
-Result<WrittenModel> write_gguf(const std::string& base, const MergedModel& model, const std::string& path, NumberFormat format) {
+Result<WrittenModel> write_gguf(const std::string& base, const MergedModel& model, const std::string& path,
+                                NumberFormat format) {
   const ModelConfig& config = model.config();
   if (config.architecture == Architecture::kGemma2 && !config.tied_embeddings)
-    return unsupported("llama.cpp takes Gemma 2's embedding for its head and would not use this model's own; keep it as a Hugging "
-                       "Face folder (`sotto-client merge`)");
+    return unsupported(
+        "llama.cpp takes Gemma 2's embedding for its head and would not use this model's own; keep it as a Hugging "
+        "Face folder (`sotto-client merge`)");
   if (config.sliding_window != 0 && config.architecture != Architecture::kGemma2)
     log(Level::kWarning, "window_not_in_llama_cpp",
-        {{"sliding_window", config.sliding_window}, {"next_step", "llama.cpp attends to the whole text: keep texts within the window"}});
+        {{"sliding_window", config.sliding_window},
+         {"next_step", "llama.cpp attends to the whole text: keep texts within the window"}});
   SOTTO_TRY(const auto metadata, metadata_of(base, config, format));
   std::vector<data::GgufShape> shapes;
   for (const auto& info : model.weights()) {
@@ -126,9 +130,10 @@ Result<WrittenModel> write_gguf_lora(const Adapter& adapter, const ModelConfig& 
                                      const std::string& path, NumberFormat format) {
   SOTTO_TRY_VOID(check_adapter(adapter, config));
   if (adapter.is_dora() || !adapter.replaced.empty())
-    return unsupported(std::string("a GGUF adapter holds LoRA factors alone, and this one has ") +
-                       (adapter.is_dora() ? "DoRA magnitudes" : "parameters of its own: " + adapter.replaced.begin()->first) +
-                       "; export the merged model (--to gguf)");
+    return unsupported(
+        std::string("a GGUF adapter holds LoRA factors alone, and this one has ") +
+        (adapter.is_dora() ? "DoRA magnitudes" : "parameters of its own: " + adapter.replaced.begin()->first) +
+        "; export the merged model (--to gguf)");
   if (adapter.lora.layout.prompt.tokens > 0)
     return unsupported("a GGUF adapter holds LoRA factors, and this one is a soft prompt");
   SOTTO_CHECK(format == NumberFormat::kF32 || format == NumberFormat::kF16);
@@ -136,7 +141,9 @@ Result<WrittenModel> write_gguf_lora(const Adapter& adapter, const ModelConfig& 
   const double first = modules.front().scale * modules.front().rank;
   const double alpha = first != 0 ? first : modules.front().rank;  // llama.cpp takes an alpha of 0 for none
   data::GgufMetadata metadata;
-  metadata.text("general.architecture", gguf_architecture(config)).text("general.type", "adapter").text("adapter.type", "lora");
+  metadata.text("general.architecture", gguf_architecture(config))
+      .text("general.type", "adapter")
+      .text("adapter.type", "lora");
   metadata.text("general.name", name).f32("adapter.lora.alpha", static_cast<float>(alpha));
   metadata.u32("general.quantization_version", 2);
   const auto infos = weight_infos(config);

@@ -9,11 +9,12 @@
 
 namespace sotto::model {
 
-// `base` is the base's path: metadata and tokenizer are those of its GGUF file, or made from its folder. `format` (kF32, kF16,
-// kBF16 or kQ8_0) is that of matrices whose rows are whole blocks of it; other matrices are F16 beside kQ8_0, and vectors and
-// tables of positions F32. The file appears whole or not at all, and only after it was read back as the same model; refused is
-// what GGUF has no word for.
-Result<WrittenModel> write_gguf(const std::string& base, const MergedModel& model, const std::string& path, NumberFormat format);
+// `base` is the base's path: metadata and tokenizer are those of its GGUF file, or made from its folder. `format` (kF32,
+// kF16, kBF16 or kQ8_0) is that of matrices whose rows are whole blocks of it; other matrices are F16 beside kQ8_0, and
+// vectors and tables of positions F32. The file appears whole or not at all, and only after it was read back as the same
+// model; refused is what GGUF has no word for.
+Result<WrittenModel> write_gguf(const std::string& base, const MergedModel& model, const std::string& path,
+                                NumberFormat format);
 
 // The factors alone: blk.N.attn_q.weight.lora_a [rank, in] and .lora_b [out, rank], in kF32 or kF16. llama.cpp computes one
 // alpha / rank for each module; where a module's scale is another (rsLoRA, alpha_pattern), the difference goes into its B.

@@ -10,9 +10,9 @@ namespace {
 // Rows from `begin` on, as many as a product has; behind the last one wanted, zeros.
 struct Chunk {
   at::Tensor x_NC;
-  at::Tensor rows;      // of the pass; only those used
-  at::Tensor labels_N;  // 0 behind the last
-  at::Tensor weights_N; // 0 behind the last
+  at::Tensor rows;       // of the pass; only those used
+  at::Tensor labels_N;   // 0 behind the last
+  at::Tensor weights_N;  // 0 behind the last
   std::int64_t used = 0;
 };
 
@@ -21,7 +21,9 @@ Chunk chunk_at(const at::Tensor& x_RC, const Targets& targets, std::size_t begin
   const auto slice = [&]<class T>(const std::vector<T>& all, std::size_t size) {
     std::vector<T> part(size);
     const auto known = std::min(end, all.size());  // weights are only for training
-    if (begin < known) std::copy(all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(known), part.begin());
+    if (begin < known)
+      std::copy(all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(known),
+                part.begin());
     return at::tensor(at::ArrayRef<T>(part), c10::CppTypeToScalarType<T>::value).to(x_RC.device());
   };
   Chunk chunk{at::zeros({targets.height, x_RC.size(1)}, x_RC.options()), slice(targets.rows, end - begin),

@@ -1,7 +1,8 @@
 // The output head: from final hidden states to losses and log-probabilities. Only the rows that are asked for meet the
 // vocabulary, some at a time, so that no [rows, vocabulary] matrix of a whole pass ever exists, and a row's result does not
-// depend on the others. Products are in the base's precision where the CPU has kernels for it; losses and log-probabilities are
-// fp32 throughout. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V vocabulary, N rows asked for.
+// depend on the others. Products are in the base's precision where the CPU has kernels for it; losses and log-probabilities
+// are fp32 throughout. Internal to model/: uses LibTorch. Shapes: R rows of a pass, C hidden size, V vocabulary, N rows
+// asked for.
 #pragma once
 
 #include <vector>
@@ -15,9 +16,10 @@ inline constexpr std::int64_t kHeadRows = 32;
 inline constexpr std::int64_t kTallHeadRows = 128;
 
 struct Head {
-  at::Tensor weight_VC;    // fp32
-  at::Tensor rounded_VC;   // the same in the precision of the base's linears: what is multiplied with; prepare_head (weights.h) makes it
-  double softcap = 0;      // c: logits become c tanh(logit / c); 0: they stay
+  at::Tensor weight_VC;   // fp32
+  at::Tensor rounded_VC;  // the same in the precision of the base's linears: what is multiplied with; prepare_head
+                          // (weights.h) makes it
+  double softcap = 0;     // c: logits become c tanh(logit / c); 0: they stay
 };
 
 // Rows whose next token is known.

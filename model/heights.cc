@@ -47,8 +47,10 @@ Heights measured_heights(const Weights& weights, const AdapterOnDevice& adapter)
       if (!weight_OI.defined()) continue;
       const auto& lora = adapter.layers[l][kind];
       const std::int64_t rank = lora ? lora->a_rI.size(0) : 0;
-      if (known.insert({weight_OI.size(0), weight_OI.size(1), 0}).second && !product_agrees(weight_OI)) return Heights::kFixed;
-      if (lora && known.insert({weight_OI.size(0), weight_OI.size(1), rank}).second && !lora_agrees(*lora)) return Heights::kFixed;
+      if (known.insert({weight_OI.size(0), weight_OI.size(1), 0}).second && !product_agrees(weight_OI))
+        return Heights::kFixed;
+      if (lora && known.insert({weight_OI.size(0), weight_OI.size(1), rank}).second && !lora_agrees(*lora))
+        return Heights::kFixed;
     }
   }
   return Heights::kAny;

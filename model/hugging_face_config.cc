@@ -124,9 +124,14 @@ std::vector<float> llama3_divisors(const ModelConfig& c, double factor, double l
   return divisors;
 }
 
-constexpr std::string_view kRopeFields[] = {"rope_theta",       "rope_type",        "type",
-                                            "factor",           "low_freq_factor",  "high_freq_factor",
-                                            "original_max_position_embeddings", "partial_rotary_factor"};
+constexpr std::string_view kRopeFields[] = {"rope_theta",
+                                            "rope_type",
+                                            "type",
+                                            "factor",
+                                            "low_freq_factor",
+                                            "high_freq_factor",
+                                            "original_max_position_embeddings",
+                                            "partial_rotary_factor"};
 
 // transformers 5 writes rope_parameters {rope_theta, rope_type, ...}; older files rope_theta and rope_scaling {type or
 // rope_type, ...}, which transformers puts first.
@@ -231,8 +236,8 @@ Result<ModelConfig> read_gpt2(const Fields& fields, ModelConfig c) {
   SOTTO_TRY(c.tied_embeddings, fields.boolean_or("tie_word_embeddings", true));
   c.kv_heads = c.heads;
   if (c.heads == 0 || c.hidden_size % c.heads != 0)
-    return invalid(fields.origin() + ": n_embd = " + std::to_string(c.hidden_size) + " is no multiple of n_head = " +
-                   std::to_string(c.heads));
+    return invalid(fields.origin() + ": n_embd = " + std::to_string(c.hidden_size) +
+                   " is no multiple of n_head = " + std::to_string(c.heads));
   c.head_dim = c.hidden_size / c.heads;
   c.attention_scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
   return checked(c, fields.origin());
@@ -253,7 +258,7 @@ Result<ModelConfig> read_llama_like(const Fields& fields, ModelConfig c) {
   SOTTO_TRY(c.heads, fields.uint("num_attention_heads"));
   if (c.layers > 4096) return checked(c, fields.origin());  // before anything is made for each layer
   SOTTO_TRY(c.kv_heads, c.architecture == Architecture::kLlama ? fields.uint_or("num_key_value_heads", c.heads)
-                                                              : fields.uint("num_key_value_heads"));
+                                                               : fields.uint("num_key_value_heads"));
   SOTTO_TRY(c.head_dim, fields.uint_or("head_dim", head_dim_if_silent(c)));
   SOTTO_TRY(c.max_positions, fields.uint_or("max_position_embeddings", 2048));
   SOTTO_TRY(c.norm_eps, fields.number("rms_norm_eps"));

@@ -83,9 +83,10 @@ Result<Json> hugging_face_config(const ModelConfig& config) {
   json.set("tie_word_embeddings", config.tied_embeddings);
   SOTTO_TRY(const auto read, model_config(json, "config.json"));
   if (same_computation(config, read)) return json;
-  return unsupported(std::string("config.json cannot say all that this GGUF file computes") +
-                     (config.rope_divisors.empty() ? "" : " (rope_freqs.weight: the scaling it came from is not in the file)") +
-                     "; take the model's own Hugging Face folder as base, or export to GGUF");
+  return unsupported(
+      std::string("config.json cannot say all that this GGUF file computes") +
+      (config.rope_divisors.empty() ? "" : " (rope_freqs.weight: the scaling it came from is not in the file)") +
+      "; take the model's own Hugging Face folder as base, or export to GGUF");
 }
 
 bool same_computation(const ModelConfig& a, const ModelConfig& b) {

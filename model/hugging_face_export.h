@@ -1,4 +1,5 @@
-// A model's shape as a config.json: the other half of hugging_face_config.cc, for models that came as GGUF files. No tensors.
+// A model's shape as a config.json: the other half of hugging_face_config.cc, for models that came as GGUF files. No
+// tensors.
 #pragma once
 
 #include "base/json.h"

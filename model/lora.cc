@@ -94,8 +94,9 @@ Result<AdapterLayout> adapter_layout(const ModelConfig& config, const RunPlan& p
   if (trains_lora(plan.trained)) return lora_layout(config, plan.lora);
   SOTTO_CHECK(plan.trained == TrainedPart::kPrompt);
   if (std::uint64_t{plan.prompt.tokens} + plan.max_tokens > config.max_positions)
-    return invalid("prompt.tokens = " + std::to_string(plan.prompt.tokens) + ": with training.max_tokens = " +
-                   std::to_string(plan.max_tokens) + " that is more than the model's " + std::to_string(config.max_positions) + " positions");
+    return invalid("prompt.tokens = " + std::to_string(plan.prompt.tokens) +
+                   ": with training.max_tokens = " + std::to_string(plan.max_tokens) + " that is more than the model's " +
+                   std::to_string(config.max_positions) + " positions");
   AdapterLayout layout;
   layout.prompt = {plan.prompt.tokens, config.hidden_size, plan.prompt.deviation};
   return layout;

@@ -17,14 +17,14 @@ namespace sotto::model {
 // All linear layers that LoRA can be put on, in base/adapter.h's order, with rank 0: path, in and out.
 std::vector<LoraModule> linear_modules(const ModelConfig& config);
 
-// The modules of the plan's layers whose path matches a target: the end of the path ("q_proj", "attn.c_proj"), or a pattern with
-// * (any text) and ? (any one character) over the whole path ("model.layers.*.mlp.down_proj"). Refused, by field and value:
-// no target, a target that matches nothing, layers outside the model, rank 0 or larger than a matrix, alpha <= 0, dropout
-// outside [0, 1).
+// The modules of the plan's layers whose path matches a target: the end of the path ("q_proj", "attn.c_proj"), or a pattern
+// with * (any text) and ? (any one character) over the whole path ("model.layers.*.mlp.down_proj"). Refused, by field and
+// value: no target, a target that matches nothing, layers outside the model, rank 0 or larger than a matrix, alpha <= 0,
+// dropout outside [0, 1).
 Result<AdapterLayout> lora_layout(const ModelConfig& config, const LoraPlan& plan);
 
-// What a plan trains beside the model: LoRA's modules, or a prompt that fits into the model's positions with a record behind it.
-// Not of trained = full. Refused as above.
+// What a plan trains beside the model: LoRA's modules, or a prompt that fits into the model's positions with a record behind
+// it. Not of trained = full. Refused as above.
 Result<AdapterLayout> adapter_layout(const ModelConfig& config, const RunPlan& plan);
 
 // All zeros, of the layout's sizes: LoRA that adds nothing.

@@ -51,7 +51,8 @@ class FactorGradients {
   double scale() const { return scale_; }
 
   // gh_Rr = scale * g B; kept_RI, the inputs of A, where A is trained.
-  void add_factors(const at::Tensor& g_RO, const at::Tensor& h_Rr, const at::Tensor& gh_Rr, const at::Tensor& kept_RI) const {
+  void add_factors(const at::Tensor& g_RO, const at::Tensor& h_Rr, const at::Tensor& gh_Rr,
+                   const at::Tensor& kept_RI) const {
     for_each_sequence([&](const at::Tensor& gradient_P, const RowSpan& span) {
       // As (h^T g)^T: with the few rows of h in front the product is three times as fast.
       if (b_offset_ >= 0)
@@ -59,7 +60,8 @@ class FactorGradients {
             .view({g_RO.size(1), h_Rr.size(1)})
             .copy_(at::mm(rows(h_Rr, span).t(), rows(g_RO, span)).mul_(scale_).t());
       if (a_offset_ < 0) return;
-      at::Tensor a_block = gradient_P.narrow(0, a_offset_, h_Rr.size(1) * kept_RI.size(1)).view({h_Rr.size(1), kept_RI.size(1)});
+      at::Tensor a_block =
+          gradient_P.narrow(0, a_offset_, h_Rr.size(1) * kept_RI.size(1)).view({h_Rr.size(1), kept_RI.size(1)});
       at::mm_out(a_block, rows(gh_Rr, span).t(), rows(kept_RI, span));
     });
   }
@@ -119,7 +121,8 @@ class LoraLinear : public Function<LoraLinear> {
 };
 
 // y = m / n * u, u = W x + scale * B A x, with n = |W + scale * B A| taken for a constant in the derivative (arXiv
-// 2402.09353, section 4.3). With dropout, as PEFT has it: y = W x - W x' + m / n * u', x' the input of which some is dropped.
+// 2402.09353, section 4.3). With dropout, as PEFT has it: y = W x - W x' + m / n * u', x' the input of which some is
+// dropped.
 class DoraLinear : public Function<DoraLinear> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI,
@@ -129,8 +132,8 @@ class DoraLinear : public Function<DoraLinear> {
     const at::Tensor h_Rr = at::mm(kept_RI, lora.a_rI.t());
     const at::Tensor base_RO = product(kept_RI, weight_OI);
     const at::Tensor u_RO = at::addmm(base_RO, h_Rr, lora.b_Or.t(), 1, lora.scale);
-    ctx->save_for_backward({weight_OI, lora.a_rI, lora.b_Or, h_Rr, kept_RI, dropout_RI.value_or(at::Tensor()), lora.gain_O,
-                            lora.norm_O, u_RO});
+    ctx->save_for_backward(
+        {weight_OI, lora.a_rI, lora.b_Or, h_Rr, kept_RI, dropout_RI.value_or(at::Tensor()), lora.gain_O, lora.norm_O, u_RO});
     keep(ctx, lora, pass, gradients);
     at::Tensor y_RO = at::mul(u_RO, lora.gain_O);
     return dropout_RI ? y_RO.add_(product(x_RI, weight_OI)).sub_(base_RO) : y_RO;
@@ -156,8 +159,8 @@ class DoraLinear : public Function<DoraLinear> {
 
 class PromptRows : public Function<PromptRows> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& /*anchor*/, const PassRowsPtr& pass,
-                            const SequenceGradientsPtr& gradients) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& /*anchor*/,
+                            const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
     ctx->saved_data["pass"] = c10::IValue::make_capsule(pass);
     ctx->saved_data["gradients"] = c10::IValue::make_capsule(gradients);
     return x_RC.view_as(x_RC);

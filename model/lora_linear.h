@@ -15,8 +15,8 @@ struct LoraOnDevice {
   at::Tensor a_rI;  // fp32
   at::Tensor b_Or;  // fp32
   double scale = 1;
-  at::Tensor gain_O;  // DoRA's factor m / norm of each row, fp32; undefined: plain LoRA
-  at::Tensor norm_O;  // its |W + scale * B A|
+  at::Tensor gain_O;           // DoRA's factor m / norm of each row, fp32; undefined: plain LoRA
+  at::Tensor norm_O;           // its |W + scale * B A|
   std::int64_t a_offset = -1;  // where the gradients lie in the vector of trained numbers; -1: A is not trained
   std::int64_t b_offset = 0;   // -1: B is not
   std::int64_t m_offset = 0;   // of DoRA's magnitude
@@ -44,8 +44,8 @@ at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, con
                         const PassRowsPtr& pass, const SequenceGradientsPtr& gradients,
                         const std::optional<at::Tensor>& dropout_RI);
 
-// The embeddings as they are. Its backward pass leaves each sequence's gradient by the soft prompt, whose rows stand first in
-// the sequence.
+// The embeddings as they are. Its backward pass leaves each sequence's gradient by the soft prompt, whose rows stand first
+// in the sequence.
 at::Tensor with_prompt_gradient(const at::Tensor& x_RC, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients);
 
 }  // namespace sotto::model

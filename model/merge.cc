@@ -22,12 +22,14 @@ Result<MergedModel> MergedModel::make(const Checkpoint& base, const Adapter& ada
   const bool is_base_alone = adapter == Adapter();
   if (!is_base_alone) SOTTO_TRY_VOID(check_adapter(adapter, base.config()));
   if (adapter.lora.layout.prompt.tokens > 0)
-    return unsupported("the adapter is a soft prompt: it stands before the text and is no change of the model's weights; give it "
-                       "with --adapter beside the model");
+    return unsupported(
+        "the adapter is a soft prompt: it stands before the text and is no change of the model's weights; give it "
+        "with --adapter beside the model");
   MergedModel merged(base, adapter);
   merged.config_ = base.config();
   const auto outer = outer_names(base.config());
-  const auto head = adapter.replaced.find(outer.head + ".weight"), embedding = adapter.replaced.find(outer.embedding + ".weight");
+  const auto head = adapter.replaced.find(outer.head + ".weight"),
+             embedding = adapter.replaced.find(outer.embedding + ".weight");
   const auto none = adapter.replaced.end();
   const bool same = head != none && embedding != none && head->second == embedding->second;
   if ((head != none || embedding != none) && !same) merged.config_.tied_embeddings = false;
@@ -64,7 +66,8 @@ Result<std::vector<float>> MergedModel::read(const WeightInfo& weight) const {
     values = base_->read(weight.name);
   if (weight.name.ends_with(kWeight)) {
     const auto& modules = adapter_->lora.layout.modules;
-    const auto module = std::ranges::find(modules, weight.name.substr(0, weight.name.size() - kWeight.size()), &LoraModule::path);
+    const auto module =
+        std::ranges::find(modules, weight.name.substr(0, weight.name.size() - kWeight.size()), &LoraModule::path);
     if (module != modules.end()) add_lora(static_cast<std::size_t>(module - modules.begin()), values);
   }
   if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))

@@ -1,6 +1,6 @@
 // A model with an adapter folded into its weights, read like a checkpoint: W + scale * B A, for DoRA each row brought to its
-// magnitude, and the adapter's own parameters in place of the base's. In fp32, as PEFT's merge_and_unload; no tensor library,
-// one weight at a time.
+// magnitude, and the adapter's own parameters in place of the base's. In fp32, as PEFT's merge_and_unload; no tensor
+// library, one weight at a time.
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@ namespace sotto::model {
 
 class MergedModel {
  public:
-  // Both must outlive it. An empty adapter gives the base as it is. Refuses what check_adapter() refuses, and a merged weight
-  // that would not be finite is refused when it is read.
+  // Both must outlive it. An empty adapter gives the base as it is. Refuses what check_adapter() refuses, and a merged
+  // weight that would not be finite is refused when it is read.
   static Result<MergedModel> make(const Checkpoint& base, const Adapter& adapter);
   static Result<MergedModel> make(const Checkpoint& base, const Adapter&& adapter) = delete;
 

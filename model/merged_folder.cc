@@ -19,9 +19,15 @@ using data::SafetensorsShape;
 using data::SafetensorsType;
 
 // What a folder has besides weights and configuration.
-constexpr const char* kCopied[] = {"tokenizer.json",      "tokenizer_config.json", "special_tokens_map.json",
-                                   "chat_template.jinja", "generation_config.json", "tokenizer.model",
-                                   "vocab.json",          "merges.txt",             "added_tokens.json"};
+constexpr const char* kCopied[] = {"tokenizer.json",
+                                   "tokenizer_config.json",
+                                   "special_tokens_map.json",
+                                   "chat_template.jinja",
+                                   "generation_config.json",
+                                   "tokenizer.model",
+                                   "vocab.json",
+                                   "merges.txt",
+                                   "added_tokens.json"};
 
 SafetensorsType type_of(NumberFormat format) {
   if (format == NumberFormat::kF16) return SafetensorsType::kF16;
@@ -95,7 +101,8 @@ Result<WrittenModel> write_weights(const MergedModel& model, const NewFolder& fo
     }
   }
   if (shards.size() == 1) return written;
-  const Json index = Json::object({{"metadata", Json::object({{"total_size", written.bytes}})}, {"weight_map", Json(std::move(names))}});
+  const Json index =
+      Json::object({{"metadata", Json::object({{"total_size", written.bytes}})}, {"weight_map", Json(std::move(names))}});
   SOTTO_TRY_VOID(write_file_atomically(folder.path("model.safetensors.index.json"), index.dump(2) + "\n"));
   return written;
 }

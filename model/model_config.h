@@ -1,5 +1,5 @@
-// What shape a model has and which variant of the one forward pass (transformer.h) it is, read from a GGUF file's metadata or
-// a Hugging Face config.json. Plain values, no tensors. Whatever a source says that would change the result and that this
+// What shape a model has and which variant of the one forward pass (transformer.h) it is, read from a GGUF file's metadata
+// or a Hugging Face config.json. Plain values, no tensors. Whatever a source says that would change the result and that this
 // version does not compute (another architecture, another kind of scaled rotary embedding, a mixture of experts ...) is
 // refused by its name.
 #pragma once
@@ -47,16 +47,16 @@ struct ModelConfig {
   std::vector<float> rope_divisors;  // of each of the head_dim / 2 frequencies; empty: all 1. Llama 3's scaling
   double embedding_scale = 1.0;      // of the embeddings as the first layer sees them
 
-  double attention_scale = 0;     // of q k^T, before the softmax
-  double attention_softcap = 0;   // c: scores become c tanh(score / c); 0: they stay. Gemma 2
-  double logit_softcap = 0;       // the same for the head's logits
+  double attention_scale = 0;        // of q k^T, before the softmax
+  double attention_softcap = 0;      // c: scores become c tanh(score / c); 0: they stay. Gemma 2
+  double logit_softcap = 0;          // the same for the head's logits
   std::uint32_t sliding_window = 0;  // positions that a query of a sliding layer sees, itself included; 0: no such layer
   std::vector<bool> sliding_layers;  // by layer; empty when sliding_window is 0
 
-  bool qkv_bias = false;       // of q, k and v
-  bool fused_qkv = false;      // one linear layer gives q, k and v
-  bool all_biases = false;     // of every linear layer
-  bool gated_mlp = true;       // down(act(gate x) * up x) (Shazeer 2020, arXiv 2002.05202); otherwise down(act(up x))
+  bool qkv_bias = false;    // of q, k and v
+  bool fused_qkv = false;   // one linear layer gives q, k and v
+  bool all_biases = false;  // of every linear layer
+  bool gated_mlp = true;    // down(act(gate x) * up x) (Shazeer 2020, arXiv 2002.05202); otherwise down(act(up x))
   Activation activation = Activation::kSilu;
 
   bool is_sliding(std::size_t layer) const { return sliding_window != 0 && sliding_layers[layer]; }
@@ -71,9 +71,9 @@ Result<ModelConfig> model_config(const Json& config, const std::string& origin);
 // What is read, for tables and messages: one row an architecture.
 struct SupportedArchitecture {
   Architecture architecture;
-  const char* families;    // "Llama 2, 3, 3.1, 3.2, 3.3; SmolLM, SmolLM2"
-  const char* model_type;  // in config.json
-  const char* gguf;        // general.architecture
+  const char* families;      // "Llama 2, 3, 3.1, 3.2, 3.3; SmolLM, SmolLM2"
+  const char* model_type;    // in config.json
+  const char* gguf;          // general.architecture
   const char* lora_targets;  // its linear layers, as PEFT names them
 };
 const std::vector<SupportedArchitecture>& supported_architectures();

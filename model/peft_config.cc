@@ -13,14 +13,29 @@ namespace {
 constexpr std::int64_t kLargestRank = 65536;
 
 // Fields that this version computes or that change nothing about what a saved adapter computes. Any other has to be off.
-const std::set<std::string_view> kReadFields = {
-    "peft_type",       "r",           "lora_alpha",     "use_rslora",      "use_dora",         "bias",
-    "target_modules",  "rank_pattern", "alpha_pattern",  "exclude_modules", "layers_to_transform", "layers_pattern",
-    "modules_to_save", "ensure_weight_tying", "init_lora_weights"};
+const std::set<std::string_view> kReadFields = {"peft_type",
+                                                "r",
+                                                "lora_alpha",
+                                                "use_rslora",
+                                                "use_dora",
+                                                "bias",
+                                                "target_modules",
+                                                "rank_pattern",
+                                                "alpha_pattern",
+                                                "exclude_modules",
+                                                "layers_to_transform",
+                                                "layers_pattern",
+                                                "modules_to_save",
+                                                "ensure_weight_tying",
+                                                "init_lora_weights"};
 const std::set<std::string_view> kWithoutEffect = {
-    "auto_mapping",  "base_model_name_or_path", "task_type",     "inference_mode", "lora_dropout",      "revision",
-    "peft_version",  "fan_in_fan_out",  // PEFT sets it by the kind of layer
-    "megatron_core", "loftq_config",            "eva_config",    "runtime_config", "qalora_group_size"};
+    "auto_mapping",     "base_model_name_or_path",
+    "task_type",        "inference_mode",
+    "lora_dropout",     "revision",
+    "peft_version",     "fan_in_fan_out",  // PEFT sets it by the kind of layer
+    "megatron_core",    "loftq_config",
+    "eva_config",       "runtime_config",
+    "qalora_group_size"};
 
 bool is_text(const Json& value, std::string_view text) { return value.is_string() && value.as_string() == text; }
 
@@ -48,9 +63,10 @@ Result<void> refuse_what_is_not_computed(const Json& json, const std::string& or
                          " is not computed by this version; train the adapter without it");
   const Json* start = json.find("init_lora_weights");
   if (start != nullptr && start->is_string() && !kHarmlessStarts.contains(start->as_string()))
-    return unsupported(origin + ": init_lora_weights = " + start->dump() +
-                       " changes the base's weights when PEFT loads the adapter, which this version does not compute; save the "
-                       "adapter converted to plain LoRA (path_initial_model_for_weight_conversion)");
+    return unsupported(
+        origin + ": init_lora_weights = " + start->dump() +
+        " changes the base's weights when PEFT loads the adapter, which this version does not compute; save the "
+        "adapter converted to plain LoRA (path_initial_model_for_weight_conversion)");
   return {};
 }
 
@@ -106,11 +122,10 @@ void set_targets(Json& json, const AdapterLayout& layout, const ModelConfig& mod
 // PEFT's fields, with the values that they have when nobody sets them.
 Json default_fields() {
   Json json = Json::object();
-  for (const char* name :
-       {"alora_invocation_tokens", "arrow_config", "auto_mapping", "corda_config", "eva_config", "exclude_modules",
-        "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform", "lora_ga_config", "megatron_config",
-        "modules_to_save", "monteclora_config", "revision", "target_parameters", "trainable_token_indices", "use_bdlora",
-        "velora_config"})
+  for (const char* name : {"alora_invocation_tokens", "arrow_config", "auto_mapping", "corda_config", "eva_config",
+                           "exclude_modules", "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform",
+                           "lora_ga_config", "megatron_config", "modules_to_save", "monteclora_config", "revision",
+                           "target_parameters", "trainable_token_indices", "use_bdlora", "velora_config"})
     json.set(name, nullptr);
   for (const char* name : {"ensure_weight_tying", "fan_in_fan_out", "lora_bias", "use_dora", "use_qalora", "use_rslora"})
     json.set(name, false);
@@ -146,7 +161,8 @@ Result<PeftConfig> parse_peft_config(Json json, const std::string& origin) {
   if (!json.is_object()) return invalid(origin + ": not a JSON object");
   const Json* type = json.find("peft_type");
   if (type == nullptr) return invalid(origin + ": peft_type is missing; this is no adapter's configuration");
-  if (!is_text(*type, "LORA")) return unsupported(origin + ": peft_type = " + type->dump() + " is not supported (\"LORA\" is)");
+  if (!is_text(*type, "LORA"))
+    return unsupported(origin + ": peft_type = " + type->dump() + " is not supported (\"LORA\" is)");
   SOTTO_TRY_VOID(refuse_what_is_not_computed(json, origin));
   PeftConfig config;
   const Json *rank = json.find("r"), *alpha = json.find("lora_alpha");

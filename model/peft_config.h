@@ -47,8 +47,8 @@ class PeftRules {
  public:
   static Result<PeftRules> make(const PeftConfig& config, const std::string& origin);
 
-  // target_modules (names, path ends, one expression, or "all-linear"), exclude_modules, layers_to_transform, layers_pattern.
-  // `path` is a linear layer inside a decoder layer.
+  // target_modules (names, path ends, one expression, or "all-linear"), exclude_modules, layers_to_transform,
+  // layers_pattern. `path` is a linear layer inside a decoder layer.
   Result<bool> is_target(const std::string& path) const;
   // The module with rank and scale: the first key of rank_pattern and of alpha_pattern that fits counts.
   Result<LoraModule> ranked(LoraModule module) const;

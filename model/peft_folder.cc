@@ -103,14 +103,14 @@ Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& m
                    " matches no linear layer of this model; the adapter belongs to another one");
   SOTTO_TRY_VOID(read_replaced(reader, config, rules, model, adapter));
   if (const auto unread = reader.unread(); !unread.empty())
-    return unsupported(file.origin() + ": the tensor " + unread.front() + " belongs to no module that adapter_config.json names, " +
+    return unsupported(file.origin() + ": the tensor " + unread.front() +
+                       " belongs to no module that adapter_config.json names, " +
                        "or to one that this version puts no adapter on");
   return adapter;
 }
 
 Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config,
-                              const ModelConfig& model,
-                              const std::map<std::string, std::string, std::less<>>& metadata) {
+                              const ModelConfig& model, const std::map<std::string, std::string, std::less<>>& metadata) {
   static_assert(std::endian::native == std::endian::little, "safetensors is little-endian");
   const auto& modules = adapter.lora.layout.modules;
   SOTTO_CHECK(!modules.empty() && adapter.lora.factors.size() == modules.size());
@@ -136,8 +136,8 @@ Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter,
   }
   std::ranges::sort(tensors, {}, &data::SafetensorsTensor::name);
   SOTTO_TRY_VOID(make_folder(folder));
-  SOTTO_TRY_VOID(write_file_atomically(folder + "/adapter_model.safetensors",
-                                       ByteSpan(data::encode_safetensors(tensors, metadata))));
+  SOTTO_TRY_VOID(
+      write_file_atomically(folder + "/adapter_model.safetensors", ByteSpan(data::encode_safetensors(tensors, metadata))));
   return write_file_atomically(folder + "/adapter_config.json", to_text(config));
 }
 

@@ -13,7 +13,8 @@ using data::PythonRegex;
 bool is_or_ends_in(const std::string& path, const std::string& name) { return path == name || path.ends_with("." + name); }
 
 std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return text;
 }
 
@@ -49,7 +50,8 @@ Result<std::vector<PeftRules::Pattern>> PeftRules::patterns(const Json& json, co
   std::vector<Pattern> out;
   const Json* value = json.find(field);
   if (value == nullptr || value->is_null()) return out;
-  if (!value->is_object()) return invalid(origin + ": " + field + " = " + value->dump() + " is not an object of names and numbers");
+  if (!value->is_object())
+    return invalid(origin + ": " + field + " = " + value->dump() + " is not an object of names and numbers");
   for (const auto& [key, number] : value->members()) {
     if (!number.is_number() || !std::isfinite(number.as_double()))
       return invalid(origin + ": " + field + "." + key + " = " + number.dump() + " is not a number");
@@ -91,7 +93,8 @@ Result<PeftRules> PeftRules::make(const PeftConfig& config, const std::string& o
   rules.all_linear_ = targets != nullptr && targets->is_string() && lower(targets->as_string()) == "all-linear";
   if (!rules.all_linear_) {
     SOTTO_TRY(rules.targets_, names(config.json, "target_modules", origin));
-    if (!rules.targets_.given()) return invalid(origin + ": target_modules is missing or empty; it names the modules with LoRA");
+    if (!rules.targets_.given())
+      return invalid(origin + ": target_modules is missing or empty; it names the modules with LoRA");
   }
   SOTTO_TRY(rules.excluded_, names(config.json, "exclude_modules", origin));
   SOTTO_TRY_VOID(rules.read_layers(config.json, origin));
@@ -131,7 +134,8 @@ Result<bool> PeftRules::is_excluded(const std::string& path) const {
 Result<bool> PeftRules::is_in_layers(const std::string& path) const {
   std::optional<std::string> index;
   if (layer_patterns_.empty()) {
-    SOTTO_TRY(const auto any, PythonRegex::compile(".*?\\.[^.]*\\.(?P<idx>\\d+)\\.", PythonRegex::Extent::kPrefix, "layers"));
+    SOTTO_TRY(const auto any,
+              PythonRegex::compile(".*?\\.[^.]*\\.(?P<idx>\\d+)\\.", PythonRegex::Extent::kPrefix, "layers"));
     SOTTO_TRY(index, any.match(path, "idx"));
   }
   for (const auto& pattern : layer_patterns_) {

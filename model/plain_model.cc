@@ -97,8 +97,8 @@ at::Tensor PlainModel::linear(const at::Tensor& x, std::size_t layer, LinearKind
 at::Tensor PlainModel::rotated(const at::Tensor& x_HTD) const {
   const ModelConfig& c = w_.config;
   if (c.learned_positions) return x_HTD;
-  const auto [cos_TE, sin_TE] = rotary_angles(at::arange(x_HTD.size(1), x_HTD.options().dtype(at::kLong)), c.head_dim,
-                                              c.rope_theta, c.rope_divisors);
+  const auto [cos_TE, sin_TE] =
+      rotary_angles(at::arange(x_HTD.size(1), x_HTD.options().dtype(at::kLong)), c.head_dim, c.rope_theta, c.rope_divisors);
   const auto halves = x_HTD.chunk(2, 2);
   return at::cat({halves[0] * cos_TE - halves[1] * sin_TE, halves[1] * cos_TE + halves[0] * sin_TE}, 2);
 }
@@ -106,7 +106,9 @@ at::Tensor PlainModel::rotated(const at::Tensor& x_HTD) const {
 at::Tensor PlainModel::attention(const at::Tensor& n_TC, std::size_t layer) const {
   const ModelConfig& c = w_.config;
   const std::int64_t length = n_TC.size(0), heads = c.heads, kv_heads = c.kv_heads, dim = c.head_dim;
-  const auto by_head = [&](const at::Tensor& x, std::int64_t count) { return x.reshape({length, count, dim}).transpose(0, 1); };
+  const auto by_head = [&](const at::Tensor& x, std::int64_t count) {
+    return x.reshape({length, count, dim}).transpose(0, 1);
+  };
   at::Tensor q, k, v;
   if (c.fused_qkv) {
     const auto parts = linear(n_TC, layer, kQkv).split_with_sizes({heads * dim, kv_heads * dim, kv_heads * dim}, 1);

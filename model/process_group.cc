@@ -1,10 +1,9 @@
 #include "model/process_group.h"
 
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
-
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "model/runtime.h"
 
@@ -16,7 +15,8 @@ constexpr std::size_t kChunk = std::size_t{4} << 20;  // bytes of one value in t
 
 Result<std::uint32_t> variable(const char* name, std::uint32_t low, std::uint32_t high) {
   const char* text = std::getenv(name);
-  const std::string range = std::string(name) + " must be a whole number from " + std::to_string(low) + " to " + std::to_string(high);
+  const std::string range =
+      std::string(name) + " must be a whole number from " + std::to_string(low) + " to " + std::to_string(high);
   if (text == nullptr) return invalid(range + " and is not set, though other variables of torchrun are");
   std::uint32_t value = 0;
   const char* end = text + std::strlen(text);
@@ -49,7 +49,8 @@ Result<std::unique_ptr<ProcessGroup>> ProcessGroup::from_environment() {
   if (size == 1) return std::unique_ptr<ProcessGroup>();
   SOTTO_TRY(const auto port, variable("MASTER_PORT", 1, 65535));
   const char* address = std::getenv("MASTER_ADDR");
-  if (address == nullptr || *address == '\0') return invalid("MASTER_ADDR must name the machine of process 0, and is not set");
+  if (address == nullptr || *address == '\0')
+    return invalid("MASTER_ADDR must name the machine of process 0, and is not set");
   // torchrun itself serves a store at this address and says so.
   const char* agents = std::getenv("TORCHELASTIC_USE_AGENT_STORE");
   c10d::TCPStoreOptions options;
@@ -81,7 +82,8 @@ void ProcessGroup::add_up(std::span<T> values) {
       const auto* bytes = reinterpret_cast<const std::uint8_t*>(part.data());
       const std::string total = key_of(turn_, "sum", chunk);
       if (rank_ != 0) {
-        store_->tcp->set(key_of(turn_, std::to_string(rank_), chunk), std::vector<std::uint8_t>(bytes, bytes + part.size_bytes()));
+        store_->tcp->set(key_of(turn_, std::to_string(rank_), chunk),
+                         std::vector<std::uint8_t>(bytes, bytes + part.size_bytes()));
         const auto sum = store_->tcp->get(total);
         SOTTO_CHECK(sum.size() == part.size_bytes());
         std::memcpy(part.data(), sum.data(), sum.size());
@@ -91,7 +93,8 @@ void ProcessGroup::add_up(std::span<T> values) {
       for (std::uint32_t r = 1; r < size_; ++r) {
         const std::string key = key_of(turn_, std::to_string(r), chunk);
         const auto theirs = store_->tcp->get(key);
-        if (theirs.size() != part.size_bytes()) throw Failure("process " + std::to_string(r) + " of this training sums another number of values");
+        if (theirs.size() != part.size_bytes())
+          throw Failure("process " + std::to_string(r) + " of this training sums another number of values");
         std::memcpy(other.data(), theirs.data(), theirs.size());
         for (std::size_t i = 0; i < part.size(); ++i) part[i] += other[i];
         store_->tcp->deleteKey(key);

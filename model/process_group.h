@@ -1,8 +1,8 @@
-// Several processes, on one machine or several, that train one site's model together, started by torchrun or by hand with its
-// variables: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT. They talk through LibTorch's c10d store (TCPStore), which process 0
-// serves: what is exchanged are unprotected sums, so the network between them has to be the site's own. LibTorch's packages
-// come without the headers of Gloo and NCCL, whose rings a large update would want; here each sum passes through process 0. One
-// thread. A process that dies makes the others fail after ten minutes.
+// Several processes, on one machine or several, that train one site's model together, started by torchrun or by hand with
+// its variables: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT. They talk through LibTorch's c10d store (TCPStore), which
+// process 0 serves: what is exchanged are unprotected sums, so the network between them has to be the site's own. LibTorch's
+// packages come without the headers of Gloo and NCCL, whose rings a large update would want; here each sum passes through
+// process 0. One thread. A process that dies makes the others fail after ten minutes.
 #pragma once
 
 #include <memory>
@@ -17,8 +17,8 @@ namespace sotto::model {
 
 class ProcessGroup final : public privacy::Workers {
  public:
-  // Waits for all processes. nullptr where none of the variables is set, or WORLD_SIZE is 1. Refused by name and value: variables
-  // that are missing or out of range, an address that does not answer.
+  // Waits for all processes. nullptr where none of the variables is set, or WORLD_SIZE is 1. Refused by name and value:
+  // variables that are missing or out of range, an address that does not answer.
   static Result<std::unique_ptr<ProcessGroup>> from_environment();
   ~ProcessGroup() override;
 

@@ -25,10 +25,12 @@ Result<Adapter> load_prompt_folder(const std::string& folder, const Json& config
                        " beside a prompt is not computed by this version; train the prompt without it");
   const Json* parts = config.find("num_transformer_submodules");
   if (!is_unset(parts) && !(parts->is_int() && parts->as_int() == 1))
-    return unsupported(origin + ": num_transformer_submodules = " + parts->dump() + " is for an encoder beside a decoder; 1 is read");
+    return unsupported(origin + ": num_transformer_submodules = " + parts->dump() +
+                       " is for an encoder beside a decoder; 1 is read");
   const Json* tokens = config.find("num_virtual_tokens");
   if (is_unset(tokens) || !tokens->is_int() || tokens->as_int() < 1 || tokens->as_int() > kMostTokens)
-    return invalid(origin + ": num_virtual_tokens = " + (tokens == nullptr ? "nothing" : tokens->dump()) + " is not a number of tokens");
+    return invalid(origin + ": num_virtual_tokens = " + (tokens == nullptr ? "nothing" : tokens->dump()) +
+                   " is not a number of tokens");
   const auto count = static_cast<std::uint32_t>(tokens->as_int());
   SOTTO_TRY(const auto file, data::SafetensorsFile::open(folder + "/adapter_model.safetensors"));
   TensorReader reader(file);

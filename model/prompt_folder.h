@@ -12,8 +12,8 @@ namespace sotto::model {
 // Whether an adapter_config.json is a soft prompt's.
 bool is_prompt_config(const Json& config);
 
-// `config` is the folder's adapter_config.json. Refused by file and field: another width than the model's embeddings, modules
-// saved beside the prompt, values that are not finite, other tensors.
+// `config` is the folder's adapter_config.json. Refused by file and field: another width than the model's embeddings,
+// modules saved beside the prompt, values that are not finite, other tensors.
 Result<Adapter> load_prompt_folder(const std::string& folder, const Json& config, const ModelConfig& model);
 
 // Makes the folder. fp32. `base_model` is the name that PEFT records.

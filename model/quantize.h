@@ -14,7 +14,8 @@ namespace sotto::model {
 std::uint16_t float_to_half(float value);      // IEEE 754 binary16
 std::uint16_t float_to_bfloat16(float value);  // the upper half of a binary32
 
-// `format` is kF32, kF16, kBF16 or kQ8_0; for kQ8_0 the values are a whole number of blocks of 32 (broken invariants otherwise).
+// `format` is kF32, kF16, kBF16 or kQ8_0; for kQ8_0 the values are a whole number of blocks of 32 (broken invariants
+// otherwise).
 Bytes to_bytes(NumberFormat format, std::span<const float> values);
 
 }  // namespace sotto::model

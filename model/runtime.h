@@ -24,8 +24,8 @@ Result<Precision> choose_precision(Precision wanted, const at::Device& device);
 // exact to fp32 is measured, not assumed. Applies to the whole process.
 void route_fp32_products();
 
-// A pass's activations are given back and asked for again a moment later: the heap keeps what it has, where glibc would return
-// it to the system and fault it in anew. Applies to the whole process.
+// A pass's activations are given back and asked for again a moment later: the heap keeps what it has, where glibc would
+// return it to the system and fault it in anew. Applies to the whole process.
 void keep_heap();
 
 // LibTorch's exceptions (out of memory, a failed kernel) become the project's: they are the machine's fault, never the

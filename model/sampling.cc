@@ -40,7 +40,8 @@ Result<void> check(const Sampling& s) {
   const auto wrong = [](const char* field, double value, const char* rule) {
     return invalid(std::string(field) + " is " + std::to_string(value) + "; it must " + rule);
   };
-  if (!(std::isfinite(s.temperature) && s.temperature >= 0)) return wrong("temperature", s.temperature, "be 0 (greedy) or more");
+  if (!(std::isfinite(s.temperature) && s.temperature >= 0))
+    return wrong("temperature", s.temperature, "be 0 (greedy) or more");
   if (!(s.top_p > 0 && s.top_p <= 1)) return wrong("top-p", s.top_p, "lie in (0, 1]");
   if (!(s.min_p >= 0 && s.min_p <= 1)) return wrong("min-p", s.min_p, "lie in [0, 1]");
   if (!(std::isfinite(s.repetition_penalty) && s.repetition_penalty > 0))
@@ -48,7 +49,8 @@ Result<void> check(const Sampling& s) {
   return {};
 }
 
-std::vector<NextToken> next_tokens(std::span<const float> row, std::span<const std::int32_t> seen, const Sampling& sampling) {
+std::vector<NextToken> next_tokens(std::span<const float> row, std::span<const std::int32_t> seen,
+                                   const Sampling& sampling) {
   SOTTO_CHECK(!row.empty() && sampling.temperature > 0);
   std::vector<float> storage;
   const auto logits = penalised(row, seen, sampling.repetition_penalty, storage);
@@ -56,7 +58,8 @@ std::vector<NextToken> next_tokens(std::span<const float> row, std::span<const s
   std::vector<NextToken> heap;  // with probabilities up to a factor: the likeliest has 1
   heap.reserve(logits.size());
   for (std::size_t id = 0; id < logits.size(); ++id)
-    heap.push_back({static_cast<std::int32_t>(id), std::exp((static_cast<double>(logits[id]) - largest) / sampling.temperature)});
+    heap.push_back(
+        {static_cast<std::int32_t>(id), std::exp((static_cast<double>(logits[id]) - largest) / sampling.temperature)});
   if (sampling.top_k > 0 && sampling.top_k < heap.size()) {
     const auto end = heap.begin() + static_cast<std::ptrdiff_t>(sampling.top_k);
     std::nth_element(heap.begin(), end, heap.end(), [](const auto& a, const auto& b) { return less_likely(b, a); });

@@ -14,11 +14,11 @@
 namespace sotto::model {
 
 struct Sampling {
-  double temperature = 0;        // 0: the likeliest token always (of equal ones the lowest id)
-  std::uint32_t top_k = 0;       // only the k likeliest; 0: all
-  double top_p = 1;              // only the likeliest that together have p of the probability
-  double min_p = 0;              // only those with min_p of the likeliest one's probability
-  double repetition_penalty = 1; // above 1: tokens that occurred become less likely
+  double temperature = 0;         // 0: the likeliest token always (of equal ones the lowest id)
+  std::uint32_t top_k = 0;        // only the k likeliest; 0: all
+  double top_p = 1;               // only the likeliest that together have p of the probability
+  double min_p = 0;               // only those with min_p of the likeliest one's probability
+  double repetition_penalty = 1;  // above 1: tokens that occurred become less likely
   std::uint64_t seed = 0;
 };
 
@@ -31,7 +31,8 @@ struct NextToken {
 };
 // The tokens that may come next, likeliest first, with probabilities that add up to 1. temperature is above 0. `seen`: the
 // sequence's tokens so far, prompt included.
-std::vector<NextToken> next_tokens(std::span<const float> logits, std::span<const std::int32_t> seen, const Sampling& sampling);
+std::vector<NextToken> next_tokens(std::span<const float> logits, std::span<const std::int32_t> seen,
+                                   const Sampling& sampling);
 
 // Of one sequence: what it draws depends on the seed, the sequence's number and its own logits alone.
 class Sampler {

@@ -68,7 +68,8 @@ privacy::SampledUnits all_units(const data::DataSet& data, RandomSource& random)
 // Of one record, by plain automatic differentiation.
 using SlowGradient = std::function<std::vector<float>(const TrimmedExample& example)>;
 
-Result<std::vector<double>> slow_sum(const SlowGradient& gradient_of, std::size_t size, const data::DataSet& data, const ClipAt& at) {
+Result<std::vector<double>> slow_sum(const SlowGradient& gradient_of, std::size_t size, const data::DataSet& data,
+                                     const ClipAt& at) {
   std::vector<double> sum(size);
   for (const auto& unit : data.units) {
     std::vector<double> of_unit(sum.size());
@@ -122,8 +123,8 @@ bool step_moves_weights(Training& trainer, const privacy::ClippedSum& sum) {
 }
 
 // Everything that is checked, on one draw of data. A difference above the tolerance is the caller's to judge.
-Result<SelfCheckReport> check_once(Training& trainer, const SlowGradient& gradient_of, const data::DataSet& data, const ClipAt& at,
-                                   RandomSource& random) {
+Result<SelfCheckReport> check_once(Training& trainer, const SlowGradient& gradient_of, const data::DataSet& data,
+                                   const ClipAt& at, RandomSource& random) {
   const privacy::Grid grid(at.clip, trainer.dimension());
   SOTTO_TRY(const auto fast, trainer.clipped_sum(data, all_units(data, random), grid));
   SOTTO_TRY(const auto alone, sum_of_each_alone(trainer, data, grid, random));

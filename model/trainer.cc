@@ -167,9 +167,9 @@ struct Trainer::State {
     TrainingPass training;
     training.gradients = c10::make_intrusive<SequenceGradients>();
     training.gradients->anchor = at::zeros({1}, at::TensorOptions(model->device)).set_requires_grad(true);
-    training.gradients->rows_NP = at::zeros(
-        {static_cast<std::int64_t>(pass.segments.size()), static_cast<std::int64_t>(adapter.trained_size(part))},
-        at::TensorOptions(model->device));
+    training.gradients->rows_NP =
+        at::zeros({static_cast<std::int64_t>(pass.segments.size()), static_cast<std::int64_t>(adapter.trained_size(part))},
+                  at::TensorOptions(model->device));
     training.recomputes_layers = recomputes_layers;
     if (dropout > 0) {
       const auto masks = std::make_shared<DropoutMasks>(streams, dropout, pass, records, model->device);
@@ -198,7 +198,8 @@ Trainer::~Trainer() = default;
 Result<Trainer> Trainer::make(LanguageModel& model, const Adapter& start, TrainedPart trained, double dropout) {
   SOTTO_TRY_VOID(check_adapter(start, model.config()));
   if (!start.replaced.empty())
-    return unsupported("the adapter replaces " + start.replaced.begin()->first + " as a whole, and training moves factors alone");
+    return unsupported("the adapter replaces " + start.replaced.begin()->first +
+                       " as a whole, and training moves factors alone");
   if (!(dropout >= 0 && dropout < 1)) return invalid("dropout = " + std::to_string(dropout) + ": it must lie in [0, 1)");
   auto state = std::make_unique<State>();
   model.clear_adapter();  // with the parameters that it replaced
@@ -224,7 +225,9 @@ Result<void> Trainer::set_adapter(const Adapter& adapter) {
   return {};
 }
 
-std::size_t Trainer::dimension_in(RoundId round) const { return state_->adapter.trained_size(part_in_round(state_->trained, round)); }
+std::size_t Trainer::dimension_in(RoundId round) const {
+  return state_->adapter.trained_size(part_in_round(state_->trained, round));
+}
 
 void Trainer::begin_round(RoundId round) {
   const TrainedPart part = part_in_round(state_->trained, round);
@@ -256,7 +259,8 @@ Result<void> Trainer::set_state(std::span<const float> state) {
   if (state.size() != state_->adapter.trained_size(part))
     return invalid("a state of " + std::to_string(state.size()) + " numbers is not of this adapter, which has " +
                    std::to_string(state_->adapter.trained_size(part)));
-  if (!std::ranges::all_of(state, [](float v) { return std::isfinite(v); })) return invalid("the state has numbers that are not finite");
+  if (!std::ranges::all_of(state, [](float v) { return std::isfinite(v); }))
+    return invalid("the state has numbers that are not finite");
   state_->put_adapter(with_trained(state_->adapter, part, state));
   return {};
 }

@@ -25,8 +25,8 @@ class Trainer final : public Training {
  public:
   // `model` must outlive the trainer; its adapter becomes the trainer's. `start` has the layout that lora_layout() gives.
   // dropout is the probability that an input of A is dropped, in training only. DoRA's magnitudes are trained beside the
-  // factors, without privacy alone (docs/adapters.md). Where `trained` alternates, round 0 is begun. Refused: parameters replaced
-  // as a whole.
+  // factors, without privacy alone (docs/adapters.md). Where `trained` alternates, round 0 is begun. Refused: parameters
+  // replaced as a whole.
   static Result<Trainer> make(LanguageModel& model, const Adapter& start, TrainedPart trained, double dropout = 0);
   Trainer(Trainer&&) noexcept;
   Trainer& operator=(Trainer&&) noexcept;

@@ -2,8 +2,8 @@
 
 namespace sotto::model {
 
-Result<privacy::ClippedSum> Training::clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units, const ClipTo& clip,
-                                                  const DropoutStreams& dropout) {
+Result<privacy::ClippedSum> Training::clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units,
+                                                  const ClipTo& clip, const DropoutStreams& dropout) {
   SOTTO_TRY_VOID(may_be_private());
   privacy::GridAccumulator sink(std::move(units), clip.grid, clip.clipping, workers_);
   SOTTO_TRY([[maybe_unused]] const auto loss, add_gradients(data, sink, RecordLoss::kMean, dropout));

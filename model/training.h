@@ -1,7 +1,7 @@
-// What a run of private steps needs of whatever is trained: an adapter (trainer.h) or the whole model (full_trainer.h). Per-unit
-// gradients go to a privacy::UnitSink, steps come back as means. A unit's gradient is the sum over its drawn records of the
-// gradient of that record's loss (the mean over its response tokens); it depends on the unit's records, the trained numbers
-// and the dropout streams alone, bit for bit. One thread at a time.
+// What a run of private steps needs of whatever is trained: an adapter (trainer.h) or the whole model (full_trainer.h).
+// Per-unit gradients go to a privacy::UnitSink, steps come back as means. A unit's gradient is the sum over its drawn
+// records of the gradient of that record's loss (the mean over its response tokens); it depends on the unit's records, the
+// trained numbers and the dropout streams alone, bit for bit. One thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -60,8 +60,8 @@ class Training {
   virtual Result<BatchLoss> add_gradients(const data::DataSet& data, privacy::UnitSink& sink, RecordLoss loss,
                                           const DropoutStreams& dropout = {}) = 0;
 
-  // The same into a fresh privacy::GridAccumulator, where it may be private. grid.dimension() is dimension(), or one more where clipped units are
-  // counted; a grid alone means flat clipping at its own norm.
+  // The same into a fresh privacy::GridAccumulator, where it may be private. grid.dimension() is dimension(), or one more
+  // where clipped units are counted; a grid alone means flat clipping at its own norm.
   Result<privacy::ClippedSum> clipped_sum(const data::DataSet& data, privacy::SampledUnits&& units, const ClipTo& clip,
                                           const DropoutStreams& dropout = {});
   // ... and into a privacy::UnclippedAccumulator, for runs declared non-private.
@@ -74,8 +74,8 @@ class Training {
   // Of several processes each computes its own units from now on, and sums are over all (privacy/workers.h).
   void share_with(privacy::Workers* workers) { workers_ = workers; }
 
-  // Gradient checkpointing: a third more time a step, and of a pass's activations one layer's at a time instead of all. The same
-  // gradients, bit for bit.
+  // Gradient checkpointing: a third more time a step, and of a pass's activations one layer's at a time instead of all. The
+  // same gradients, bit for bit.
   void recompute_layers(bool on) { recomputes_layers_ = on; }
 
   // One optimizer step on the trained numbers with a released mean (NoisySum::mean, NonPrivateSum::mean).

@@ -16,8 +16,9 @@ WholeGradients& whole_of(AutogradContext* ctx) {
 
 class RecordedLinear : public Function<RecordedLinear> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI, const std::optional<at::Tensor>& bias_O,
-                            const at::Tensor& /*anchor*/, const WholeGradientsPtr& whole) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI,
+                            const std::optional<at::Tensor>& bias_O, const at::Tensor& /*anchor*/,
+                            const WholeGradientsPtr& whole) {
     ctx->save_for_backward({x_RI, weight_OI, bias_O.value_or(at::Tensor())});
     ctx->saved_data["whole"] = c10::IValue::make_capsule(whole);
     const at::Tensor y_RO = product(x_RI, weight_OI);
@@ -34,8 +35,9 @@ class RecordedLinear : public Function<RecordedLinear> {
 
 class RecordedScale : public Function<RecordedScale> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& n_RC, const at::Tensor& weight_C, const std::optional<at::Tensor>& bias_C,
-                            const at::Tensor& /*anchor*/, const WholeGradientsPtr& whole) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& n_RC, const at::Tensor& weight_C,
+                            const std::optional<at::Tensor>& bias_C, const at::Tensor& /*anchor*/,
+                            const WholeGradientsPtr& whole) {
     ctx->save_for_backward({n_RC, weight_C, bias_C.value_or(at::Tensor())});
     ctx->saved_data["whole"] = c10::IValue::make_capsule(whole);
     const at::Tensor y_RC = at::mul(n_RC, weight_C);
@@ -51,7 +53,8 @@ class RecordedScale : public Function<RecordedScale> {
 
 class RecordedEmbedding : public Function<RecordedEmbedding> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& /*anchor*/, const WholeGradientsPtr& whole) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& /*anchor*/,
+                            const WholeGradientsPtr& whole) {
     ctx->saved_data["whole"] = c10::IValue::make_capsule(whole);
     return x_RC.view_as(x_RC);
   }
@@ -76,7 +79,9 @@ double frobenius(const at::Tensor& a, const at::Tensor& b) {
 }
 
 // As an argument of a Function: a tensor that is not there has no device.
-std::optional<at::Tensor> if_defined(const at::Tensor& tensor) { return tensor.defined() ? std::optional(tensor) : std::nullopt; }
+std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
+  return tensor.defined() ? std::optional(tensor) : std::nullopt;
+}
 
 }  // namespace
 
@@ -104,7 +109,12 @@ at::Tensor recorded_embedding(const at::Tensor& x_RC, const WholeGradientsPtr& w
 
 UnitGradient::UnitGradient(const Weights& weights, const ModelParameters& parameters, const WholeGradients& whole,
                            const PassRows& pass, const UnitRows& unit)
-    : weights_(weights), parameters_(parameters), pass_(pass), unit_(unit), whole_(whole), sources_(parameters.names.size()) {
+    : weights_(weights),
+      parameters_(parameters),
+      pass_(pass),
+      unit_(unit),
+      whole_(whole),
+      sources_(parameters.names.size()) {
   const auto source_of = [&](const at::Tensor& parameter) -> Source& {
     return sources_.at(parameters.index_of.at(parameter.unsafeGetTensorImpl()));
   };
@@ -155,15 +165,17 @@ at::Tensor UnitGradient::formed(std::size_t parameter) const {
     const at::Tensor g_RC = of_rows(source.scale->g_RC);
     return at::sum(source.is_bias ? g_RC : g_RC * of_rows(source.scale->n_RC), {0});
   }
-  const auto is = [&](const at::Tensor& one) { return one.unsafeGetTensorImpl() == parameters_.tensors[parameter].unsafeGetTensorImpl(); };
+  const auto is = [&](const at::Tensor& one) {
+    return one.unsafeGetTensorImpl() == parameters_.tensors[parameter].unsafeGetTensorImpl();
+  };
   if (is(weights_.embedding_VC)) return of_embedding();
   if (weights_.positions_SC.defined() && is(weights_.positions_SC)) return of_positions();
   SOTTO_CHECK(is(weights_.head.weight_VC));
   return at::mm(unit_.head.derivative_NV.t(), unit_.head.x_NC);
 }
 
-// Of a product g^T x the squared norm is <g g^T, x x^T> (Goodfellow 2015, arXiv 1510.01799; Li et al. 2021, arXiv 2110.05679):
-// for few rows less work than the product. Anything else is formed and measured.
+// Of a product g^T x the squared norm is <g g^T, x x^T> (Goodfellow 2015, arXiv 1510.01799; Li et al. 2021, arXiv
+// 2110.05679): for few rows less work than the product. Anything else is formed and measured.
 std::vector<double> UnitGradient::squared_norms() const {
   std::vector<double> norms;
   for (std::size_t p = 0; p < sources_.size(); ++p) {

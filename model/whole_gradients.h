@@ -1,8 +1,8 @@
-// Gradients of all parameters of a model for each unit of a pass alone. The backward pass keeps, for every linear layer, norm
-// and embedding, what its gradient is a product of; a unit's gradient is formed from its own rows one parameter at a time,
-// so that no whole gradient is ever held. The layers' own derivatives are those that adapters use; nothing goes through
-// autograd's sums. Internal to model/: uses LibTorch. Shapes: R rows of a pass, I inputs, O outputs, C hidden size, V
-// vocabulary, N labelled rows.
+// Gradients of all parameters of a model for each unit of a pass alone. The backward pass keeps, for every linear layer,
+// norm and embedding, what its gradient is a product of; a unit's gradient is formed from its own rows one parameter at a
+// time, so that no whole gradient is ever held. The layers' own derivatives are those that adapters use; nothing goes
+// through autograd's sums. Internal to model/: uses LibTorch. Shapes: R rows of a pass, I inputs, O outputs, C hidden size,
+// V vocabulary, N labelled rows.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@ namespace sotto::model {
 struct ModelParameters {
   explicit ModelParameters(const Weights& weights);
   std::vector<std::string> names;
-  std::vector<at::Tensor> tensors;  // the model's own
-  std::size_t numbers = 0;          // in all
+  std::vector<at::Tensor> tensors;                        // the model's own
+  std::size_t numbers = 0;                                // in all
   std::unordered_map<const void*, std::size_t> index_of;  // by at::Tensor::unsafeGetTensorImpl()
 };
 
