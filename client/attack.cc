@@ -66,7 +66,7 @@ Result<Scores> scores_of(const AttackCommand& command, const SiteConfig& config,
   auto parts = data::split(std::move(records), hold_out_of(book, config));
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
-  SOTTO_TRY(auto model, model::LanguageModel::load(config.model, {config.device, plan.precision, config.threads}));
+  SOTTO_TRY(auto model, model::LanguageModel::load(config.model, {config.device, plan.precision, config.threads, config.quantized_base}));
   Scores out;
   SOTTO_TRY_VOID(add_scores(out, std::move(parts.training), true, model, adapter, chat, command, plan.max_tokens));
   SOTTO_TRY_VOID(add_scores(out, std::move(parts.held_out), false, model, adapter, chat, command, plan.max_tokens));

@@ -97,7 +97,7 @@ Result<void> benefit(const BenefitCommand& command) {
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat(command.chat_template));
   SOTTO_TRY(const auto data, held_out(config, command, chat));
-  SOTTO_TRY(auto model, model::LanguageModel::load(config.model, {config.device, Precision::kAuto, config.threads}));
+  SOTTO_TRY(auto model, model::LanguageModel::load(config.model, {config.device, Precision::kAuto, config.threads, config.quantized_base}));
   std::vector<Side> sides;
   SOTTO_TRY(sides.emplace_back(), measure("base", "", model, data));
   for (const auto& [name, folder] : {std::pair{"alone", command.local}, std::pair{"together", command.federated}}) {

@@ -33,6 +33,8 @@ using namespace sotto::client;
 volatile std::sig_atomic_t stop_asked = 0;
 void ask_to_stop(int) { stop_asked = 1; }
 
+constexpr const char* kQuantizedBase = "keep a GGUF file's matrices packed in memory: less memory, more time, the same results";
+
 struct Options {
   std::string folder = "site";
   JoinRequest join;
@@ -144,6 +146,7 @@ Result<void> run_eval(Options& o) {
   o.eval.adapter = o.task.adapters.empty() ? "" : o.task.adapters.front();
   o.eval.device = o.task.device;
   o.eval.precision = o.task.precision;
+  o.eval.quantized_base = o.task.quantized_base;
   o.eval.limit = o.task.limit;
   o.eval.threads = o.task.threads;
   o.eval.json = o.task.json;
@@ -154,6 +157,7 @@ Command& add_task_options(Command& command, TaskCommand& task) {
   return command.option("--model", task.model, "a .gguf file or a Hugging Face folder", true)
       .option("--device", task.device, "cpu or cuda:N")
       .option("--precision", task.precision, "fp32, bf16 or auto")
+      .flag("--quantized-base", task.quantized_base, kQuantizedBase)
       .option("--limit", task.limit, "only the first records; 0: all")
       .option("--threads", task.threads, "of one matrix product; 0: the library's choice")
       .option("--samples", task.samples, "a file for the single answers, JSON lines")
@@ -217,6 +221,7 @@ void add_serve_command(Command& root, ServeCommand& s) {
       .option("--max-tokens", s.max_tokens, "of an answer, at most")
       .option("--device", s.device, "cpu or cuda:N")
       .option("--precision", s.precision, "fp32, bf16 or auto")
+      .flag("--quantized-base", s.quantized_base, kQuantizedBase)
       .option("--threads", s.threads, "of one matrix product; 0: the library's choice")
       .flag("--json", s.json, "machine-readable")
       .on_run([&s] { return run_serve(s); });
@@ -250,6 +255,7 @@ void add_model_commands(Command& root, Options& o) {
       .option("--adapter", o.text.adapters, "a PEFT folder")
       .option("--device", o.text.device, "cpu or cuda:N")
       .option("--precision", o.text.precision, "fp32, bf16 or auto")
+      .flag("--quantized-base", o.text.quantized_base, kQuantizedBase)
       .option("--top", o.text.top, "how many of the likeliest next tokens")
       .flag("--json", o.text.json, "machine-readable (always so)")
       .on_run([&o] { return score(o.text); });
@@ -348,6 +354,7 @@ Command& with_write_options(Command& command, WriteCommand& write) {
       .option("--stop", write.stop, "a text that ends an answer; may be given more than once")
       .option("--device", write.device, "cpu or cuda:N")
       .option("--precision", write.precision, "fp32, bf16 or auto")
+      .flag("--quantized-base", write.quantized_base, kQuantizedBase)
       .option("--threads", write.threads, "of one matrix product; 0: the library's choice")
       .flag("--json", write.json, "JSON lines in and out");
 }

@@ -50,7 +50,7 @@ class Writer {
     }
     SOTTO_TRY(options.stop_ids, stop_ids(command.model, text ? &text->tokenizer() : nullptr));
     SOTTO_TRY(auto language_model,
-              model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(threads)}));
+              model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(threads), command.quantized_base}));
     Writer writer(std::move(language_model), std::move(text), std::move(options), command);
     SOTTO_TRY(writer.adapters_, Adapters::load(command.adapters, writer.model_));
     return writer;

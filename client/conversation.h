@@ -14,6 +14,7 @@ struct WriteCommand {
   std::vector<std::string> adapters;  // PEFT folders; the first is on where nothing names another
   std::string device = "cpu";
   std::string precision = "auto";
+  bool quantized_base = false;
   std::int64_t threads = 0;
   std::string prompt;         // generate: one text, instead of standard input
   std::string chat_template;  // the name of a well-known one; empty: the model's own

@@ -33,7 +33,7 @@ Result<Loaded> load(const EvalCommand& command) {
   auto data = data::encode(std::move(records), chat, {PrivacyUnit::kRecord, static_cast<std::size_t>(command.max_tokens)});
   if (data.examples.empty() && data.refused > 0) return invalid("'" + command.data + "': no record can be used: " + data.refusal);
   if (data.examples.empty()) return invalid("'" + command.data + "' holds no record whose response fits into " + std::to_string(command.max_tokens) + " tokens");
-  SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads)}));
+  SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads), command.quantized_base}));
   if (!command.adapter.empty()) {
     SOTTO_TRY(const auto adapter, model::load_peft_folder(command.adapter, model.config()));
     SOTTO_TRY_VOID(model.set_adapter(adapter));

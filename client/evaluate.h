@@ -15,6 +15,7 @@ struct EvalCommand {
   std::string data;        // JSON lines
   std::string device = "cpu";
   std::string precision = "auto";
+  bool quantized_base = false;
   std::string system_prompt;
   std::string chat_template;  // a well-known one by name; empty: the model's own
   std::string data_key;  // file of the key of sealed data

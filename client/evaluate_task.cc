@@ -31,7 +31,7 @@ Result<Loaded> load(const TaskCommand& command) {
   if (command.limit > 0 && task.items.size() > static_cast<std::size_t>(command.limit)) task.items.resize(static_cast<std::size_t>(command.limit));
   SOTTO_TRY(const Precision precision, precision_of(command.precision));
   SOTTO_TRY(auto text, TextModel::load(command.model));
-  SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads)}));
+  SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads), command.quantized_base}));
   return Loaded{std::move(task), std::move(text), std::move(model)};
 }
 

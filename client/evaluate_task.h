@@ -17,6 +17,7 @@ struct TaskCommand {
   std::vector<std::string> adapters;  // PEFT folders; eval takes one at most
   std::string device = "cpu";
   std::string precision = "auto";
+  bool quantized_base = false;
   std::string samples;  // a file to write the single answers to, JSON lines; empty: none
   std::string review;   // compare: a folder for `review serve`, made here; empty: none
   std::int64_t threads = 0;

@@ -166,7 +166,7 @@ Result<void> doctor(const std::string& path, const std::string& config_path, boo
   SOTTO_TRY(const Digest hash, model::model_hash(config.model));
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY([[maybe_unused]] const auto chat, text.chat());
-  SOTTO_TRY(const auto model, model::LanguageModel::load(config.model, {config.device, Precision::kAuto, config.threads}));
+  SOTTO_TRY(const auto model, model::LanguageModel::load(config.model, {config.device, Precision::kAuto, config.threads, config.quantized_base}));
   std::size_t records = 0;
   for (const auto& file : config.data) {
     SOTTO_TRY(const auto more, data::read_records(file, {{}, config.data_key}));

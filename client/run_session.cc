@@ -56,7 +56,7 @@ Result<std::unique_ptr<RunSession>> RunSession::open(const SiteContext& context,
 Result<void> RunSession::prepare() {
   const RunPlan& plan = offer_.plan;
   const SiteConfig& config = *context_.config;
-  SOTTO_TRY(model_, model::LanguageModel::load(config.model, {config.device, plan.precision, config.threads}));
+  SOTTO_TRY(model_, model::LanguageModel::load(config.model, {config.device, plan.precision, config.threads, config.quantized_base}));
   SOTTO_TRY(layout_, model::adapter_layout(model_->config(), plan));
   log(Level::kInfo, "model_loaded",
       {{"run", plan.run.value()}, {"adapter", model::summarize(model_->config(), model_->weight_bytes(), layout_, plan.trained).text()}});

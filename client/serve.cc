@@ -39,7 +39,7 @@ Result<void> serve_model(const ServeCommand& command, const std::function<bool()
   SOTTO_TRY(const Precision precision, precision_of(command.precision));
   SOTTO_TRY(const auto text, TextModel::load(command.model));
   SOTTO_TRY(const auto chat, text.chat(command.chat_template));
-  SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads)}));
+  SOTTO_TRY(auto model, model::LanguageModel::load(command.model, {command.device, precision, static_cast<int>(command.threads), command.quantized_base}));
   ServedModel served{&model, &text, &chat, {}, std::filesystem::path(command.model).stem().string(), "", static_cast<std::uint32_t>(command.max_tokens)};
   SOTTO_TRY(served.stop_ids, stop_ids(command.model, &text.tokenizer()));
   if (!command.adapter.empty()) {

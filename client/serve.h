@@ -20,6 +20,7 @@ struct ServeCommand {
   std::string chat_template;
   std::string device = "cpu";
   std::string precision = "auto";
+  bool quantized_base = false;
   std::int64_t threads = 0;
   std::int64_t max_tokens = 512;
   bool json = false;

@@ -54,6 +54,7 @@ Result<SiteConfig> read_site_config(const std::string& path) {
   for (const auto& file : in.texts("data")) config.data.push_back(beside_config(file));
   if (config.data.empty() && in.has("data")) in.reject("data", "must name at least one JSON-lines file");
   config.device = in.text("device", "cpu");
+  config.quantized_base = in.boolean("quantized_base", false);
   config.gradient_checkpointing = in.boolean("gradient_checkpointing", false);
   const auto threads = in.integer("threads", 0);
   if (threads < 0 || threads > 1024) in.reject("threads", "must be from 0 (the library's choice) to 1024");

@@ -30,6 +30,7 @@ struct SiteConfig {
   std::vector<std::string> data;   // JSON-lines files
   std::string data_key;            // file of the key of those that are sealed; empty: none is
   std::string device = "cpu";
+  bool quantized_base = false;     // a GGUF file's matrices stay packed in memory (model/language_model.h)
   bool gradient_checkpointing = false;  // training keeps less memory and takes a third longer
   int threads = 0;                 // of one matrix product; 0: the library's choice
   std::string budget_folder;       // the book of patients and spending, shared by all site folders of this configuration

@@ -82,7 +82,7 @@ Result<void> chat_template(const TextCommand& command) {
 Result<void> score(const TextCommand& command) {
   SOTTO_TRY(const Precision precision, precision_of(command.precision));
   if (command.top < 0 || command.top > 1000000) return invalid("--top is " + std::to_string(command.top) + "; it must be 0 or more");
-  SOTTO_TRY(auto language_model, model::LanguageModel::load(command.model, {command.device, precision, 0}));
+  SOTTO_TRY(auto language_model, model::LanguageModel::load(command.model, {command.device, precision, 0, command.quantized_base}));
   SOTTO_TRY(auto adapters, Adapters::load(command.adapters, language_model));
   std::optional<TextModel> text;  // only loaded when a line has text: a folder without a tokenizer can still be scored by ids
   const auto top = static_cast<std::size_t>(command.top);

@@ -14,6 +14,7 @@ struct TextCommand {
   std::vector<std::string> adapters;  // score: PEFT folders; the first is on where a line does not name one
   std::string device = "cpu";
   std::string precision = "fp32";
+  bool quantized_base = false;
   std::int64_t top = 10;
   bool decode = false;      // tokenize: ids to text
   bool plain = false;       // tokenize: control tokens in the text are spelled out instead of becoming their ids

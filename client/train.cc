@@ -210,7 +210,7 @@ Result<std::optional<Trained>> carry_out(TrainSetup& in, const std::function<boo
   const bool leads = !group || group->rank() == 0;
   SOTTO_TRY(const auto lock, prepare_folder(in, group.get(), random));
   SOTTO_TRY(const auto key, run_key(in, random));
-  SOTTO_TRY(auto model, model::LanguageModel::load(in.config.model, {in.config.device, plan.precision, in.config.threads}));
+  SOTTO_TRY(auto model, model::LanguageModel::load(in.config.model, {in.config.device, plan.precision, in.config.threads, in.config.quantized_base}));
   SOTTO_TRY_VOID(take_parent(in, model.config()));
   SOTTO_TRY_VOID(check_engine(plan, plan.sites.front(), model, random));  // before the first private record
   SOTTO_TRY(const auto book, PatientBook::open(in.config.budget_folder));

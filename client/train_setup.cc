@@ -111,6 +111,9 @@ Result<TrainSetup> set_up(const TrainRequest& request) {
   }
   SOTTO_TRY_VOID(can_be_trained(request, in));
   SOTTO_TRY_VOID(take_site(request, in));
+  if (in.config.quantized_base && in.file.plan.trained == TrainedPart::kFull)
+    return unsupported(request.plan + ": trained = \"full\" moves the base, which quantized_base = true of the site's configuration keeps as "
+                                      "its file has it; leave one of them out");
   SOTTO_TRY_VOID(audit::set_noise(in.file, in.file.plan));
   if (const auto valid = validate_alone(in.file.plan); !valid.ok()) return audit::in_file(in.file, valid.error());
   in.out = !request.out.empty() ? request.out : !in.file.alone.out.empty() ? in.file.alone.out : "train-" + in.file.plan.run.value();

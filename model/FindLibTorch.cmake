@@ -19,7 +19,7 @@ if(LibTorch_old_abi)
     "ABI (every wheel from 2.7 on, or a 'cxx11-abi' archive) and name it with -DSOTTO_LIBTORCH=FOLDER.")
 endif()
 if(NOT TARGET LibTorch::LibTorch)
-  add_library(LibTorch::LibTorch INTERFACE IMPORTED)
+  add_library(LibTorch::LibTorch INTERFACE IMPORTED GLOBAL)  # GLOBAL: for tests of internals, too
   # SYSTEM: its headers are not held to our warnings. Private to one part: they shadow protobuf's and fmt's.
   target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE ${LibTorch_INCLUDE_DIR}
                              ${LibTorch_INCLUDE_DIR}/torch/csrc/api/include)

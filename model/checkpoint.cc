@@ -258,6 +258,23 @@ std::optional<ByteSpan> Checkpoint::plain_bytes(const std::string& name, NumberF
   return stored.bytes;
 }
 
+NumberFormat Checkpoint::format(const std::string& name) const { return state_->weights.at(name).format; }
+std::uint64_t Checkpoint::stored_bytes(const std::string& name) const { return state_->weights.at(name).bytes.size(); }
+
+Bytes Checkpoint::read_blocks(const std::string& name) const {
+  const auto& stored = state_->weights.at(name);
+  SOTTO_CHECK(!stored.transposed && stored.offset == 0 && stored.info->shape.size() == 2);
+  const std::uint64_t rows = stored.info->shape[0], row_bytes = stored.bytes.size() / rows;
+  Bytes blocks;
+  blocks.reserve(stored.bytes.size());
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    const std::uint64_t at = stored.interleaved ? interleaved_row(row, state_->config.head_dim) : row;
+    const auto bytes = stored.bytes.subspan(at * row_bytes, row_bytes);
+    blocks.insert(blocks.end(), bytes.begin(), bytes.end());
+  }
+  return blocks;
+}
+
 void Checkpoint::done_with(const std::string& name) const {
   const auto& stored = state_->weights.at(name);
   if (state_->gguf)

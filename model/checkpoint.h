@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "model/architecture.h"
 #include "model/dequantize.h"
 
@@ -35,6 +36,11 @@ class Checkpoint {
   void read_rows(const std::string& name, std::uint64_t first, std::span<float> out) const;
   // The file's bytes of it where they are all its numbers in order, in this format: then they can be taken as they are.
   std::optional<ByteSpan> plain_bytes(const std::string& name, NumberFormat format) const;
+  // As the file has it: number format, bytes, and its blocks, row after row in the order of read_rows (of a weight whose
+  // rows the file has as rows: every matrix of a GGUF file).
+  NumberFormat format(const std::string& name) const;
+  std::uint64_t stored_bytes(const std::string& name) const;
+  Bytes read_blocks(const std::string& name) const;
   // The file's pages of this tensor may leave memory; it can still be read.
   void done_with(const std::string& name) const;
 

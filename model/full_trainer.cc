@@ -147,6 +147,7 @@ struct FullTrainer::State {
 };
 
 FullTrainer::FullTrainer(LanguageModel& model) {
+  SOTTO_CHECK(!model.is_quantized());
   model.clear_adapter();
   state_ = std::make_unique<State>(model.state());
   guarded([&] { state_->read(); });

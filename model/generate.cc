@@ -26,7 +26,7 @@ struct Sequence {
 // The height of a step's matrix products. Where the kernels for few rows are not used, a fixed one: then a row's result does
 // not depend on how many others there are.
 std::uint32_t step_rows(std::size_t sequences, const Weights& weights) {
-  return takes_step_kernels(weights.layers[0].linears[kO].weight_OI) ? static_cast<std::uint32_t>(sequences) : 32;
+  return takes_step_kernels(weights.layers[0].linears[kO].weight_OI.example()) ? static_cast<std::uint32_t>(sequences) : 32;
 }
 
 // One call of generate(): what is common to all sequences.

@@ -43,14 +43,13 @@ Heights measured_heights(const Weights& weights, const AdapterOnDevice& adapter)
   std::set<std::array<std::int64_t, 3>> known;  // of one shape, one is enough
   for (std::size_t l = 0; l < weights.layers.size(); ++l) {
     for (std::size_t kind = 0; kind < kLinearKinds; ++kind) {
-      const at::Tensor& weight_OI = weights.layers[l].linears[kind].weight_OI;
-      if (!weight_OI.defined()) continue;
+      const FrozenMatrix& matrix = weights.layers[l].linears[kind].weight_OI;
+      if (!matrix.defined()) continue;
       const auto& lora = adapter.layers[l][kind];
       const std::int64_t rank = lora ? lora->a_rI.size(0) : 0;
-      if (known.insert({weight_OI.size(0), weight_OI.size(1), 0}).second && !product_agrees(weight_OI))
-        return Heights::kFixed;
-      if (lora && known.insert({weight_OI.size(0), weight_OI.size(1), rank}).second && !lora_agrees(*lora))
-        return Heights::kFixed;
+      const auto [out, in] = matrix.shape();
+      if (known.insert({out, in, 0}).second && !product_agrees(matrix.numbers_OI())) return Heights::kFixed;
+      if (lora && known.insert({out, in, rank}).second && !lora_agrees(*lora)) return Heights::kFixed;
     }
   }
   return Heights::kAny;

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/log.h"
 #include "model/head.h"
@@ -79,6 +80,7 @@ LanguageModel::~LanguageModel() = default;
 const ModelConfig& LanguageModel::config() const { return state_->weights.config; }
 Precision LanguageModel::precision() const { return state_->precision; }
 const std::string& LanguageModel::device() const { return state_->device_name; }
+bool LanguageModel::is_quantized() const { return !state_->base.packed.empty(); }
 std::uint64_t LanguageModel::weight_bytes() const { return state_->weights.bytes; }
 
 Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOptions& options) {
@@ -87,19 +89,24 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
       return invalid("threads = " + std::to_string(options.threads) + ": it must be at least 1, or 0 for all cores");
     SOTTO_TRY(const auto device, find_device(options.device));
     SOTTO_TRY(const auto precision, choose_precision(options.precision, device));
-    SOTTO_TRY(const auto checkpoint, Checkpoint::open(path));
+    if (options.quantized_base && std::filesystem::is_directory(path))
+      return unsupported("'" + path + "' is a folder, whose weights are not quantised: a base stays quantised in memory from a GGUF file");
+    SOTTO_TRY(auto opened, Checkpoint::open(path));
+    const auto checkpoint = std::make_shared<const Checkpoint>(std::move(opened));
     if (options.threads > 0) at::set_num_threads(options.threads);
     route_fp32_products();
     auto state = std::make_unique<State>();
-    state->base = load_weights(checkpoint, precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat, device);
+    const auto type = precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
+    state->base = load_weights(checkpoint, {type, device, options.quantized_base});
     state->weights = state->base;
     keep_heap();  // after the weights, whose buffers go back to the system
     state->precision = precision;
     state->device_name = options.device;
     state->device = device;
     log(Level::kInfo, "model_loaded",
-        {{"parameters", checkpoint.config().parameters()},
+        {{"parameters", checkpoint->config().parameters()},
          {"precision", precision == Precision::kBf16 ? "bf16" : "fp32"},
+         {"quantized", options.quantized_base},
          {"device", options.device},
          {"threads", at::get_num_threads()}});
     return LanguageModel(std::move(state));

@@ -29,6 +29,9 @@ struct LoadOptions {
   Precision precision = Precision::kAuto;
   // Threads of one matrix product; 0 leaves the library's choice. Processes that share cores should have 1 each.
   int threads = 0;
+  // Matrices of layers stay in memory as a GGUF file has them, in blocks of some 4 to 8 bits a number, and are unpacked one at a
+  // time where a product wants them: less memory, more time, the same bits. They are what trained = "full" cannot move.
+  bool quantized_base = false;
 };
 
 struct TokenLogprob {
@@ -69,6 +72,7 @@ class LanguageModel {
   const ModelConfig& config() const;
   Precision precision() const;  // kFp32 or kBf16: what runs
   const std::string& device() const;
+  bool is_quantized() const;    // LoadOptions::quantized_base
   std::uint64_t weight_bytes() const;  // of the frozen base in memory
 
   // Puts an adapter on, in place of any other; the base stays as it is and is not read again. Refused by name: what

@@ -10,19 +10,27 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 // g W in fp32, in W's precision.
-at::Tensor back_product(const at::Tensor& g_RO, const at::Tensor& weight_OI) {
-  return at::mm(g_RO.to(weight_OI.scalar_type()), weight_OI).to(at::kFloat);
+at::Tensor back_product(const at::Tensor& g_RO, const FrozenMatrix& weight_OI) {
+  return at::mm(g_RO.to(weight_OI.scalar_type()), weight_OI.numbers_OI()).to(at::kFloat);
 }
+
+at::Tensor frozen_product(const at::Tensor& x_RI, const FrozenMatrix& weight_OI) {
+  return product(x_RI, weight_OI.numbers_OI());
+}
+
+// The frozen matrix on its way from the forward to the backward pass.
+void keep(AutogradContext* ctx, const FrozenMatrix& weight_OI) { ctx->saved_data["weight"] = weight_OI.saved(); }
+FrozenMatrix kept_matrix(AutogradContext* ctx) { return FrozenMatrix::from(ctx->saved_data["weight"]); }
 
 class Linear : public Function<Linear> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI) {
-    ctx->save_for_backward({weight_OI});
-    return product(x_RI, weight_OI);
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const FrozenMatrix& weight_OI) {
+    keep(ctx, weight_OI);
+    return frozen_product(x_RI, weight_OI);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    return {back_product(grads[0], ctx->get_saved_variables()[0]), {}};
+    return {back_product(grads[0], kept_matrix(ctx)), {}};
   }
 };
 
@@ -89,29 +97,29 @@ class FactorGradients {
 
 class LoraLinear : public Function<LoraLinear> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const FrozenMatrix& weight_OI,
                             const at::Tensor& /*anchor*/, const std::optional<at::Tensor>& dropout_RI,
                             const LoraOnDevice& lora, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
     const at::Tensor kept_RI = dropout_RI ? at::mul(x_RI, *dropout_RI) : x_RI;
     const at::Tensor h_Rr = at::mm(kept_RI, lora.a_rI.t());
     const bool trains_a = lora.a_offset >= 0;
     ctx->save_for_backward(
-        {weight_OI, lora.a_rI, lora.b_Or, h_Rr, trains_a ? kept_RI : at::Tensor(), dropout_RI.value_or(at::Tensor())});
+        {lora.a_rI, lora.b_Or, h_Rr, trains_a ? kept_RI : at::Tensor(), dropout_RI.value_or(at::Tensor())});
+    keep(ctx, weight_OI);
     keep(ctx, lora, pass, gradients);
-    return product(x_RI, weight_OI).addmm_(h_Rr, lora.b_Or.t(), 1, lora.scale);
+    return frozen_product(x_RI, weight_OI).addmm_(h_Rr, lora.b_Or.t(), 1, lora.scale);
   }
 
   // dx = g W + (scale * g B) A.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    const auto &weight_OI = saved[0], &a_rI = saved[1], &b_Or = saved[2], &h_Rr = saved[3], &kept_RI = saved[4],
-               &dropout_RI = saved[5];
+    const auto &a_rI = saved[0], &b_Or = saved[1], &h_Rr = saved[2], &kept_RI = saved[3], &dropout_RI = saved[4];
     const FactorGradients factors(ctx);
     const at::Tensor& g_RO = grads[0];
     const at::Tensor gh_Rr = at::mm(g_RO, b_Or).mul_(factors.scale());
     factors.add_factors(g_RO, h_Rr, gh_Rr, kept_RI);
     if (!ctx->needs_input_grad(0)) return {{}, {}, {}, {}, {}, {}, {}};
-    at::Tensor gx_RI = back_product(g_RO, weight_OI);
+    at::Tensor gx_RI = back_product(g_RO, kept_matrix(ctx));
     if (dropout_RI.defined())
       gx_RI.addcmul_(at::mm(gh_Rr, a_rI), dropout_RI);
     else
@@ -125,34 +133,35 @@ class LoraLinear : public Function<LoraLinear> {
 // dropped.
 class DoraLinear : public Function<DoraLinear> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const FrozenMatrix& weight_OI,
                             const at::Tensor& /*anchor*/, const std::optional<at::Tensor>& dropout_RI,
                             const LoraOnDevice& lora, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
     const at::Tensor kept_RI = dropout_RI ? at::mul(x_RI, *dropout_RI) : x_RI;
     const at::Tensor h_Rr = at::mm(kept_RI, lora.a_rI.t());
-    const at::Tensor base_RO = product(kept_RI, weight_OI);
+    const at::Tensor base_RO = frozen_product(kept_RI, weight_OI);
     const at::Tensor u_RO = at::addmm(base_RO, h_Rr, lora.b_Or.t(), 1, lora.scale);
     ctx->save_for_backward(
-        {weight_OI, lora.a_rI, lora.b_Or, h_Rr, kept_RI, dropout_RI.value_or(at::Tensor()), lora.gain_O, lora.norm_O, u_RO});
+        {lora.a_rI, lora.b_Or, h_Rr, kept_RI, dropout_RI.value_or(at::Tensor()), lora.gain_O, lora.norm_O, u_RO});
+    keep(ctx, weight_OI);
     keep(ctx, lora, pass, gradients);
     at::Tensor y_RO = at::mul(u_RO, lora.gain_O);
-    return dropout_RI ? y_RO.add_(product(x_RI, weight_OI)).sub_(base_RO) : y_RO;
+    return dropout_RI ? y_RO.add_(frozen_product(x_RI, weight_OI)).sub_(base_RO) : y_RO;
   }
 
   // With g' = m / n * g: dm = g u / n, A and B as in LoRA from g', dx' = g' W + (scale * g' B) A.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    const auto &weight_OI = saved[0], &a_rI = saved[1], &b_Or = saved[2], &h_Rr = saved[3], &kept_RI = saved[4],
-               &dropout_RI = saved[5], &gain_O = saved[6], &norm_O = saved[7], &u_RO = saved[8];
+    const auto &a_rI = saved[0], &b_Or = saved[1], &h_Rr = saved[2], &kept_RI = saved[3], &dropout_RI = saved[4],
+               &gain_O = saved[5], &norm_O = saved[6], &u_RO = saved[7];
     const FactorGradients factors(ctx);
     factors.add_magnitudes(at::mul(grads[0], u_RO).div_(norm_O));
     const at::Tensor g_RO = at::mul(grads[0], gain_O);
     const at::Tensor gh_Rr = at::mm(g_RO, b_Or).mul_(factors.scale());
     factors.add_factors(g_RO, h_Rr, gh_Rr, kept_RI);
     if (!ctx->needs_input_grad(0)) return {{}, {}, {}, {}, {}, {}, {}};
-    at::Tensor gx_RI = back_product(g_RO, weight_OI).addmm_(gh_Rr, a_rI);
+    at::Tensor gx_RI = back_product(g_RO, kept_matrix(ctx)).addmm_(gh_Rr, a_rI);
     if (!dropout_RI.defined()) return {gx_RI, {}, {}, {}, {}, {}, {}};
-    const at::Tensor whole_RI = back_product(grads[0], weight_OI);
+    const at::Tensor whole_RI = back_product(grads[0], kept_matrix(ctx));
     return {gx_RI.sub_(whole_RI).mul_(dropout_RI).add_(whole_RI), {}, {}, {}, {}, {}, {}};
   }
 };
@@ -185,16 +194,16 @@ at::Tensor product(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
   return at::mm(x_RI.to(weight_OI.scalar_type()), weight_OI.t()).to(at::kFloat);
 }
 
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
-  return at::GradMode::is_enabled() ? Linear::apply(x_RI, weight_OI) : product(x_RI, weight_OI);
+at::Tensor apply_linear(const at::Tensor& x_RI, const FrozenMatrix& weight_OI) {
+  return at::GradMode::is_enabled() ? Linear::apply(x_RI, weight_OI) : frozen_product(x_RI, weight_OI);
 }
 
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora) {
-  at::Tensor y_RO = product(x_RI, weight_OI).addmm_(at::mm(x_RI, lora.a_rI.t()), lora.b_Or.t(), 1, lora.scale);
+at::Tensor apply_linear(const at::Tensor& x_RI, const FrozenMatrix& weight_OI, const LoraOnDevice& lora) {
+  at::Tensor y_RO = frozen_product(x_RI, weight_OI).addmm_(at::mm(x_RI, lora.a_rI.t()), lora.b_Or.t(), 1, lora.scale);
   return lora.gain_O.defined() ? y_RO.mul_(lora.gain_O) : y_RO;
 }
 
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora,
+at::Tensor apply_linear(const at::Tensor& x_RI, const FrozenMatrix& weight_OI, const LoraOnDevice& lora,
                         const PassRowsPtr& pass, const SequenceGradientsPtr& gradients,
                         const std::optional<at::Tensor>& dropout_RI) {
   if (lora.gain_O.defined()) return DoraLinear::apply(x_RI, weight_OI, gradients->anchor, dropout_RI, lora, pass, gradients);

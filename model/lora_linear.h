@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "model/frozen_matrix.h"
 #include "model/functions.h"
 
 namespace sotto::model {
@@ -34,13 +35,13 @@ using SequenceGradientsPtr = c10::intrusive_ptr<SequenceGradients>;
 at::Tensor product(const at::Tensor& x_RI, const at::Tensor& weight_OI);
 
 // Without LoRA.
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI);
+at::Tensor apply_linear(const at::Tensor& x_RI, const FrozenMatrix& weight_OI);
 
 // With LoRA, for inference.
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora);
+at::Tensor apply_linear(const at::Tensor& x_RI, const FrozenMatrix& weight_OI, const LoraOnDevice& lora);
 
 // With LoRA, for training. dropout_RI, if there is one, multiplies the input of A: 0 or 1 / (1 - p).
-at::Tensor apply_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const LoraOnDevice& lora,
+at::Tensor apply_linear(const at::Tensor& x_RI, const FrozenMatrix& weight_OI, const LoraOnDevice& lora,
                         const PassRowsPtr& pass, const SequenceGradientsPtr& gradients,
                         const std::optional<at::Tensor>& dropout_RI);
 

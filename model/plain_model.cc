@@ -25,6 +25,20 @@ std::vector<float> gradients_of(const std::vector<at::Tensor>& leaves) {
   return out;
 }
 
+// x W^T of a matrix that no gradient is wanted by. Plain differentiation would keep every layer's in fp32 until it goes
+// back.
+class FrozenProduct : public torch::autograd::Function<FrozenProduct> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, const FrozenMatrix& weight_OI) {
+    ctx->saved_data["weight"] = weight_OI.saved();
+    return at::mm(x, weight_OI.numbers_OI().to(at::kFloat).t());
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list grads) {
+    return {at::mm(grads[0], FrozenMatrix::from(ctx->saved_data["weight"]).numbers_OI().to(at::kFloat)), {}};
+  }
+};
+
 }  // namespace
 
 PlainModel::PlainModel(const Weights& weights, const AdapterState& adapter) : w_(weights), layers_(weights.config.layers) {
@@ -88,7 +102,9 @@ at::Tensor PlainModel::norm(const at::Tensor& x, const NormWeights& norm) const 
 
 at::Tensor PlainModel::linear(const at::Tensor& x, std::size_t layer, LinearKind kind) const {
   const LinearWeights& weights = w_.layers[layer].linears[kind];
-  at::Tensor y = at::mm(x, weights.weight_OI.to(at::kFloat).t());
+  const FrozenMatrix& matrix = weights.weight_OI;
+  at::Tensor y = matrix.example().requires_grad() ? at::mm(x, matrix.numbers_OI().to(at::kFloat).t())  // whole_gradient
+                                                  : FrozenProduct::apply(x, matrix);
   if (weights.bias_O.defined()) y = y + weights.bias_O;
   const auto& leaves = layers_[layer][kind];
   return leaves ? y + leaves->scale * at::mm(at::mm(x, leaves->a.t()), leaves->b.t()) : y;

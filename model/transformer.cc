@@ -52,7 +52,7 @@ class LayerLinears {
   const TrainingPass* training() const { return training_; }
 
  private:
-  at::Tensor without_bias(LinearKind kind, const at::Tensor& x_RI, const at::Tensor& weight_OI) const {
+  at::Tensor without_bias(LinearKind kind, const at::Tensor& x_RI, const FrozenMatrix& weight_OI) const {
     if (lora_ == nullptr || !(*lora_)[kind]) return apply_linear(x_RI, weight_OI);
     const LoraOnDevice& lora = *(*lora_)[kind];
     if (training_ == nullptr) return apply_linear(x_RI, weight_OI, lora);

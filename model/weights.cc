@@ -1,9 +1,6 @@
 #include "model/weights.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
-#include <cstring>
 
 #include "model/lora.h"
 
@@ -16,45 +13,29 @@ at::Tensor to_tensor(const std::vector<float>& values, at::IntArrayRef shape, at
   return at::from_blob(const_cast<float*>(values.data()), shape, at::kFloat).to(device, type, false, true);
 }
 
-// A weight in its type, on the device: taken as the file has it, or converted some rows at a time, so that it never stands in
-// memory in two types.
+// A weight in its type, on the device.
 at::Tensor load_weight(const Checkpoint& checkpoint, const WeightInfo& info, at::ScalarType type, const at::Device& device) {
-  constexpr std::int64_t kNumbersAtATime = 1 << 18;
-  const std::vector<std::int64_t> sizes(info.shape.begin(), info.shape.end());
-  const at::Tensor out = at::empty(sizes, type);
-  const std::int64_t all_rows = sizes[0], columns = out.numel() / all_rows;
-  const std::int64_t grain = std::max<std::int64_t>(1, kNumbersAtATime / columns);
-  const auto plain = checkpoint.plain_bytes(info.name, type == at::kBFloat16 ? NumberFormat::kBF16 : NumberFormat::kF32);
-  const auto put_rows = [&](std::int64_t row, std::int64_t rows, std::vector<float>& buffer) {
-    const at::Tensor part = out.narrow(0, row, rows);
-    const auto first = static_cast<std::size_t>(row), count = static_cast<std::size_t>(part.numel());
-    if (plain) {
-      const auto bytes = plain->subspan(first * (plain->size() / static_cast<std::size_t>(all_rows)), part.nbytes());
-      std::memcpy(part.data_ptr(), bytes.data(), bytes.size());
-    } else if (type == at::kFloat) {
-      checkpoint.read_rows(info.name, first, std::span(part.data_ptr<float>(), count));
-    } else {
-      buffer.resize(count);
-      checkpoint.read_rows(info.name, first, buffer);
-      part.copy_(at::from_blob(buffer.data(), part.sizes(), at::kFloat));
-    }
-  };
-  at::parallel_for(0, (all_rows + grain - 1) / grain, 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> buffer;
-    for (std::int64_t part = begin; part < end; ++part) put_rows(part * grain, std::min(grain, all_rows - part * grain), buffer);
-  });
+  const at::Tensor out = at::empty(std::vector<std::int64_t>(info.shape.begin(), info.shape.end()), type);
+  read_numbers(checkpoint, info, out);
   checkpoint.done_with(info.name);
   return out.to(device);
 }
 
-Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors) {
-  Weights w{c, {}, {}, {}, {}, {}, 0, {}};
+using PackedMatrices = std::map<std::string, c10::intrusive_ptr<PackedMatrix>>;
+
+Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors, PackedMatrices packed) {
+  Weights w{c, {}, {}, {}, {}, {}, 0, {}, {}};
   const auto optional = [&](const std::string& name) {
     const auto found = tensors.find(name);
     return found == tensors.end() ? at::Tensor() : found->second;
   };
   const auto norm = [&](const std::string& layer, const std::string& name) {
     return name.empty() ? NormWeights{} : NormWeights{tensors.at(layer + name + ".weight"), optional(layer + name + ".bias")};
+  };
+  const auto matrix = [&](const std::string& name) -> FrozenMatrix {
+    const auto found = packed.find(name);
+    if (found != packed.end()) return found->second;
+    return tensors.at(name);
   };
   const auto outer = outer_names(c);
   const auto names = norm_names(c);
@@ -66,31 +47,40 @@ Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors
     LayerWeights layer{norm(at, names.attention), norm(at, names.mlp), norm(at, names.attention_output),
                        norm(at, names.mlp_output), norm(at, names.q), norm(at, names.k), {}};
     for (const auto& linear : layer_linears(c))
-      layer.linears[linear.kind] = {tensors.at(at + linear.path + ".weight"), optional(at + linear.path + ".bias")};
+      layer.linears[linear.kind] = {matrix(at + linear.path + ".weight"), optional(at + linear.path + ".bias")};
     w.layers.push_back(std::move(layer));
   }
   w.head = {tensors.at(outer.head + ".weight"), {}, c.logit_softcap};
   w.tensors = std::move(tensors);
+  w.packed = std::move(packed);
   return w;
 }
 
 }  // namespace
 
-Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device) {
-  const ModelConfig& c = checkpoint.config();
+Weights load_weights(std::shared_ptr<const Checkpoint> checkpoint, const BaseForm& form) {
+  const ModelConfig& c = checkpoint->config();
   const auto outer = outer_names(c);
   const std::string layers = layer_prefix(c, 0).substr(0, layer_prefix(c, 0).size() - 2);  // "model.layers."
+  const auto buffer = std::make_shared<UnpackBuffer>(at::empty({0}, at::TensorOptions(form.device).dtype(form.linear_type)));
   std::map<std::string, at::Tensor> tensors;
+  PackedMatrices packed;
   std::uint64_t bytes = 0;
-  for (const auto& info : checkpoint.weights()) {
+  for (const auto& info : checkpoint->weights()) {
     const bool is_linear = info.name.starts_with(layers) && info.shape.size() == 2;
-    const auto tensor = load_weight(checkpoint, info, is_linear ? linear_type : at::kFloat, device);
+    if (is_linear && form.keeps_blocks) {
+      const auto matrix = c10::make_intrusive<PackedMatrix>(checkpoint, info, form.device, buffer);
+      bytes += matrix->bytes();
+      packed.emplace(info.name, matrix);
+      continue;
+    }
+    const auto tensor = load_weight(*checkpoint, info, is_linear ? form.linear_type : at::kFloat, form.device);
     bytes += static_cast<std::uint64_t>(tensor.nbytes());
     tensors.emplace(info.name, tensor);
   }
   if (c.tied_embeddings) tensors[outer.head + ".weight"] = tensors.at(outer.embedding + ".weight");
-  Weights weights = assemble(c, std::move(tensors));
-  weights.bytes = bytes;
+  Weights weights = assemble(c, std::move(tensors), std::move(packed));
+  weights.bytes = bytes + static_cast<std::uint64_t>(buffer->numbers.nbytes());
   return weights;
 }
 
@@ -104,12 +94,15 @@ void prepare_head(Weights& weights) {
 Weights with_replaced(const Weights& base, const std::map<std::string, Parameter>& replaced) {
   if (replaced.empty()) return base;
   auto tensors = base.tensors;
+  auto packed = base.packed;
   for (const auto& [name, parameter] : replaced) {
-    at::Tensor& tensor = tensors.at(name);
+    const auto blocks = packed.find(name);
+    const auto type = blocks == packed.end() ? tensors.at(name).scalar_type() : blocks->second->buffer().scalar_type();
     const std::vector<std::int64_t> sizes(parameter.shape.begin(), parameter.shape.end());
-    tensor = to_tensor(parameter.values, sizes, tensor.scalar_type(), tensor.device());
+    tensors[name] = to_tensor(parameter.values, sizes, type, base.embedding_VC.device());
+    if (blocks != packed.end()) packed.erase(blocks);
   }
-  Weights weights = assemble(base.config, std::move(tensors));
+  Weights weights = assemble(base.config, std::move(tensors), std::move(packed));
   weights.bytes = base.bytes;
   return weights;
 }
@@ -150,8 +143,8 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
   return adapter;
 }
 
-at::Tensor row_norms(const at::Tensor& weight_OI, const LoraOnDevice& lora) {
-  const at::Tensor adapted_OI = at::addmm(weight_OI.to(at::kFloat), lora.b_Or, lora.a_rI, 1, lora.scale);
+at::Tensor row_norms(const FrozenMatrix& weight_OI, const LoraOnDevice& lora) {
+  const at::Tensor adapted_OI = at::addmm(weight_OI.numbers_OI().to(at::kFloat), lora.b_Or, lora.a_rI, 1, lora.scale);
   return at::linalg_vector_norm(adapted_OI, 2, at::IntArrayRef({1}));
 }
 

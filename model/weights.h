@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/adapter.h"
-#include "model/checkpoint.h"
+#include "model/frozen_matrix.h"
 #include "model/head.h"
 #include "model/lora_linear.h"
 
@@ -19,8 +19,8 @@ struct NormWeights {
 };
 
 struct LinearWeights {
-  at::Tensor weight_OI;  // in the base's precision; undefined: there is no such layer
-  at::Tensor bias_O;     // fp32; undefined: none
+  FrozenMatrix weight_OI;  // in the base's precision; undefined: there is no such layer
+  at::Tensor bias_O;       // fp32; undefined: none
 };
 
 struct LayerWeights {
@@ -38,10 +38,17 @@ struct Weights {
   NormWeights norm;
   Head head;  // its matrix is the embedding itself when tied
   std::uint64_t bytes = 0;
-  std::map<std::string, at::Tensor> tensors;  // all of the above, by Hugging Face's names
+  std::map<std::string, at::Tensor> tensors;  // all of the above, by Hugging Face's names, but for ...
+  std::map<std::string, c10::intrusive_ptr<PackedMatrix>> packed;  // ... matrices of layers that are kept packed
 };
 
-Weights load_weights(const Checkpoint& checkpoint, at::ScalarType linear_type, const at::Device& device);
+// How the base lies in memory.
+struct BaseForm {
+  at::ScalarType linear_type = at::kFloat;  // of the layers' matrices, in products
+  at::Device device = at::kCPU;
+  bool keeps_blocks = false;  // matrices of layers stay packed as the file has them; of a GGUF file alone
+};
+Weights load_weights(std::shared_ptr<const Checkpoint> checkpoint, const BaseForm& form);
 
 // Before a training step: makes the head's matrix in the precision of the base's linears, if it is not there.
 void prepare_head(Weights& weights);
@@ -64,6 +71,6 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
 void put_magnitudes(AdapterOnDevice& on_device, const Adapter& adapter, TrainedPart part, const Weights& weights);
 
 // |W + scale * B A| of each row of W: what DoRA's magnitude begins with.
-at::Tensor row_norms(const at::Tensor& weight_OI, const LoraOnDevice& lora);
+at::Tensor row_norms(const FrozenMatrix& weight_OI, const LoraOnDevice& lora);
 
 }  // namespace sotto::model

@@ -96,7 +96,7 @@ ModelParameters::ModelParameters(const Weights& weights) {
 }
 
 at::Tensor recorded_linear(const at::Tensor& x_RI, const LinearWeights& linear, const WholeGradientsPtr& whole) {
-  return RecordedLinear::apply(x_RI, linear.weight_OI, if_defined(linear.bias_O), whole->anchor, whole);
+  return RecordedLinear::apply(x_RI, linear.weight_OI.numbers_OI(), if_defined(linear.bias_O), whole->anchor, whole);
 }
 
 at::Tensor recorded_scale(const at::Tensor& n_RC, const NormWeights& norm, const WholeGradientsPtr& whole) {
