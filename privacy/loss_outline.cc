@@ -9,7 +9,9 @@
 namespace sotto::privacy {
 namespace {
 
-LossOutline::Part outline_of(const LossSteps& steps, double delta) {
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+LossOutline::Part outline_of(const LossSteps& steps, double delta, double fine_from) {
   LossOutline::Part part;
   part.count = static_cast<double>(steps.count);
   part.range = loss_range(*steps.loss, 1e-13 / part.count, std::max(delta * 1e-9 / part.count, 1e-290));
@@ -25,13 +27,16 @@ LossOutline::Part outline_of(const LossSteps& steps, double delta) {
     for (int i = 1; i < kEven; ++i) edges.push_back(part.range.from + i * bin);
   }
   for (int i = 1; i < kEdges / 2 && part.range.to > 0; ++i) edges.push_back(part.range.to * (1 - std::exp2(-0.5 * i)));
+  constexpr double kFine = 1.01;
+  for (double edge = fine_from; edge > 0 && edge < part.range.to; edge *= kFine) edges.push_back(edge);
   std::sort(edges.begin(), edges.end());
   const auto masses = steps.loss->masses(edges);
   for (std::size_t i = 0; i < masses.size(); ++i) {
     const LossMass& m = masses[i];
     if (!(m.p_low > 0 && m.q_low > 0)) continue;
     double loss = std::log((m.p_low + m.p_high) / (m.q_low + m.q_high));
-    if (i > 0 && i < edges.size()) loss += (edges[i] - edges[i - 1]) * (edges[i] - edges[i - 1]) / 24;  // from Q's mean to P's, if even
+    if (i > 0 && i < edges.size())
+      loss += (edges[i] - edges[i - 1]) * (edges[i] - edges[i - 1]) / 24;  // from Q's mean to P's, if even
     if (i > 0) loss = std::max(loss, edges[i - 1]);
     if (i < edges.size()) loss = std::min(loss, edges[i]);
     part.losses.push_back(loss);
@@ -45,7 +50,7 @@ struct Moments {
 };
 
 Moments moments(const LossOutline::Part& part, double lambda) {
-  double largest = -std::numeric_limits<double>::infinity();
+  double largest = -kInfinity;
   for (const double loss : part.losses) largest = std::max(largest, lambda * loss);
   double s0 = 0, s1 = 0, s2 = 0;
   for (std::size_t i = 0; i < part.losses.size(); ++i) {
@@ -56,6 +61,32 @@ Moments moments(const LossOutline::Part& part, double lambda) {
   }
   const double mean = s1 / s0;
   return {largest + std::log(s0), mean, std::max(s2 / s0 - mean * mean, 0.0)};
+}
+
+// ln of one step's sum of e^(lambda * loss), over losses below `rare_from` and over the others.
+struct SmallAndRare {
+  double small, rare;
+};
+
+SmallAndRare small_and_rare(const LossOutline::Part& part, double lambda, double rare_from) {
+  const auto log_sum = [&](bool rare) {
+    double largest = -kInfinity;
+    for (std::size_t i = 0; i < part.losses.size(); ++i) {
+      if ((part.losses[i] >= rare_from) == rare) largest = std::max(largest, lambda * part.losses[i]);
+    }
+    double sum = 0;
+    for (std::size_t i = 0; i < part.losses.size(); ++i) {
+      if ((part.losses[i] >= rare_from) == rare) sum += part.masses[i] * std::exp(lambda * part.losses[i] - largest);
+    }
+    return sum > 0 ? largest + std::log(sum) : -kInfinity;
+  };
+  return {log_sum(false), log_sum(true)};
+}
+
+// ln of f(e^x), where f(y) is about y for small y.
+template <class F>
+double log_of(const F& f, double x) {
+  return x < -40 ? x : std::log(f(std::exp(x)));
 }
 
 // Golden sections for the minimum of a function with one valley, in the logarithm of its argument.
@@ -79,11 +110,11 @@ double least(double low, double high, const std::function<double(double)>& f) {
 
 }  // namespace
 
-LossOutline::LossOutline(std::span<const LossSteps> steps, double delta) {
-  for (const LossSteps& step : steps) add(step, delta);
+LossOutline::LossOutline(std::span<const LossSteps> steps, double delta, double fine_from) {
+  for (const LossSteps& step : steps) parts_.push_back(outline_of(step, delta, fine_from));
 }
 
-void LossOutline::add(const LossSteps& steps, double delta) { parts_.push_back(outline_of(steps, delta)); }
+void LossOutline::add(const LossSteps& steps, double delta) { parts_.push_back(outline_of(steps, delta, 0)); }
 
 LossOutline LossOutline::times(double factor) const {
   LossOutline out = *this;
@@ -105,7 +136,8 @@ LossRange LossOutline::Part::tilted_range(double lambda) const {
   return {from, range.to};
 }
 
-BinWidths LossOutline::Part::bin_widths(double lambda, double spread) const {
+BinWidths LossOutline::Part::bin_widths(const ComposedPlan& plan, double spread) const {
+  const double lambda = plan.tilt;
   const double all = log_sum(lambda);
   // The fewest bins, sum of L / w, whose masses p, tilted, make sum of p w^2 the spread: w goes with the cube root of L / p.
   BinWidths out;
@@ -114,7 +146,8 @@ BinWidths LossOutline::Part::bin_widths(double lambda, double spread) const {
     const double from = i > 0 ? (losses[i - 1] + losses[i]) / 2 : losses[i];
     const double to = i + 1 < losses.size() ? (losses[i] + losses[i + 1]) / 2 : losses[i];
     if (!(to > from)) continue;
-    const double mass = std::max(count * masses[i] * std::exp(lambda * losses[i] - all), 1e-300);
+    const double share = losses[i] < plan.rare_from ? 1 : plan.rare_share;
+    const double mass = std::max(count * masses[i] * std::exp(lambda * losses[i] - all) / share, 1e-300);
     const double width = std::cbrt((to - from) / mass);
     sum += mass * width * width;
     out.from.push_back(from);
@@ -139,9 +172,24 @@ double LossOutline::cumulant(double lambda) const {
   return total;
 }
 
-double LossOutline::mean(double lambda) const {
+double LossOutline::cumulant(double lambda, double rare_from) const {
+  if (rare_from == kAllRare) return cumulant(lambda);
+  // Of each step, ln of its sum over the one of small losses; ln of all steps' total of that.
+  std::vector<double> log_excess;
+  for (const Part& part : parts_) {
+    const SmallAndRare sums = small_and_rare(part, lambda, rare_from);
+    log_excess.push_back(std::log(part.count) +
+                         log_of([](double y) { return std::log1p(y); }, std::min(sums.rare - sums.small, 700.0)));
+  }
+  const double largest = *std::max_element(log_excess.begin(), log_excess.end());
+  double sum = 0;
+  for (const double x : log_excess) sum += std::exp(x - largest);
+  return cumulant(lambda) + log_of([](double y) { return -std::expm1(-y); }, std::min(largest + std::log(sum), 700.0));
+}
+
+double LossOutline::cumulant_of_small(double lambda, double rare_from) const {
   double total = 0;
-  for (const Part& part : parts_) total += part.count * moments(part, lambda).mean;
+  for (const Part& part : parts_) total += part.count * small_and_rare(part, lambda, rare_from).small;
   return total;
 }
 
@@ -151,11 +199,17 @@ double LossOutline::variance(double lambda) const {
   return total;
 }
 
+double LossOutline::mean(double lambda) const {
+  double total = 0;
+  for (const Part& part : parts_) total += part.count * moments(part, lambda).mean;
+  return total;
+}
+
 namespace {
 
 // Of all the steps together.
 struct Extent {
-  double most = 1e-12;    // loss of one step
+  double most = 1e-12;  // loss of one step
   double least = -1e-12;
   double spacing = 0;
 };
@@ -175,38 +229,73 @@ double most_tilt(const Extent& extent) { return std::max(1e3 / extent.most, 1.0)
 
 constexpr double kLeastTilt = 1e-3;
 
-// The gentlest tilt, from the slope down, with which round-off is a small share of delta: what the tilt is there for. A gentler one
-// needs a shorter window.
+// The gentlest tilt, up to the slope, with which round-off is a small share of delta: what the tilt is there for. A gentler
+// one needs a shorter window. If there is none, the one with which it is smallest.
 double gentlest_tilt(const LossOutline& outline, const PldTarget& target, const ComposedPlan& plan) {
   const double log_error = std::log(6e-13 * (outline.steps() + 3));  // as loss_spectrum.cc counts it, for some 2^18 points
   const double most = std::log(target.delta.value() * target.reach) - 13;
   double tilt = plan.slope;
-  while (tilt > 0.03 * plan.slope) {
-    const double next = 0.7 * tilt;
-    if (!(log_error + outline.cumulant(next) - next * plan.epsilon <= most)) break;
+  double smallest = kInfinity;
+  for (double next = plan.slope; next > 0.02 * plan.slope; next *= 0.7) {
+    const double error = log_error + outline.cumulant(next, plan.rare_from) - next * plan.epsilon;
+    if (error > std::max(most, smallest)) break;  // it has one valley
     tilt = next;
+    smallest = error;
   }
   return std::max(tilt, std::min(plan.slope, kLeastTilt));
 }
 
+// What runs of small losses may do to delta: this share.
+constexpr double kShareOfSmall = 1e-5;
+
+// Rare losses begin as high as runs without any hardly reach epsilon.
+void split(const LossOutline& outline, const PldTarget& target, ComposedPlan& plan) {
+  const auto log_delta = [&](double tilt, double from) {
+    return outline.cumulant_of_small(tilt, from) - tilt * plan.epsilon;
+  };
+  double low = std::log(plan.epsilon * kLeastRare);
+  double high = std::log(plan.epsilon);
+  while (high - low > 0.02) {
+    const double middle = (low + high) / 2;
+    const double from = std::exp(middle);
+    const double tilt = least(kLeastTilt, 300 / from, [&](double t) { return log_delta(t, from); });
+    const bool small = log_delta(tilt, from) <= std::log(target.delta.value() * kShareOfSmall);
+    (small ? low : high) = middle;
+    if (!small) continue;
+    plan.rare_from = from;
+    plan.small_tilt = tilt;
+  }
+}
+
+// An outline is too coarse for the sharp lower end of runs with a rare loss: this share of epsilon is left there.
+constexpr double kMargin = 0.05;
+
 // Window and step for the plan's slope and epsilon.
 void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget& target, double finer, ComposedPlan& plan) {
   const double log_delta = std::log(target.delta.value());
+  const auto cumulant = [&](double t) { return outline.cumulant(t, plan.rare_from); };
   plan.tilt = gentlest_tilt(outline, target, plan);
   double aim = target.width * std::max(1.0, plan.epsilon);
   if (plan.epsilon > 0) aim = std::min(aim, 5e-3 * plan.epsilon);
-  const double at = outline.cumulant(plan.tilt);
-  // -ln of the tilted mass left outside the window, each side: less than 1e-6 of delta, also where Chernoff's bound is far above
-  // delta.
+  const double at = cumulant(plan.tilt);
+  plan.rare_share = std::exp(std::min(at - outline.cumulant(plan.tilt), 0.0));
+  // -ln of the tilted mass left outside the window, each side: less than 1e-6 of delta, also where Chernoff's bound is far
+  // above delta.
   const double beyond = std::clamp(at - plan.tilt * plan.epsilon - log_delta + 15, 18.5, 45.0);
-  const double spread = std::sqrt(std::max(outline.variance(plan.tilt), 1e-24));
-  const double guess = std::sqrt(2 * beyond) / spread;
-  const auto right = [&](double t) { return (outline.cumulant(plan.tilt + t) - at + beyond) / t; };
-  const auto left = [&](double t) { return (outline.cumulant(plan.tilt - t) - at + beyond) / t; };
-  plan.right = std::min(least(guess / 50, guess * 6, right), 600 / extent.most);  // no overflow
-  plan.left = std::min(least(guess / 50, guess * 6, left), plan.tilt + 600 / -extent.least);
+  const auto right = [&](double t) { return (cumulant(plan.tilt + t) - at + beyond) / t; };
+  const auto left = [&](double t) { return (cumulant(plan.tilt - t) - at + beyond) / t; };
+  const double most = 600 / extent.most;  // no overflow
+  if (plan.rare_from == kAllRare) {
+    const double guess = std::sqrt(2 * beyond / std::max(outline.variance(plan.tilt), 1e-24));
+    plan.right = std::min(least(guess / 50, guess * 6, right), most);
+    plan.left = std::min(least(guess / 50, guess * 6, left), plan.tilt + 600 / -extent.least);
+  } else {
+    plan.right = least(kLeastTilt, most, right);
+    plan.left = least(kLeastTilt, plan.tilt + 600 / std::max(-extent.least, kMargin * plan.epsilon), left);
+  }
   plan.to = right(plan.right);
   plan.from = -left(plan.left);
+  if (plan.rare_from != kAllRare) plan.from -= kMargin * plan.epsilon;
   // A sharp upper end (few steps of a bounded loss) is taken in whole.
   double end = 0;
   for (const LossOutline::Part& part : outline.parts()) end += part.count * part.range.to;
@@ -267,6 +356,7 @@ ComposedPlan plan_composition(const LossOutline& outline, std::span<const LossSt
   ComposedPlan plan;
   plan.slope = std::exp(low);
   plan.epsilon = known.epsilon;
+  if (known.split) split(outline, target, plan);
   lay_grid(outline, extent, target, known.finer, plan);
   return plan;
 }

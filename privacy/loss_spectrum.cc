@@ -1,10 +1,11 @@
 #include "privacy/loss_spectrum.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <limits>
 
 #include "base/check.h"
+#include "privacy/spectral_powers.h"
 
 namespace sotto::privacy {
 namespace {
@@ -23,111 +24,112 @@ void for_each_pair(std::size_t length, const F& f) {
   }
 }
 
-// values[i] *= base[i]^count, for many numbers side by side.
 template <class Real>
-class Powers {
- public:
-  explicit Powers(std::uint64_t count) : count_(count) {}
+struct Halves {  // the spectra of the real and of the imaginary part of what was transformed, at one pair of frequencies
+  typename SplitPowers<Real>::Value upper, lower;
+  Halves(const Spectrum<Real>& x, std::size_t p, std::size_t q)
+      : upper{(x.re[p] + x.re[q]) / 2, (x.im[p] - x.im[q]) / 2},    // (X(f) + conj X(-f)) / 2
+        lower{(x.im[p] + x.im[q]) / 2, (x.re[q] - x.re[p]) / 2} {}  // (X(f) - conj X(-f)) / 2i
+};
 
-  void add(Real re, Real im, Real* to_re, Real* to_im) {
-    base_re_[filled_] = re;
-    base_im_[filled_] = im;
-    to_re_[filled_] = to_re;
-    to_im_[filled_] = to_im;
-    if (++filled_ == kLanes) flush();
+template <class Real>
+double norm(const Spectrum<Real>& values) {
+  double squares = 0;
+  for (std::size_t k = 0; k < values.re.size(); ++k) {
+    squares += static_cast<double>(values.re[k] * values.re[k] + values.im[k] * values.im[k]);
   }
+  return std::sqrt(squares) * (1 + 1e-9);
+}
 
-  void flush() {
-    for (std::size_t i = filled_; i < kLanes; ++i) base_re_[i] = base_im_[i] = 0;
-    std::copy(base_re_, base_re_ + kLanes, re_);
-    std::copy(base_im_, base_im_ + kLanes, im_);
-    for (int bit = static_cast<int>(std::bit_width(count_)) - 2; bit >= 0; --bit) {
-      times(re_, im_, re_, im_);
-      if (count_ >> bit & 1) times(re_, im_, base_re_, base_im_);
-    }
-    for (std::size_t i = 0; i < filled_; ++i) {
-      const Real re = *to_re_[i] * re_[i] - *to_im_[i] * im_[i];
-      *to_im_[i] = *to_re_[i] * im_[i] + *to_im_[i] * re_[i];
-      *to_re_[i] = re;
-    }
-    filled_ = 0;
-  }
-
- private:
-  static constexpr std::size_t kLanes = 64;
-  static void times(Real* re, Real* im, const Real* re2, const Real* im2) {
-    for (std::size_t i = 0; i < kLanes; ++i) {
-      const Real r = re[i] * re2[i] - im[i] * im2[i];
-      const Real s = re[i] * im2[i] + im[i] * re2[i];
-      re[i] = r;
-      im[i] = s;
-    }
-  }
-  std::uint64_t count_;
-  std::size_t filled_ = 0;
-  Real base_re_[kLanes], base_im_[kLanes], re_[kLanes], im_[kLanes];
-  Real* to_re_[kLanes];
-  Real* to_im_[kLanes];
+// Sums of masses with one weight, of small and of rare losses.
+struct Sums {
+  double small = 0, rare = 0;
+  void add(bool is_rare, double mass) { (is_rare ? rare : small) += mass; }
 };
 
 }  // namespace
 
 template <class Real>
 struct LossSpectrum<Real>::Tilted {
-  Spectrum<Real> circle;
-  double norm = 0;  // l2
-  double sum = 0;   // of the larger measure, from above
+  Spectrum<Real> rare;
+  Spectrum<Real> small;
+  double rare_norm = 0;  // l2
+  double small_norm = 0;
+  double sum = 0;     // of the larger measure, from above
+  double excess = 0;  // round-off of the transform of rare losses counted in
   double relative_error = 0;
-  double log_right[2] = {};
-  double log_left[2] = {};
+  LogSum log_right[2];
+  LogSum log_left[2];
+  double log_small[2] = {};
 };
 
 template <class Real>
+double LossSpectrum<Real>::LogSum::rare() const {
+  return all + std::log(-std::expm1(-excess)) + 0x1p-50;
+}
+
+template <class Real>
 LossSpectrum<Real>::LossSpectrum(const ComposedPlan& plan)
-    : plan_(plan), fft_(plan.length), upper_(plan.length / 2 + 1), lower_(plan.length / 2 + 1) {
-  std::fill(upper_.re.begin(), upper_.re.end(), Real(1));
-  std::fill(lower_.re.begin(), lower_.re.end(), Real(1));
+    : plan_(plan),
+      fft_(plan.length),
+      split_(std::isfinite(plan.rare_from)),
+      upper_(plan.length / 2 + 1),
+      lower_(plan.length / 2 + 1),
+      small_upper_(split_ ? plan.length / 2 + 1 : 0),
+      small_lower_(split_ ? plan.length / 2 + 1 : 0) {
+  // Of no steps, the one run has only small losses.
+  for (Spectrum<Real>* product : {split_ ? &small_upper_ : &upper_, split_ ? &small_lower_ : &lower_}) {
+    std::fill(product->re.begin(), product->re.end(), Real(1));
+  }
 }
 
 template <class Real>
 typename LossSpectrum<Real>::Tilted LossSpectrum<Real>::tilt(const GridLoss& grid, double log_scale) const {
-  Tilted out{Spectrum<Real>(plan_.length)};
+  Tilted out{Spectrum<Real>(plan_.length), Spectrum<Real>(split_ ? plan_.length : 0)};
   const std::size_t mask = plan_.length - 1;
-  double sums[2] = {};
-  double right[2] = {};
-  double left[2] = {};
+  Sums sums[2], right[2], left[2];
+  double small[2] = {};
   double largest = 0;
   for (std::size_t k = 0; k < grid.upper.size(); ++k) {
     const double loss = grid.at(k);
+    const bool rare = loss >= plan_.rare_from;
     largest = std::max(largest, std::abs(plan_.tilt * loss));
     const double weight = std::exp(plan_.tilt * loss - log_scale);
     const double to_right = std::exp((plan_.tilt + plan_.right) * loss - log_scale);
     const double to_left = std::exp((plan_.tilt - plan_.left) * loss - log_scale);
+    const double of_small = rare ? 0 : std::exp(plan_.small_tilt * loss);
     const double tilted[2] = {grid.upper[k] * weight, grid.lower[k] * weight};
     for (int i = 0; i < 2; ++i) {
       const double mass = i == 0 ? grid.upper[k] : grid.lower[k];
-      sums[i] += tilted[i];
-      right[i] += mass * to_right;
-      left[i] += mass * to_left;
+      sums[i].add(rare, tilted[i]);
+      right[i].add(rare, mass * to_right);
+      left[i].add(rare, mass * to_left);
+      small[i] += mass * of_small;
     }
     const std::size_t at = static_cast<std::size_t>(grid.points[k]) & mask;
-    out.circle.re[at] += tilted[0];
-    out.circle.im[at] += tilted[1];
+    Spectrum<Real>& circle = rare ? out.rare : out.small;
+    circle.re[at] += tilted[0];
+    circle.im[at] += tilted[1];
   }
-  double squares = 0;
-  for (std::size_t k = 0; k < plan_.length; ++k) {
-    squares += static_cast<double>(out.circle.re[k] * out.circle.re[k] + out.circle.im[k] * out.circle.im[k]);
-  }
-  out.norm = std::sqrt(squares) * (1 + 1e-9);
+  out.rare_norm = norm(out.rare);
+  out.small_norm = norm(out.small);
   // Sums of n positive terms: n roundings at most, n < 2^24. Exponents: a few roundings of their own size.
   const double of_sums = 0x1p-28;
-  out.sum = std::max(sums[0], sums[1]) * (1 + of_sums);
   const double wraps = static_cast<double>(grid.upper.size() / plan_.length + 1);  // additions to one point of the circle
   out.relative_error = kUnit * (4 * largest + 4 * std::abs(log_scale) + 16 + wraps);
-  const double of_exponents = kUnit * (4 * largest * (1 + (plan_.right + plan_.left) / plan_.tilt) + 4 * std::abs(log_scale) + 16);
+  const double tilts = (plan_.right + plan_.left + (split_ ? plan_.small_tilt : 0)) / plan_.tilt;
+  const double of_exponents = kUnit * (4 * largest * (1 + tilts) + 4 * std::abs(log_scale) + 16);
+  const auto log_sum = [&](const Sums& s) {
+    const double excess = s.small > 0 ? std::log1p(s.rare / s.small) : std::numeric_limits<double>::infinity();
+    return LogSum{std::log(s.small + s.rare) + of_exponents + of_sums, excess * (1 + 4 * (of_exponents + of_sums))};
+  };
   for (int i = 0; i < 2; ++i) {
-    out.log_right[i] = std::log(right[i]) + of_exponents + of_sums;
-    out.log_left[i] = std::log(left[i]) + of_exponents + of_sums;
+    out.sum = std::max(out.sum, (sums[i].small + sums[i].rare) * (1 + of_sums));
+    const double forward = fft_.relative_error() * out.rare_norm * std::sqrt(static_cast<double>(plan_.length));
+    out.excess = std::max(out.excess, log_sum({sums[i].small * (1 - of_sums), sums[i].rare + forward}).excess);
+    out.log_right[i] = log_sum(right[i]);
+    out.log_left[i] = log_sum(left[i]);
+    out.log_small[i] = std::log(small[i]) + of_exponents + of_sums;
   }
   return out;
 }
@@ -146,50 +148,84 @@ void LossSpectrum<Real>::multiply(const GridLoss& grid, double log_scale, std::u
   totals_.edge_error += n * grid.edge_error * (1 + 1e-9);
   totals_.infinite[0] += n * grid.upper_infinite * (1 + 1e-12);
   totals_.infinite[1] = 1 - (1 - totals_.infinite[1]) * std::pow(1 - grid.lower_infinite, n);
-  fft_.forward(tilted.circle);
-  multiply_powers(tilted.circle, count);
+  fft_.forward(tilted.rare);
+  if (split_) fft_.forward(tilted.small);
+  multiply_powers(tilted, count);
 }
 
 template <class Real>
 void LossSpectrum<Real>::multiply(const LossSteps& steps, const LossOutline::Part& part, double share_of_all_steps) {
-  const BinWidths widths = part.bin_widths(plan_.tilt, plan_.spread * share_of_all_steps);
-  multiply(put_on_grid(*steps.loss, plan_.step, part.tilted_range(plan_.tilt), widths), part.log_sum(plan_.tilt), steps.count);
+  const BinWidths widths = part.bin_widths(plan_, plan_.spread * share_of_all_steps);
+  multiply(put_on_grid(*steps.loss, plan_.step, part.tilted_range(plan_.tilt), widths), part.log_sum(plan_.tilt),
+           steps.count);
 }
 
 template <class Real>
 void LossSpectrum<Real>::count_errors(const Tilted& tilted, double count) {
-  const double forward = fft_.relative_error() * tilted.norm;  // over sqrt(length), of the spectrum's values
-  const double each = forward * std::sqrt(static_cast<double>(plan_.length));  // the largest value's error
+  const double forward = fft_.relative_error() * tilted.rare_norm;  // over sqrt(length), of the spectrum's values
+  const double forward_small = fft_.relative_error() * tilted.small_norm;
+  const double each = (forward + forward_small) * std::sqrt(static_cast<double>(plan_.length));  // the largest value's error
   forward_error_ += count * forward;
+  forward_error_small_ += count * forward_small;
   factors_ += count + 1;
   log_growth_ += count * (std::max(std::log(tilted.sum), 0.0) + 2 * each);
+  excess_ += count * tilted.excess;
   totals_.relative_error += count * tilted.relative_error;
+  const auto sum_up = [count](LogSum& to, const LogSum& step) {
+    to.all += count * step.all;
+    to.excess += count * step.excess;
+  };
   for (int i = 0; i < 2; ++i) {
-    totals_.log_right[i] += count * tilted.log_right[i];
-    totals_.log_left[i] += count * tilted.log_left[i];
+    sum_up(totals_.log_right[i], tilted.log_right[i]);
+    sum_up(totals_.log_left[i], tilted.log_left[i]);
+    totals_.log_small[i] += count * tilted.log_small[i];
   }
   const double growth = std::exp(log_growth_);
-  const double products = 4 * kRounding<Real> * factors_;  // each complex product: sqrt(5) roundings
+  // The part of the product that is left, at every frequency.
+  const double share = std::min(1.0, -std::expm1(-excess_) * (1 + 1e-9));
+  const double products =
+      (split_ ? 8 : 4) * kRounding<Real> * factors_;  // sqrt(5) roundings to a product, three products to a split one
   const double dropped = std::exp(kNothing);
-  totals_.round_off = growth * (forward_error_ + 2 * (products + 2 * fft_.relative_error() + dropped)) * (1 + 1e-9);
+  totals_.round_off =
+      growth *
+      (forward_error_ + share * forward_error_small_ + 2 * share * (products + 2 * fft_.relative_error()) + 4 * dropped) *
+      (1 + 1e-9);
 }
 
 template <class Real>
-void LossSpectrum<Real>::multiply_powers(const Spectrum<Real>& transformed, std::uint64_t count) {
-  Powers<Real> powers(count);
+void LossSpectrum<Real>::multiply_powers(const Tilted& transformed, std::uint64_t count) {
   const Real least = std::exp(std::max(2 * kNothing / static_cast<double>(count), -600.0));
-  const auto raise = [&](Real re, Real im, Real& to_re, Real& to_im) {
-    if (re * re + im * im < least) {
-      to_re = to_im = 0;
+  const auto square = [](const auto& value) { return value.re * value.re + value.im * value.im; };
+  if (split_) {
+    SplitPowers<Real> powers(count);
+    const auto raise = [&](const auto& small, const auto& rare, Spectrum<Real>& p, Spectrum<Real>& d, std::size_t h) {
+      if (4 * (square(small) + square(rare)) < least) {
+        p.re[h] = p.im[h] = d.re[h] = d.im[h] = 0;
+      } else {
+        powers.add(small, rare, {&p.re[h], &p.im[h]}, {&d.re[h], &d.im[h]});
+      }
+    };
+    for_each_pair(plan_.length, [&](std::size_t h, std::size_t p, std::size_t q) {
+      const Halves<Real> small(transformed.small, p, q);
+      const Halves<Real> rare(transformed.rare, p, q);
+      raise(small.upper, rare.upper, small_upper_, upper_, h);
+      raise(small.lower, rare.lower, small_lower_, lower_, h);
+    });
+    powers.flush();
+    return;
+  }
+  Powers<Real> powers(count);
+  const auto raise = [&](const auto& base, Spectrum<Real>& to, std::size_t h) {
+    if (square(base) < least) {
+      to.re[h] = to.im[h] = 0;
     } else {
-      powers.add(re, im, &to_re, &to_im);
+      powers.add(base.re, base.im, {&to.re[h], &to.im[h]});
     }
   };
   for_each_pair(plan_.length, [&](std::size_t h, std::size_t p, std::size_t q) {
-    const Real a = transformed.re[p], b = transformed.im[p];
-    const Real c = transformed.re[q], d = transformed.im[q];
-    raise((a + c) / 2, (b - d) / 2, upper_.re[h], upper_.im[h]);  // of the real part: (X(f) + conj X(-f)) / 2
-    raise((b + d) / 2, (c - a) / 2, lower_.re[h], lower_.im[h]);  // of the imaginary part: (X(f) - conj X(-f)) / 2i
+    const Halves<Real> all(transformed.rare, p, q);
+    raise(all.upper, upper_, h);
+    raise(all.lower, lower_, h);
   });
   powers.flush();
 }

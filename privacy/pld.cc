@@ -39,20 +39,20 @@ void sum_from_the_right(const std::vector<Real>& masses, long start, double tilt
 }  // namespace
 
 ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTarget& target) {
-  const LossOutline outline(steps, target.delta.value());
+  LossOutline outline(steps, target.delta.value());
   // A coarse grid shows where epsilon is.
   const ComposedPlan rough = plan_composition(outline, steps, {target.delta, kRoughWidth});
-  double epsilon = compose<double>(steps, outline, rough).epsilon(target.delta).upper;
-  // Grids for smooth losses are fine at once. Where rare large losses stand beside a narrow bulk, a finer grid or longer numbers
-  // are tried, whichever the bracket's width comes from.
+  KnownEpsilon known{compose<double>(steps, outline, rough).epsilon(target.delta).upper};
+  // Grids for smooth losses are fine at once. Where rare large losses stand beside a narrow bulk, small and rare losses are
+  // told apart, or a finer grid or longer numbers are tried, whichever the bracket's width comes from.
   ComposedLoss best;
   double least = kInfinity;
-  double finer = 1;
   bool longer = false;
   int vain = 0;  // attempts that brought nothing
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const bool known = epsilon > 0 && std::isfinite(epsilon);
-    const ComposedPlan plan = known ? plan_composition(outline, steps, target, {epsilon, finer}) : plan_composition(outline, steps, target);
+    const bool any = known.epsilon > 0 && std::isfinite(known.epsilon);
+    const ComposedPlan plan =
+        any ? plan_composition(outline, steps, target, known) : plan_composition(outline, steps, target);
     ComposedLoss found = longer ? compose<long double>(steps, outline, plan) : compose<double>(steps, outline, plan);
     const Bracket bracket = found.epsilon(target.delta);
     const Bracket exact = found.without_round_off(target.delta);
@@ -62,12 +62,16 @@ ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTa
       best = std::move(found);
       least = width;
     }
-    if (!known || !target.refine || vain > 1 || !std::isfinite(width) || is_narrow(bracket)) break;
-    epsilon = bracket.upper;
-    if (!longer && exact.upper - exact.lower < width / 2) {
+    if (!any || !target.refine || vain > 1 || !std::isfinite(width) || is_narrow(bracket)) break;
+    known.epsilon = exact.upper;
+    const bool by_round_off = exact.upper - exact.lower < width / 2;
+    if (!known.split && target.reach == 1) {
+      known.split = true;
+      outline = LossOutline(steps, target.delta.value(), known.epsilon * kLeastRare);
+    } else if (by_round_off && !longer) {
       longer = true;
     } else {
-      finer *= 4;
+      known.finer *= 4;
     }
   }
   return best;
@@ -90,6 +94,7 @@ ComposedLoss ComposedLoss::of(const LossSpectrum<Real>& product, const ComposedP
   ComposedLoss out;
   const auto& totals = product.totals();
   out.tilt_ = plan.tilt;
+  out.small_tilt_ = plan.small_tilt;
   out.step_ = plan.step;
   const long start = static_cast<long>(std::floor((plan.from - totals.offset) / plan.step));
   out.from_ = totals.offset + static_cast<double>(start) * plan.step;
@@ -105,8 +110,9 @@ ComposedLoss ComposedLoss::of(const LossSpectrum<Real>& product, const ComposedP
     side->infinite = totals.infinite[which];
     side->relative = totals.relative_error + 8 * kUnit * static_cast<double>(plan.length);
     const bool all = totals.last < static_cast<double>(start) + static_cast<double>(plan.length);
-    side->log_beyond = all ? -kInfinity : totals.log_right[which] - plan.right * to;
-    side->outside = std::exp(side->log_beyond) + std::exp(totals.log_left[which] + plan.left * out.from_);
+    side->log_beyond = all ? -kInfinity : totals.log_right[which].rare() - plan.right * to;
+    side->log_small = totals.log_small[which];
+    side->outside = std::exp(side->log_beyond) + std::exp(totals.log_left[which].rare() + plan.left * out.from_);
   }
   return out;
 }
@@ -136,7 +142,8 @@ double ComposedLoss::upper_delta(double epsilon) const {
   if (!(at >= from_)) return 1;
   const double to = from_ + static_cast<double>(upper_.rest.size() - 1) * step_;
   const double beyond = std::exp(upper_.log_beyond + log_scale_ - tilt_ * to + log_scale_error_) * (1 + 1e-9);
-  return std::min(1.0, (finite_part(upper_, at, true) + beyond + upper_.infinite) * (1 + 8 * kUnit));
+  const double small = std::exp(upper_.log_small - small_tilt_ * at) / (1 + small_tilt_) * (1 + 1e-9);
+  return std::min(1.0, (finite_part(upper_, at, true) + beyond + small + upper_.infinite) * (1 + 8 * kUnit));
 }
 
 double ComposedLoss::lower_delta(double epsilon) const {

@@ -33,7 +33,7 @@ struct Bracket {
 struct PldTarget {
   Delta delta{1e-5};
   double width = 2e-4;  // aimed at, of epsilon, times max(1, epsilon)
-  double reach = 1;     // round-off matters little down to delta * reach
+  double reach = 1;     // below 1: round-off matters little down to delta * reach, and larger deltas are asked about, too
   bool refine = true;   // other grids are tried when the bracket is wide; for atoms they do not help
 };
 
@@ -67,6 +67,7 @@ class ComposedLoss {
     double infinite = 0;   // mass of an infinite loss
     double relative = 0;   // error of a mass, relative
     double log_beyond = 0;   // ln of the tilted mass right of the window
+    double log_small = 0;    // ln E[e^(small_tilt * loss)] of runs of small losses, which are not in the sums
     double outside = 0;      // tilted mass on either side of the window
   };
   ComposedLoss() = default;
@@ -77,7 +78,7 @@ class ComposedLoss {
   double upper_delta(double epsilon) const;
   double lower_delta(double epsilon) const;
 
-  double tilt_ = 0, log_scale_ = 0, log_scale_error_ = 0;
+  double tilt_ = 0, small_tilt_ = 0, log_scale_ = 0, log_scale_error_ = 0;
   double from_ = 0, step_ = 0;  // point j is at from_ + j * step_
   double shift_ = 0;            // the true loss is within this of the grid's
   double round_off_ = 0;        // l2 norm of the error of all masses
