@@ -17,7 +17,9 @@ constexpr double kUnit = 0x1p-32;
 using Wide = __int128;
 
 // value * factor / 2^digits, to the nearest.
-std::int64_t scaled(Wide product, int digits) { return static_cast<std::int64_t>((product + (Wide{1} << (digits - 1))) >> digits); }
+std::int64_t scaled(Wide product, int digits) {
+  return static_cast<std::int64_t>((product + (Wide{1} << (digits - 1))) >> digits);
+}
 
 std::int64_t fixed(double value) { return static_cast<std::int64_t>(std::floor(value / kUnit)); }
 
@@ -61,11 +63,13 @@ Exponentials exponentials(const Correlation& of) {
 Result<Correlation> checked(const Correlation& c) {
   const std::uint64_t most = c.kind == CorrelationKind::kBlt ? kMostBuffers : kMostBands;
   if (c.kind == CorrelationKind::kNone ? c.bands != 0 : c.bands == 0 || c.bands > most)
-    return invalid("correlated noise: bands is " + std::to_string(c.bands) + ", must be " +
-                   (c.kind == CorrelationKind::kNone ? "left out of independent noise" : "from 1 to " + std::to_string(most)));
+    return invalid(
+        "correlated noise: bands is " + std::to_string(c.bands) + ", must be " +
+        (c.kind == CorrelationKind::kNone ? "left out of independent noise" : "from 1 to " + std::to_string(most)));
   const std::uint64_t longest = c.kind == CorrelationKind::kBlt ? kMostBltSteps : kMostCorrelatedSteps;
   if (c.steps == 0 || c.steps > longest)
-    return invalid("correlated noise: a run of " + std::to_string(c.steps) + " steps; it must have from 1 to " + std::to_string(longest));
+    return invalid("correlated noise: a run of " + std::to_string(c.steps) + " steps; it must have from 1 to " +
+                   std::to_string(longest));
   return c;
 }
 
@@ -111,7 +115,8 @@ DpEvent planned_event(const DpEvent& sampling, const Correlation& correlation, N
   return event;
 }
 
-CorrelatedNoise::CorrelatedNoise(const Correlation& correlation, std::size_t dimension) : correlation_(correlation), dimension_(dimension) {
+CorrelatedNoise::CorrelatedNoise(const Correlation& correlation, std::size_t dimension)
+    : correlation_(correlation), dimension_(dimension) {
   SOTTO_CHECK(checked(correlation).ok());
   if (correlation.kind == CorrelationKind::kBanded) weights_ = band_weights(std::min(correlation.bands, correlation.steps));
   if (correlation.kind == CorrelationKind::kBlt) {
@@ -131,7 +136,8 @@ std::int64_t CorrelatedNoise::secret_lag(std::size_t coordinate) const {
 
 double CorrelatedNoise::released_lag(std::size_t coordinate) const {
   double sum = 0;
-  for (std::size_t i = 0; i < released_.size(); ++i) sum += static_cast<double>(weights_[i]) * kUnit * released_[i][coordinate];
+  for (std::size_t i = 0; i < released_.size(); ++i)
+    sum += static_cast<double>(weights_[i]) * kUnit * released_[i][coordinate];
   return sum;
 }
 
@@ -153,10 +159,12 @@ NoisySum CorrelatedNoise::add_noise(ClippedSum&& sum, NoiseMultiplier sigma, Ran
   const DpEvent& sampling = sum.sampling_.event();
   SOTTO_CHECK(sampling.sampling == SamplingKind::kMinSeparation && sampling.run_steps == correlation_.steps);
   SOTTO_CHECK(sampling.run_step == done_ + 1 && sum.values_.size() == dimension_);
-  constexpr std::int64_t kLargestSum = std::int64_t{1} << 38;  // of 4,096 units; times kGuard and kMostBltSteps it has 63 bits
-  SOTTO_CHECK(std::ranges::all_of(sum.values_, [](std::int64_t v) { return std::abs(v) <= kLargestSum; }));
   const DpEvent event = planned_event(sampling, correlation_, sigma, sum.grid_);
-  const std::vector<std::int64_t> sums = std::move(sum.values_);
+  // Of 4,096 units; times kGuard and kMostBltSteps it has 63 bits. To cut is a contraction, so neighbours' sums stay as
+  // near; to stop would tell that a sum is so long.
+  constexpr std::int64_t kLargestSum = std::int64_t{1} << 38;
+  std::vector<std::int64_t> sums = std::move(sum.values_);
+  for (std::int64_t& value : sums) value = std::clamp(value, -kLargestSum, kLargestSum);
   std::vector<std::int64_t> values(dimension_);
   for (std::size_t k = 0; k < dimension_; ++k) values[k] = sums[k] + secret_lag(k);
   DiscreteGaussian(event.noise_stddev, random).add_to(values);

@@ -8,7 +8,7 @@
 //   banded  its first `bands` coefficients (Kalinin, Lampert 2024, arXiv 2405.13763)
 //   blt     a sum of `bands` exponentials (buffered linear Toeplitz: Dvijotham et al. 2024, arXiv 2404.16706), by the
 //           trapezoidal rule for c_j = (2/pi) integral of e^v / (1 + e^(2v))^(j+1)
-// Coefficients are multiples of 2^-32, the same on every machine. docs/privacy.md, "Correlated noise". Not thread-safe.
+// Coefficients are multiples of 2^-32, the same wherever exp() is. docs/privacy.md, "Correlated noise". Not thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -80,10 +80,18 @@ double correlated_sensitivity(const MatrixMechanism& matrix) {
   // Kalinin, Lampert 2024 (arXiv 2405.13763), theorem 2: for non-negative, non-increasing coefficients the columns that are
   // as early and as close as allowed move the product most.
   std::vector<double> sum(matrix.steps, 0.0);
-  for (std::uint64_t j = 0; j < matrix.participations && j * matrix.min_separation < matrix.steps; ++j) {
-    const std::uint64_t column = j * matrix.min_separation;
-    for (std::uint64_t i = 0; i < matrix.strategy.size() && column + i < matrix.steps; ++i)
-      sum[column + i] += matrix.strategy[i];
+  const std::uint64_t columns = (matrix.steps - 1) / matrix.min_separation + 1;
+  if (matrix.participations >= columns) {  // all of them: a column more for every min_separation steps
+    for (std::uint64_t i = 0; i < matrix.steps; ++i) {
+      if (i < matrix.strategy.size()) sum[i] = matrix.strategy[i];
+      if (i >= matrix.min_separation) sum[i] += sum[i - matrix.min_separation];
+    }
+  } else {
+    for (std::uint64_t j = 0; j < matrix.participations; ++j) {
+      const std::uint64_t column = j * matrix.min_separation;
+      for (std::uint64_t i = 0; i < matrix.strategy.size() && column + i < matrix.steps; ++i)
+        sum[column + i] += matrix.strategy[i];
+    }
   }
   double squares = 0;
   for (const double value : sum) squares += value * value;

@@ -16,10 +16,12 @@ namespace {
 
 constexpr std::uint64_t kSeparation = 4;
 
-const std::vector<Correlation> kBoth = {{CorrelationKind::kBanded, 5, 12}, {CorrelationKind::kBlt, 8, 12}, {CorrelationKind::kBanded, 1, 12}};
+const std::vector<Correlation> kBoth = {
+    {CorrelationKind::kBanded, 5, 12}, {CorrelationKind::kBlt, 8, 12}, {CorrelationKind::kBanded, 1, 12}};
 
 // The clipped sum of step `step` (from 1) over `gradients`, units drawn as for a run of `steps`.
-ClippedSum sum_of(const std::vector<std::vector<float>>& gradients, const Grid& grid, std::uint64_t steps, std::uint64_t step) {
+ClippedSum sum_of(const std::vector<std::vector<float>>& gradients, const Grid& grid, std::uint64_t steps,
+                  std::uint64_t step) {
   FixedRandom allocation(7), random(8);
   const std::vector<std::uint32_t> units(gradients.size(), 1);
   auto drawn = SampledUnits::draw_separated({Unit::kPatient, units, 1}, {kSeparation, steps, step}, allocation, random);
@@ -56,10 +58,12 @@ TEST_CASE("the coefficients are those of the square root of the prefix sums", "[
     CHECK(blt[j] <= blt[j - 1]);
   }
   for (std::uint64_t m = 1; m <= 64; m *= 2)
-    for (const std::uint64_t n : {1U, 2U, 50U, 4096U}) CHECK(coefficients({CorrelationKind::kBlt, m, n})[n > 1 ? 1 : 0] <= 1);
+    for (const std::uint64_t n : {1U, 2U, 50U, 4096U})
+      CHECK(coefficients({CorrelationKind::kBlt, m, n})[n > 1 ? 1 : 0] <= 1);
 }
 
-TEST_CASE("steps of correlated noise have the covariance of C^-1 Z, and its prefix sums are smaller than independent ones", "[privacy]") {
+TEST_CASE("steps of correlated noise have the covariance of C^-1 Z, and its prefix sums are smaller than independent ones",
+          "[privacy]") {
   // 6,000 coordinates of noise alone. A covariance estimate strays by about s_i s_j sqrt(2 / 6000); six of those deviations
   // leave a false-alarm probability below 1e-6 over the 78 pairs.
   constexpr std::size_t kCoordinates = 6000;
@@ -177,7 +181,8 @@ TEST_CASE("a run's events survive their encodings and are charged as one release
   const double whole = compose({&run, 1}, Delta(1e-5))->epsilon.value();
   CHECK(compose(events, Delta(1e-5))->epsilon.value() == whole);
   CHECK(compose(std::span(events).first(1), Delta(1e-5))->epsilon.value() == whole);
-  CHECK(compose(std::span(events).subspan(1), Delta(1e-5)).error().message.find("without the run's first step") != std::string::npos);
+  CHECK(compose(std::span(events).subspan(1), Delta(1e-5)).error().message.find("without the run's first step") !=
+        std::string::npos);
   // Three participations, four steps apart, by hand: a Gaussian of the sensitivity of theorem 2.
   const auto c = coefficients(correlation);
   std::vector<double> column(12);
@@ -210,6 +215,40 @@ TEST_CASE("units that are kept apart take part once in every separation steps, e
     REQUIRE(steps.size() >= 2);
     CHECK(steps.front() <= 6);
     for (std::size_t i = 1; i < steps.size(); ++i) CHECK(steps[i] - steps[i - 1] == 6);
+  }
+}
+
+TEST_CASE("the sensitivity of a run is the largest over all ways to take part as often and as far apart", "[privacy]") {
+  const auto moved = [](const std::vector<double>& c, std::uint64_t steps, const std::vector<std::uint64_t>& columns) {
+    double squares = 0;
+    for (std::uint64_t t = 0; t < steps; ++t) {
+      double y = 0;
+      for (const std::uint64_t column : columns) y += t >= column && t - column < c.size() ? c[t - column] : 0;
+      squares += y * y;
+    }
+    return std::sqrt(squares);
+  };
+  constexpr std::uint64_t kSteps = 11;
+  for (const auto& correlation :
+       {Correlation{CorrelationKind::kBanded, 4, kSteps}, Correlation{CorrelationKind::kBlt, 3, kSteps}}) {
+    const auto c = coefficients(correlation);
+    for (const std::uint64_t separation : {1U, 2U, 3U, 5U, 11U}) {
+      for (const std::uint64_t most : {1U, 2U, 3U, 11U}) {
+        double largest = 0;
+        for (std::uint64_t chosen = 1; chosen < 1U << kSteps; ++chosen) {  // every set of steps
+          std::vector<std::uint64_t> columns;
+          bool allowed = true;
+          for (std::uint64_t t = 0; t < kSteps; ++t) {
+            if (!(chosen >> t & 1)) continue;
+            allowed = allowed && (columns.empty() || t - columns.back() >= separation);
+            columns.push_back(t);
+          }
+          if (allowed && columns.size() <= most) largest = std::max(largest, moved(c, kSteps, columns));
+        }
+        INFO(separation << " apart, at most " << most);
+        CHECK(correlated_sensitivity(MatrixMechanism{1, c, kSteps, most, separation}) == Approx(largest).epsilon(1e-10));
+      }
+    }
   }
 }
 
