@@ -21,6 +21,7 @@
 #include "client/review.h"
 #include "client/serve.h"
 #include "client/site.h"
+#include "client/site_evaluation.h"
 #include "client/text_commands.h"
 #include "client/train.h"
 #include "client/tune.h"
@@ -48,6 +49,7 @@ struct Options {
   AttackCommand attack;
   BenefitCommand benefit;
   TaskCommand task;
+  PoolCommand pool;
   ReviewCommand review;
   DataCommand data;
   TrainRequest train;
@@ -141,7 +143,7 @@ Result<void> run_eval(Options& o) {
   if (!o.task.task.empty()) return evaluate_task(o.task);
   if (o.task.adapters.size() > 1) return invalid("eval takes one --adapter; compare takes several");
   if (!o.task.samples.empty()) return invalid("--samples belongs to --task");
-  if (o.task.federated) return evaluate_task(o.task);
+  if (o.task.federated) return unsupported("--federated is for a task whose items are outside the guarantee (eval --task); the loss on records, summed over sites, is not in this version");
   o.eval.model = o.task.model;
   o.eval.adapter = o.task.adapters.empty() ? "" : o.task.adapters.front();
   o.eval.device = o.task.device;
@@ -153,20 +155,34 @@ Result<void> run_eval(Options& o) {
   return evaluate(o.eval);
 }
 
-Command& add_task_options(Command& command, TaskCommand& task) {
-  return command.option("--model", task.model, "a .gguf file or a Hugging Face folder", true)
+// compare puts models beside each other here, or the figures that several sites have told of theirs.
+Result<void> run_compare(Options& o) {
+  if (o.pool.sites.empty()) {
+    if (o.task.task.empty() || o.task.model.empty()) return invalid("compare needs --task, --model and --adapter, or --sites with the files of 'compare --federated'");
+    if (!o.pool.roster.empty()) return invalid("--roster belongs to --sites");
+    return compare_models(o.task);
+  }
+  if (!o.task.task.empty() || !o.task.model.empty() || !o.task.adapters.empty()) return invalid("--sites adds up what sites have told; it takes no task, model or adapter");
+  o.pool.json = o.task.json;
+  return pool_sites(o.pool);
+}
+
+Command& add_task_options(Command& command, TaskCommand& task, bool model_is_required) {
+  return command.option("--model", task.model, "a .gguf file or a Hugging Face folder", model_is_required)
       .option("--device", task.device, "cpu or cuda:N")
       .option("--precision", task.precision, "fp32, bf16 or auto")
       .flag("--quantized-base", task.quantized_base, kQuantizedBase)
       .option("--limit", task.limit, "only the first records; 0: all")
       .option("--threads", task.threads, "of one matrix product; 0: the library's choice")
       .option("--samples", task.samples, "a file for the single answers, JSON lines")
-      .flag("--federated", task.federated, "summed over sites (not in this version)")
+      .flag("--federated", task.federated, "write signed sums for 'compare --sites'; of a task whose items are outside the guarantee")
+      .option("--dir", task.folder, "with --federated: the site's folder")
+      .option("--out", task.out, "with --federated: the file of the sums")
       .flag("--json", task.json, "machine-readable");
 }
 
 void add_evaluation_commands(Command& root, Options& o) {
-  add_task_options(root.subcommand("eval", "a model's quality on a task, or its loss and code accuracy on held-out records"), o.task)
+  add_task_options(root.subcommand("eval", "a model's quality on a task, or its loss and code accuracy on held-out records"), o.task, true)
       .option("--task", o.task.task, "a task (TASK.toml, see docs/evaluation.md)")
       .option("--adapter", o.task.adapters, "a PEFT folder")
       .option("--data", o.eval.data, "held-out records, JSON lines")
@@ -176,11 +192,14 @@ void add_evaluation_commands(Command& root, Options& o) {
       .option("--max-tokens", o.eval.max_tokens, "with --data: longer records are cut")
       .flag("!--no-answers", o.eval.answers, "with --data: do not generate answers")
       .on_run([&o] { return run_eval(o); });
-  add_task_options(root.subcommand("compare", "a base model against one or more adapters on a task, with paired tests"), o.task)
-      .option("--task", o.task.task, "a task (TASK.toml, see docs/evaluation.md)", true)
-      .option("--adapter", o.task.adapters, "a PEFT folder; give it again for another", true)
+  add_task_options(root.subcommand("compare", "a base model against one or more adapters on a task, with paired tests; at one site or over several"), o.task, false)
+      .option("--task", o.task.task, "a task (TASK.toml, see docs/evaluation.md)")
+      .option("--adapter", o.task.adapters, "a PEFT folder; give it again for another")
+      .option("--local", o.task.local, "with --federated: the adapter that this site trained alone")
+      .option("--sites", o.pool.sites, "the files of several sites' 'compare --federated': their figures as one, and each")
+      .option("--roster", o.pool.roster, "with --sites: the roster of a run's record, to check whose keys have signed")
       .option("--review", o.task.review, "a new folder for 'review serve': the last two of the models, blind")
-      .on_run([&o] { return compare_models(o.task); });
+      .on_run([&o] { return run_compare(o); });
 }
 
 Result<void> run_review(const ReviewCommand& command) {

@@ -1,11 +1,13 @@
 #include "client/evaluate_task.h"
 
+#include <array>
 #include <iostream>
 
 #include "base/files.h"
 #include "client/adapter_file.h"
 #include "client/evaluate.h"
 #include "client/run_task.h"
+#include "client/site_evaluation.h"
 #include "crypto/hash.h"
 #include "evaluation/review_set.h"
 #include "model/fingerprint.h"
@@ -23,11 +25,24 @@ struct Loaded {
   model::LanguageModel model;
 };
 
+// Before anything is computed: can its figures leave this site, and does it say where to?
+Result<void> check_federated(const TaskCommand& command, const Task& task) {
+  if (!command.federated) {
+    if (!command.local.empty() || !command.out.empty()) return invalid("--local and --out belong to --federated");
+    return {};
+  }
+  if (task.outside_the_guarantee.empty()) return evaluation::site_sums(task, {}).error();
+  if (command.out.empty()) return invalid("--federated writes sums for other sites to see: name their file with --out");
+  if (command.adapters.size() > 1) return invalid("--federated takes one --adapter, the one that the sites trained together, and what this site trained alone as --local");
+  if (!command.local.empty() && command.adapters.empty()) return invalid("--local needs --adapter beside it");
+  if (!command.review.empty()) return invalid("--review is for one site's eyes and does not go with --federated");
+  return {};
+}
+
 Result<Loaded> load(const TaskCommand& command) {
-  if (command.federated)
-    return unsupported("evaluation summed over sites (--federated) is not in this version; run eval at each site, on data outside the guarantee, and compare the reports");
   if (command.limit < 0) return invalid("--limit is " + std::to_string(command.limit) + "; it must be 0 (all) or more");
   SOTTO_TRY(auto task, evaluation::read_task(command.task));
+  SOTTO_TRY_VOID(check_federated(command, task));
   if (command.limit > 0 && task.items.size() > static_cast<std::size_t>(command.limit)) task.items.resize(static_cast<std::size_t>(command.limit));
   SOTTO_TRY(const Precision precision, precision_of(command.precision));
   SOTTO_TRY(auto text, TextModel::load(command.model));
@@ -57,6 +72,17 @@ Result<void> add_identity(const TaskCommand& command, Json& report) {
   return {};
 }
 
+Result<void> write_sums(const TaskCommand& command, const Task& task, std::vector<Outcome> outcomes, const Json& identity) {
+  constexpr std::array kNames = {"base", "tuned", "local"};
+  const std::size_t first = outcomes.front().weights.empty() ? 0 : 1;
+  for (std::size_t i = 0; i < outcomes.size(); ++i) outcomes[i].model = kNames.at(first + i);
+  SOTTO_TRY(const auto site, SiteFolder::open(command.folder));
+  SOTTO_TRY(auto sums, evaluation::site_sums(task, outcomes));
+  sums.task_sha256 = identity.at("task_sha256").as_string();
+  sums.base_sha256 = identity.at("base_sha256").as_string();
+  return write_file_atomically(command.out, signed_evaluation(site, sums).dump(1) + "\n");
+}
+
 // One line an item: {"id", "prompt", "models": {name: {"response" or "logprobs", "metrics": {name: [numerator, denominator]}}}}
 Result<void> write_samples(const std::string& path, const Task& task, const std::vector<Outcome>& outcomes) {
   std::string out;
@@ -78,31 +104,36 @@ Result<void> write_samples(const std::string& path, const Task& task, const std:
 }  // namespace
 
 Result<void> evaluate_task(const TaskCommand& command) {
+  if (!command.local.empty()) return invalid("eval takes no --local; compare does");
   if (command.adapters.size() > 1) return invalid("eval takes one --adapter; compare takes several");
   SOTTO_TRY(Loaded in, load(command));
   SOTTO_TRY(const auto outcome, run_with(in, command.adapters.empty() ? "" : command.adapters.front()));
   if (!command.samples.empty()) SOTTO_TRY_VOID(write_samples(command.samples, in.task, {outcome}));
   Json report = evaluation::one_model_json(in.task, outcome);
   SOTTO_TRY_VOID(add_identity(command, report));
+  if (command.federated) SOTTO_TRY_VOID(write_sums(command, in.task, {outcome}, report));
   std::cout << (command.json ? report.dump() + "\n" : evaluation::task_text(report));
   return {};
 }
 
 Result<void> compare_models(const TaskCommand& command) {
   if (command.adapters.empty()) return invalid("compare needs at least one --adapter FOLDER to set against the base model");
-  for (std::size_t i = 0; i < command.adapters.size(); ++i)
+  std::vector<std::string> adapters = command.adapters;
+  if (!command.local.empty()) adapters.push_back(command.local);
+  for (std::size_t i = 0; i < adapters.size(); ++i)
     for (std::size_t k = 0; k < i; ++k)
-      if (command.adapters[i] == command.adapters[k]) return invalid("--adapter '" + command.adapters[i] + "' is given twice");
+      if (adapters[i] == adapters[k]) return invalid("adapter '" + adapters[i] + "' is given twice");
   SOTTO_TRY(Loaded in, load(command));
   std::vector<Outcome> outcomes;
   SOTTO_TRY(outcomes.emplace_back(), run_with(in, ""));
-  for (const auto& adapter : command.adapters) {
+  for (const auto& adapter : adapters) {
     SOTTO_TRY(outcomes.emplace_back(), run_with(in, adapter));
   }
   if (!command.samples.empty()) SOTTO_TRY_VOID(write_samples(command.samples, in.task, outcomes));
   if (!command.review.empty()) SOTTO_TRY_VOID(evaluation::write_review(command.review, in.task, outcomes[outcomes.size() - 2], outcomes.back()));
   Json report = evaluation::task_json(in.task, outcomes);
   SOTTO_TRY_VOID(add_identity(command, report));
+  if (command.federated) SOTTO_TRY_VOID(write_sums(command, in.task, outcomes, report));
   std::cout << (command.json ? report.dump() + "\n" : evaluation::task_text(report));
   return {};
 }

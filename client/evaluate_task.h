@@ -1,6 +1,6 @@
 // `sotto-client eval --task` and `sotto-client compare`: a model, or a base model and its adapters, on a task
 // (evaluation/task.h). The items stay where they are: nothing is sent or charged, and who publishes a number about private
-// items publishes something about them (docs/evaluation.md).
+// items publishes something about them (docs/evaluation.md). --federated therefore takes declared tasks alone.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,10 @@ struct TaskCommand {
   std::string review;   // compare: a folder for `review serve`, made here; empty: none
   std::int64_t threads = 0;
   std::int64_t limit = 0;  // only the first items; 0: all
-  bool federated = false;  // refused: not in this version
+  bool federated = false;  // signed sums for other eyes (site_evaluation.h), of a task whose items are outside the guarantee:
+  std::string folder = "site";  // .. the site's folder, whose identity signs
+  std::string local;            // .. what the site trained alone, beside the adapter of the run
+  std::string out;              // .. where they go
   bool json = false;
 };
 

@@ -65,6 +65,34 @@ double permutation_p(const Swaps& swaps, std::size_t n, double observed, const R
   return static_cast<double>(far + 1) / (static_cast<double>(how.resamples) + 1);
 }
 
+// Regularised incomplete beta function I_x(a, b) for x below its mean, by the continued fraction (DLMF 8.17.22), evaluated by
+// Lentz's method.
+double beta_fraction(double x, double a, double b) {
+  constexpr double kTiny = 1e-300;
+  const double front = std::exp(a * std::log(x) + b * std::log1p(-x) + std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b)) / a;
+  double c = 1, d = 1 / std::max(kTiny, 1 - (a + b) * x / (a + 1)), h = d;
+  for (int m = 1; m < 10000; ++m) {
+    const double k = m, even = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k));
+    const double odd = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1));
+    for (const double coefficient : {even, odd}) {
+      d = 1 + coefficient * d;
+      c = 1 + coefficient / c;
+      if (std::abs(d) < kTiny) d = kTiny;
+      if (std::abs(c) < kTiny) c = kTiny;
+      d = 1 / d;
+      h *= d * c;
+    }
+    if (std::abs(d * c - 1) < 1e-15) break;
+  }
+  return front * h;
+}
+
+double incomplete_beta(double x, double a, double b) {
+  if (x <= 0) return 0;
+  if (x >= 1) return 1;
+  return x < (a + 1) / (a + b + 2) ? beta_fraction(x, a, b) : 1 - beta_fraction(1 - x, b, a);
+}
+
 }  // namespace
 
 std::vector<Ratio> by_unit(std::span<const Ratio> records, std::span<const std::string> keys) {
@@ -147,6 +175,22 @@ double normal_z(double confidence) {
   for (int i = 0; i < 200; ++i) {
     const double z = (low + high) / 2;
     (std::erf(z / std::sqrt(2.0)) < confidence ? low : high) = z;
+  }
+  return (low + high) / 2;
+}
+
+double student_t_probability(double t, double degrees) {
+  SOTTO_CHECK(t >= 0 && degrees > 0);
+  return incomplete_beta(t * t / (degrees + t * t), 0.5, degrees / 2);
+}
+
+double student_t(double confidence, double degrees) {
+  SOTTO_CHECK(confidence > 0 && confidence < 1);
+  double low = 0, high = 1;
+  while (student_t_probability(high, degrees) < confidence) high *= 2;
+  for (int i = 0; i < 200; ++i) {
+    const double t = (low + high) / 2;
+    (student_t_probability(t, degrees) < confidence ? low : high) = t;
   }
   return (low + high) / 2;
 }

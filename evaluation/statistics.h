@@ -47,6 +47,9 @@ std::vector<double> holm(std::span<const double> p);
 double quantile(std::vector<double> values, double at);
 // The z for which the standard normal lies in [-z, z] with this probability.
 double normal_z(double confidence);
+// P(|T| <= t) of Student's t with so many degrees of freedom, and the t for which it is this probability. t >= 0, degrees > 0.
+double student_t_probability(double t, double degrees);
+double student_t(double confidence, double degrees);
 // Wilson's score interval (1927) of a proportion; `successes` may hold halves (ties). n = 0: [0, 1].
 Interval wilson(double successes, double n, double confidence);
 

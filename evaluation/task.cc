@@ -153,6 +153,9 @@ Result<Task> read_task(const std::string& path) {
   read_format(in, task);
   SOTTO_TRY_VOID(read_metrics(in, task));
   task.facts_in_order = in.boolean("facts_in_order", false);
+  task.outside_the_guarantee = in.text("outside_the_guarantee", "");
+  if (in.has("outside_the_guarantee") && (task.outside_the_guarantee.size() < 10 || task.outside_the_guarantee.size() > 500))
+    in.reject("outside_the_guarantee", "must say in a sentence of 10 to 500 characters why the items are nobody's: what is told of them travels with it");
   read_resampling(in, task.resampling);
   ItemFormat format{&task, in.text("prompt"), read_term_list(in, "preferred_terms"), read_term_list(in, "avoid_terms"), read_safety(in)};
   if (task.metrics.contains("safety") && format.rules.empty()) in.reject("metrics", "has 'safety', but there is no [[safety]] rule");

@@ -52,6 +52,7 @@ struct Task {
   std::set<std::string> metrics;
   bool facts_in_order = false;
   Resampling resampling;
+  std::string outside_the_guarantee;  // why no number about the items needs protection; empty: it does, and stays at the site
   std::vector<Item> items;
 };
 

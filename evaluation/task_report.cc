@@ -6,42 +6,14 @@
 namespace sotto::evaluation {
 namespace {
 
-const char* to_string(TaskKind kind) {
-  switch (kind) {
-    case TaskKind::kChoice: return "choice";
-    case TaskKind::kGenerate: return "generate";
-    case TaskKind::kLoss: return "loss";
-  }
-  SOTTO_CHECK(false);
-}
-
-std::set<std::string> names_of(const std::vector<Outcome>& outcomes) {
-  std::set<std::string> out;
-  for (const auto& outcome : outcomes)
-    for (const auto& record : outcome.records)
-      for (const auto& [name, ratio] : record) out.insert(name);
-  return out;
-}
-
-std::vector<Ratio> units_of(const Task& task, const Outcome& outcome, const std::string& metric) {
-  std::vector<Ratio> records;
-  std::vector<std::string> keys;
-  for (std::size_t i = 0; i < outcome.records.size(); ++i) {
-    const auto at = outcome.records[i].find(metric);
-    records.push_back(at == outcome.records[i].end() ? Ratio{} : at->second);
-    keys.push_back(task.items[i].unit);
-  }
-  return by_unit(records, keys);
-}
-
 Json metrics_json(const Task& task, const Outcome& outcome) {
   Json out = Json::object();
-  for (const auto& name : names_of({outcome})) {
+  for (const auto& name : metrics_of({outcome})) {
     const auto units = units_of(task, outcome, name);
     const auto interval = bootstrap(units, task.resampling);
     const double value = sum(units).value();
-    out.set(name, Json::object({{"value", value}, {"low", interval.low}, {"high", interval.high}}));
-    if (name == "loss") out.set("perplexity", Json::object({{"value", std::exp(value)}, {"low", std::exp(interval.low)}, {"high", std::exp(interval.high)}}));
+    out.set(name, value_json(value, interval));
+    if (name == "loss") out.set("perplexity", exp_json(value, interval));
   }
   return out;
 }
@@ -65,7 +37,7 @@ std::vector<Row> paired_rows(const Task& task, const std::vector<Outcome>& outco
   std::vector<Row> rows;
   for (std::size_t a = 0; a < outcomes.size(); ++a)
     for (std::size_t b = a + 1; b < outcomes.size(); ++b)
-      for (const auto& metric : names_of({outcomes[a], outcomes[b]}))
+      for (const auto& metric : metrics_of({outcomes[a], outcomes[b]}))
         rows.push_back({&outcomes[a], &outcomes[b], metric, compare(units_of(task, outcomes[a], metric), units_of(task, outcomes[b], metric), task.resampling)});
   return rows;
 }
@@ -81,8 +53,7 @@ Json differences_json(const Task& task, const std::vector<Outcome>& outcomes) {
     if (i == 0 || rows[i - 1].from != row.from || rows[i - 1].to != row.to)
       out.push_back(Json::object({{"from", row.from->model}, {"to", row.to->model}, {"metrics", Json::object()}}));
     Json metrics = out.back().at("metrics");
-    metrics.set(row.metric, Json::object({{"difference", row.paired.difference}, {"low", row.paired.interval.low}, {"high", row.paired.interval.high},
-                                          {"p", row.paired.p}, {"p_holm", adjusted[i]}}));
+    metrics.set(row.metric, difference_json(row.paired, adjusted[i]));
     out.back().set("metrics", std::move(metrics));
   }
   return Json(std::move(out));
@@ -103,6 +74,46 @@ std::string metric_lines(const Json& metrics) {
 
 }  // namespace
 
+const char* to_string(TaskKind kind) {
+  switch (kind) {
+    case TaskKind::kChoice: return "choice";
+    case TaskKind::kGenerate: return "generate";
+    case TaskKind::kLoss: return "loss";
+  }
+  SOTTO_CHECK(false);
+}
+
+std::set<std::string> metrics_of(const std::vector<Outcome>& outcomes) {
+  std::set<std::string> out;
+  for (const auto& outcome : outcomes)
+    for (const auto& record : outcome.records)
+      for (const auto& [name, ratio] : record) out.insert(name);
+  return out;
+}
+
+std::vector<Ratio> units_of(const Task& task, const Outcome& outcome, const std::string& metric) {
+  std::vector<Ratio> records;
+  std::vector<std::string> keys;
+  for (std::size_t i = 0; i < outcome.records.size(); ++i) {
+    const auto at = outcome.records[i].find(metric);
+    records.push_back(at == outcome.records[i].end() ? Ratio{} : at->second);
+    keys.push_back(task.items[i].unit);
+  }
+  return by_unit(records, keys);
+}
+
+Json value_json(double value, const Interval& interval) {
+  return Json::object({{"value", value}, {"low", interval.low}, {"high", interval.high}});
+}
+
+Json exp_json(double value, const Interval& interval) {
+  return value_json(std::exp(value), {std::exp(interval.low), std::exp(interval.high)});
+}
+
+Json difference_json(const Paired& paired, double p_holm) {
+  return Json::object({{"difference", paired.difference}, {"low", paired.interval.low}, {"high", paired.interval.high}, {"p", paired.p}, {"p_holm", p_holm}});
+}
+
 Json one_model_json(const Task& task, const Outcome& outcome) {
   Json out = head(task);
   out.set("model", outcome.model);
@@ -122,9 +133,11 @@ Json task_json(const Task& task, const std::vector<Outcome>& outcomes) {
 
 std::string task_text(const Json& report) {
   const double percent = 100 * report.at("confidence").as_double();
-  std::string out = line("%s (%s): %lld items of %lld units; intervals: %g %% bootstrap over units\n", report.at("task").as_string().c_str(),
-                         report.at("domain").as_string().c_str(), static_cast<long long>(report.at("items").as_int()),
-                         static_cast<long long>(report.at("units").as_int()), percent);
+  const Json* intervals = report.find("intervals");
+  std::string out = report.at("task").as_string() + " (" + report.at("domain").as_string() + ")" +
+                    line(": %lld items of %lld units; intervals: %g %% ", static_cast<long long>(report.at("items").as_int()),
+                         static_cast<long long>(report.at("units").as_int()), percent) +
+                    (intervals ? intervals->as_string() : "bootstrap over units") + "\n";
   if (report.find("metrics")) return out + report.at("model").as_string() + "\n" + metric_lines(report.at("metrics"));
   for (const auto& model : report.at("models").items()) out += model.at("model").as_string() + "\n" + metric_lines(model.at("metrics"));
   for (const auto& pair : report.at("differences").items()) {

@@ -109,12 +109,14 @@ class Test(unittest.TestCase):
         (self.path / "long.jsonl").write_text('{"id": "one", "q": "?", "reference": "r"}\n')
         task = VECTORS / "task.toml"
         for code, words, arguments in [
-                (2, "--federated", ("eval", "--federated", "--task", task, "--model", MODEL)),
+                (2, "mode 'joint'", ("eval", "--federated", "--out", "x", "--task", task, "--model", MODEL)),
+                (2, "--federated", ("eval", "--federated", "--data", task, "--model", MODEL)),
                 (1, "either --task", ("eval", "--model", MODEL)),
                 (1, "either --task", ("eval", "--model", MODEL, "--task", task, "--data", "x")),
                 (1, "nowhere.toml", ("eval", "--model", MODEL, "--task", "nowhere.toml")),
                 (1, "one --adapter", ("eval", "--model", MODEL, "--task", task, "--adapter", "a", "--adapter", "b")),
-                (2, "--adapter", ("compare", "--model", MODEL, "--task", task)),
+                (1, "--adapter", ("compare", "--model", MODEL, "--task", task)),
+                (1, "--sites", ("compare", "--model", MODEL, "--adapter", "a")),
                 (1, "given twice", ("compare", "--model", MODEL, "--task", task, "--adapter", "a", "--adapter", "a")),
                 (1, "item 'one' needs", ("eval", "--model", MODEL, "--task", self.path / "long.toml")),
                 (1, "review.toml", ("review", "serve", self.path)),
