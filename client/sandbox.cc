@@ -20,11 +20,12 @@ namespace {
 constexpr const char* kBwrap = "/usr/bin/bwrap";
 constexpr const char* kPython = "/usr/bin/python3";
 
+// No /proc: Python needs none, and many containers let nobody mount one.
 std::vector<std::string> command_line(const SandboxLimits& limits) {
   std::vector<std::string> out{kBwrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--ro-bind", "/usr", "/usr"};
   for (const char* name : {"lib", "lib64", "bin"})
     if (std::filesystem::is_symlink(std::string("/") + name)) out.insert(out.end(), {"--symlink", std::string("usr/") + name, std::string("/") + name});
-  out.insert(out.end(), {"--size", std::to_string(limits.memory / 4), "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev", "--chdir", "/tmp", kPython, "-I", "-"});
+  out.insert(out.end(), {"--size", std::to_string(limits.memory / 4), "--tmpfs", "/tmp", "--dev", "/dev", "--chdir", "/tmp", kPython, "-I", "-"});
   return out;
 }
 
@@ -86,7 +87,7 @@ Result<void> check_sandbox() {
     if (::access(program, X_OK) != 0)
       return unavailable(std::string("metric 'code_runs' runs what a model wrote in a sandbox, and '") + program + "' is missing; install Debian's packages bubblewrap and python3");
   SOTTO_TRY(const bool works, runs_well("pass\n"));
-  if (!works) return unavailable("metric 'code_runs' needs a sandbox, and bubblewrap cannot make one here: this system allows no user namespaces (sysctl kernel.unprivileged_userns_clone, or the container's settings)");
+  if (!works) return unavailable("metric 'code_runs' needs a sandbox, and bubblewrap cannot make one here: this system allows no user namespaces (sysctl kernel.unprivileged_userns_clone or kernel.apparmor_restrict_unprivileged_userns, or the container's settings)");
   return {};
 }
 

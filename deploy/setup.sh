@@ -104,6 +104,19 @@ install_icd10cm() {
   rm -f "$wheel"
 }
 
+# Runs code that a model wrote (metric code_runs). Never fails: without it that metric is refused by name, and nothing else is.
+install_sandbox() {
+  if ! command -v bwrap >/dev/null; then
+    say "installing Debian package: bubblewrap"
+    local as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends bubblewrap >/dev/null 2>&1 ||
+      { say "no bubblewrap: the metric code_runs will be refused; as root run: apt-get install bubblewrap"; return 0; }
+  fi
+  bwrap --unshare-all --ro-bind / / true 2>/dev/null ||
+    say "bubblewrap can make no sandbox here, as this system or container allows no user namespaces: the metric code_runs will be refused"
+}
+
 # Never fails: only two tests need it. Ubuntu's package of this name is a snap, which containers cannot run.
 install_browser() {
   local name
@@ -124,6 +137,7 @@ if [ "${1:-}" = browser ]; then
   exit 0
 fi
 install_packages
+install_sandbox
 install_libtorch
 install_model
 install_icd10cm

@@ -104,6 +104,17 @@ class Test(unittest.TestCase):
         nothing_yet = run("review", "report", review)
         self.assertEqual((nothing_yet.returncode, "no rating yet" in nothing_yet.stderr), (1, True))
 
+    def test_code_that_a_model_wrote_is_judged_by_running_it_where_it_can_do_no_harm(self):
+        (self.path / "code.toml").write_text('name = "code"\ndomain = "technical"\nkind = "generate"\ndata = "code.jsonl"\nprompt = "{q}"\nmax_tokens = 8\nmetrics = ["code_runs"]\n')
+        tests = ("", "def f(: broken", "import sys; sys.exit(3)")
+        (self.path / "code.jsonl").write_text("".join(json.dumps({"id": str(i), "q": "Write nothing.", "tests": t or "pass"}) + "\n" for i, t in enumerate(tests)))
+        done = run("eval", "--task", self.path / "code.toml", "--model", MODEL, "--json")
+        if "needs a sandbox" in done.stderr or "bwrap' is missing" in done.stderr:
+            self.assertEqual(done.returncode, 1)
+            self.skipTest(done.stderr.strip())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLessEqual(json.loads(done.stdout)["metrics"]["code_runs"]["value"], 1 / 3)
+
     def test_what_cannot_be_is_refused_by_name(self):
         (self.path / "long.toml").write_text('name = "x"\ndomain = "d"\nkind = "generate"\ndata = "long.jsonl"\nprompt = "{q}"\nmax_tokens = 300\nmetrics = ["token_f1"]\n')
         (self.path / "long.jsonl").write_text('{"id": "one", "q": "?", "reference": "r"}\n')
