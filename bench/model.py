@@ -79,13 +79,13 @@ def corpus():
 
 
 def tokenizer_speed():
-    """Seconds for the corpus: the whole program's time less its time on one line."""
+    """Seconds of the whole program on the corpus, and on one line, which is what starting takes."""
     def timed(text):
         start = time.monotonic()
         subprocess.run([ROOT / "build/bin/sotto-client", "tokenize", "--model", GGUF], input=text, text=True,
                        stdout=subprocess.DEVNULL, check=True)
         return time.monotonic() - start
-    return {"seconds": timed(corpus().read_text()) - timed("one\n")}
+    return {"corpus": timed(corpus().read_text()), "start": timed("one\n")}
 
 
 def rows(r):
@@ -106,7 +106,8 @@ def rows(r):
     # What people get: our default precision against transformers' default, the same model.
     a, b = r["ours", "bf16", "folder"], r["theirs", "fp32", "folder"]
     out.append(("generation, 1 sequence, bf16 against fp32", 64 / a["generate"], 64 / b["generate"], "tokens/s", True))
-    out.append(("tokenizer, one thread, ICD-10-CM titles", r["ours", "tokenizer"]["seconds"], r["theirs", "tokenizer"]["seconds"], "s", False))
+    ours = r["ours", "tokenizer"]
+    out.append(("tokenizer, one thread, ICD-10-CM titles", ours["corpus"] - ours["start"], r["theirs", "tokenizer"]["seconds"], "s", False))
     return out
 
 
