@@ -14,24 +14,6 @@ namespace {
 constexpr double kDecimals = 1e4;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-struct Steps {
-  std::vector<privacy::GaussianSteps> gaussians;
-  double max_divergence = 0;
-};
-
-// Each event as its effective Gaussian, as privacy/compose.h takes it; none for other samplers, or noise too small to account.
-std::optional<Steps> steps_of(const Spent& spent) {
-  Steps out;
-  if (spent.without_privacy) return std::nullopt;
-  for (const auto& event : merged(spent.events)) {
-    const auto sigma = privacy::effective_noise_multiplier(event);
-    if (!sigma.ok() || event.sampling != privacy::SamplingKind::kPoisson) return std::nullopt;
-    out.gaussians.push_back({*sigma, event.sampling_rate, event.count});
-    out.max_divergence += static_cast<double>(event.count) * privacy::certificate_log_ratio(event);
-  }
-  return out;
-}
-
 // A report and its checks ask the same of one site's events again and again, and composing them is the dear part: the last
 // few answers of each kind, by the question itself.
 template <class Answer, std::size_t kKept = 16, class Compute>  // a profile takes megabytes
@@ -79,10 +61,11 @@ double Accounted::proven() const { return pld ? std::min(rdp, pld->upper) : rdp;
 std::shared_ptr<const privacy::PrivacyProfile> profile_of(const Spent& spent, double delta) {
   using Shared = std::shared_ptr<const privacy::PrivacyProfile>;
   return recall<Shared>(spent, delta, [&]() -> Shared {
-    const auto steps = steps_of(spent);
     const auto checked = privacy::Delta::make(delta);
-    if (!steps || !checked.ok()) return nullptr;
-    auto profile = privacy::PrivacyProfile::of(steps->gaussians, {}, *checked, steps->max_divergence);
+    if (spent.without_privacy || !checked.ok()) return nullptr;
+    const auto releases = privacy::releases_of(merged(spent.events));
+    if (!releases.ok()) return nullptr;
+    auto profile = privacy::PrivacyProfile::of(*releases, privacy::Neighbours::kAddRemove, *checked);
     return profile.ok() ? std::make_shared<const privacy::PrivacyProfile>(std::move(profile).value()) : nullptr;
   });
 }
@@ -99,12 +82,11 @@ Accounted account(const Spent& spent, double delta) {
   });
 }
 
-std::optional<privacy::AllRelations> relations_of(const Spent& spent, double delta) {
-  return recall<std::optional<privacy::AllRelations>>(spent, delta, [&]() -> std::optional<privacy::AllRelations> {
-    const auto steps = steps_of(spent);
-    if (!steps) return std::nullopt;
-    const auto found = privacy::pld_all_relations(steps->gaussians, privacy::Delta(delta), 2, steps->max_divergence);
-    return found.ok() ? std::optional(*found) : std::nullopt;
+std::optional<privacy::Relations> relations_of(const Spent& spent, double delta) {
+  return recall<std::optional<privacy::Relations>>(spent, delta, [&]() -> std::optional<privacy::Relations> {
+    const auto releases = privacy::releases_of(merged(spent.events));
+    if (spent.without_privacy || !releases.ok()) return std::nullopt;
+    return privacy::relations_of(*releases, privacy::Delta(delta), 2);
   });
 }
 
@@ -113,15 +95,17 @@ std::vector<CurvePoint> curve_of(const Spent& spent, double plan_delta) {
   return recall<std::vector<CurvePoint>>(spent, plan_delta, [&] {
     std::vector<CurvePoint> out;
     const auto profile = profile_of(spent, plan_delta);
-    std::vector<double> deltas = {0.5,  0.4,  0.3,  0.25, 0.2,  0.15, 0.1,  0.05,  3e-2,  1e-2,  3e-3,  1e-3, 3e-4, 1e-4, 3e-5,
-                                  1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8, 1e-8, 3e-9, 1e-9, 3e-10, 1e-10, 1e-11, 1e-12};
+    std::vector<double> deltas = {0.5,  0.4,  0.3,  0.25, 0.2,  0.15, 0.1,  0.05, 3e-2, 1e-2, 3e-3,  1e-3,  3e-4,  1e-4,
+                                  3e-5, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7, 3e-8, 1e-8, 3e-9, 1e-9, 3e-10, 1e-10, 1e-11, 1e-12};
     if (std::find(deltas.begin(), deltas.end(), plan_delta) == deltas.end()) deltas.push_back(plan_delta);
     std::sort(deltas.begin(), deltas.end(), std::greater<>());
     for (const double delta : deltas) {
       const auto rdp = privacy::compose(merged(spent.events), privacy::Delta(delta));
       Accounted epsilon{rdp.ok() ? rdp->epsilon.value() : kInfinity, std::nullopt};
-      if (delta == plan_delta) epsilon = account(spent, delta);
-      else if (profile) epsilon.pld = profile->epsilon(privacy::Delta(delta)).bracket;
+      if (delta == plan_delta)
+        epsilon = account(spent, delta);
+      else if (profile)
+        epsilon.pld = profile->epsilon(privacy::Delta(delta)).bracket;
       if (epsilon.pld && !std::isfinite(epsilon.pld->upper)) epsilon.pld.reset();
       if (!std::isfinite(epsilon.proven())) continue;
       out.push_back({delta, epsilon});

@@ -1,7 +1,7 @@
 // The numbers that a report draws from what was spent: bounds by each accountant, the curve over delta, the trade-off of an
-// attacker's errors, and what they mean for a guess. Upper bounds are rounded up and lower ends down to four decimals, so that
-// machines agree on every digit and no printed bound is better than the computed one. Pure functions, which remember their last answers;
-// any thread.
+// attacker's errors, and what they mean for a guess. Upper bounds are rounded up and lower ends down to four decimals, so
+// that machines agree on every digit and no printed bound is better than the computed one. Pure functions, which remember
+// their last answers; any thread.
 #pragma once
 
 #include <limits>
@@ -14,6 +14,7 @@
 #include "audit/spending.h"
 #include "base/json.h"
 #include "privacy/profile.h"
+#include "privacy/relations.h"
 
 namespace sotto::audit {
 
@@ -32,11 +33,12 @@ struct Accounted {
   bool contradicts() const { return pld && pld->lower > rdp; }  // impossible, unless one of them is wrong
 };
 
-// What was spent, by its privacy loss; none without privacy, and for events outside the profile's vocabulary.
+// What was spent, by its privacy loss; none without privacy, and for events that have no dominating pair where units come
+// and go.
 std::shared_ptr<const privacy::PrivacyProfile> profile_of(const Spent& spent, double delta);
 Accounted account(const Spent& spent, double delta);
-// One unit replaced, or zeroed out, and two units together. None where profile_of has none.
-std::optional<privacy::AllRelations> relations_of(const Spent& spent, double delta);
+// One unit more, less, replaced or zeroed out, and two units together. None without privacy.
+std::optional<privacy::Relations> relations_of(const Spent& spent, double delta);
 
 struct CurvePoint {
   double delta = 0;

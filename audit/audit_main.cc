@@ -103,7 +103,7 @@ Result<void> run_compose(const Options& options) {
     if (!parsed.ok() || !parsed->is_number()) return invalid("--delta '" + options.delta + "' is not a number");
     delta = parsed->as_double();
   }
-  SOTTO_TRY(const Json found, compose_file(options.path, delta, options.each));
+  SOTTO_TRY(const Json found, compose_file(options.path, delta, {options.each, options.json}));
   if (options.json) {
     print(found.dump() + "\n");
     return {};

@@ -1,10 +1,11 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "audit/epsilon_commands.h"
+#include "audit/epsilon_json.h"
 #include "privacy/calibrate.h"
 #include "privacy/compose.h"
 #include "privacy/mechanism.h"
@@ -15,53 +16,8 @@
 namespace sotto::audit {
 namespace {
 
-Json interval(const privacy::Bracket& bracket) {
-  return Json::object({{"lower", bracket.lower}, {"upper", bracket.upper}});
-}
-
-std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", std::ceil(share * 1e4) / 100);
-  return std::string(text) + " %";
-}
-
-Json curve_json(const privacy::PrivacyProfile& profile) {
-  Json out = Json::array();
-  for (const double delta : {1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10}) {
-    const privacy::Bracket e = profile.epsilon(privacy::Delta(delta)).bracket;
-    out.push(Json::object({{"delta", delta}, {"epsilon_lower", e.lower}, {"epsilon_upper", e.upper}}));
-  }
-  return out;
-}
-
-Json trade_off(const privacy::PrivacyProfile& profile) {
-  Json out = Json::array();
-  for (const double rate : {0.001, 0.01, 0.05, 0.1, 0.25, 0.5}) {
-    out.push(Json::object({{"false_positive_rate", rate}, {"false_negative_rate_lower", profile.trade_off(rate)}}));
-  }
-  return out;
-}
-
-// The largest true-positive rate less false-positive rate, and in plain words.
-Json advantage(const privacy::PrivacyProfile& profile) {
-  const privacy::Bracket found = profile.advantage();
-  Json out = interval(found);
-  out.set("text", "Whoever sees every output and guesses whether the protected unit took part, when both are equally likely "
-                  "beforehand, is right at most " + percent((1 + found.upper) / 2) + " of the time (50 % is blind guessing).");
-  return out;
-}
-
-Json relations(const privacy::AllRelations& all) {
-  return Json::object({{"remove", interval(all.remove)},
-                       {"add", interval(all.add)},
-                       {"worse_of_add_and_remove", privacy::to_string(all.worse)},
-                       {"replace", interval(all.replace)},
-                       {"zero_out", interval(all.zero_out)},
-                       {"group", interval(all.group)},
-                       {"group_size", all.group_size}});
-}
-
-// The flags as the release that they name (docs/accountant.md); `sought` is left out there and gets a value that is no matter.
+// The flags as the release that they name (docs/accountant.md); `sought` is left out there and gets a value that is no
+// matter.
 Result<privacy::Release> release_of(const SampledSteps& flags, const std::string& sought) {
   for (const double number : {flags.noise_multiplier, flags.sampling_rate}) {
     if (!std::isfinite(number)) return invalid("a noise multiplier or sampling rate is not a number; give one");
@@ -85,35 +41,57 @@ Result<privacy::Release> release_of(const SampledSteps& flags, const std::string
 Result<Json> by_rdp(const privacy::Release& release, const EpsilonQuery& query, privacy::Neighbours neighbours,
                     privacy::Delta delta) {
   if (query.group != 1) {
-    return unsupported("groups are not in this version for accountant 'rdp'; use --accountant pld");
+    return unsupported("groups are not in this version for accountant 'rdp', which bounds one unit; use --accountant pld");
   }
   SOTTO_TRY(const auto bound, privacy::epsilon_of_releases({&release, 1}, neighbours, delta));
   return Json::object({{"epsilon_upper", bound.epsilon.value()},
                        {"delta", delta.value()},
                        {"accountant", "rdp"},
                        {"direction", privacy::to_string(bound.direction)},
-                       {"order", bound.order}});
+                       {"order", bound.order},
+                       {"curve", curve_by_rdp({&release, 1}, neighbours)}});
 }
 
+// Of a group that has a dominating pair, or of one unit.
 Result<privacy::PrivacyProfile> profile_of(const privacy::Release& release, const privacy::Relation& relation,
                                            privacy::Delta delta) {
   const auto gaussian = privacy::gaussian_releases({&release, 1});
   if (gaussian) return privacy::PrivacyProfile::of(gaussian->steps, relation, delta);
-  if (relation.group != 1) return unsupported("groups are not in this version for sampling other than poisson; use --group 1");
   return privacy::PrivacyProfile::of({&release, 1}, relation.neighbours, delta);
+}
+
+// The epsilon that was asked for, once the whole curve is known: as narrow as it gets.
+Result<privacy::DirectedBracket> epsilon_of(const privacy::Release& release, const privacy::Relation& relation,
+                                            privacy::Delta delta, const privacy::PrivacyProfile& profile) {
+  privacy::DirectedBracket out = profile.epsilon(delta);
+  const auto gaussian = privacy::gaussian_releases({&release, 1});
+  if (relation.group > 1 && !gaussian) {
+    SOTTO_TRY(out.bracket, privacy::epsilon_of_group({&release, 1}, relation.neighbours, relation.group, delta));
+    return out;
+  }
+  const privacy::PldTarget target{delta, kFineWidth};
+  if (gaussian) {
+    SOTTO_TRY(const auto here, privacy::pld_epsilon(gaussian->steps, target, relation, gaussian->max_divergence));
+    out.direction = here.direction;
+    out.bracket = {std::max(out.bracket.lower, here.bracket.lower), std::min(out.bracket.upper, here.bracket.upper)};
+  } else {
+    SOTTO_TRY(const auto here, privacy::bracket_of_releases({&release, 1}, relation.neighbours, target));
+    out.direction = here.direction;
+    out.bracket = {std::max(out.bracket.lower, here.epsilon.lower), std::min(out.bracket.upper, here.epsilon.upper)};
+  }
+  return out;
 }
 
 Result<Json> by_pld(const privacy::Release& release, const EpsilonQuery& query, const privacy::Relation& relation,
                     privacy::Delta delta) {
   SOTTO_TRY(const auto profile, profile_of(release, relation, delta));
-  privacy::DirectedBracket found = profile.epsilon(delta);
-  if (relation.group == 1) {  // a profile is made for the whole curve, this for the one delta
-    SOTTO_TRY(const auto here, privacy::bracket_of_releases({&release, 1}, relation.neighbours, delta));
-    found = {{std::max(found.bracket.lower, here.epsilon.lower), std::min(found.bracket.upper, here.epsilon.upper)}, here.direction};
-  }
+  SOTTO_TRY(const auto found, epsilon_of(release, relation, delta, profile));
   if (!std::isfinite(found.bracket.upper)) {
-    return refused("the privacy loss of these steps is too large for the grids of --accountant pld; --accountant rdp bounds it, or use more noise");
+    return refused(
+        "the privacy loss of these steps is too large for the grids of --accountant pld; --accountant rdp bounds it, or use "
+        "more noise");
   }
+  const bool one_unit = relation.group > 1 && !privacy::gaussian_releases({&release, 1});
   const privacy::GaussianDp gaussian = profile.gaussian_dp();
   const auto rho = profile.zero_concentrated();
   Json out = Json::object({{"epsilon_lower", found.bracket.lower},
@@ -123,17 +101,16 @@ Result<Json> by_pld(const privacy::Release& release, const EpsilonQuery& query, 
                            {"direction", privacy::to_string(found.direction)},
                            {"neighbours", query.neighbours},
                            {"group", relation.group},
-                           {"curve", curve_json(profile)},
-                           {"trade_off", trade_off(profile)},
-                           {"gaussian_dp", Json::object({{"mu", gaussian.mu}, {"regret", gaussian.regret}})},
-                           {"zcdp_rho", rho ? Json(*rho) : Json(nullptr)},
-                           {"advantage", advantage(profile)}});
+                           {one_unit ? "curve_of_one_unit" : "curve", curve_json(profile)}});
+  if (!one_unit) {
+    out.set("trade_off", trade_off_json(profile))
+        .set("gaussian_dp", Json::object({{"mu", gaussian.mu}, {"regret", gaussian.regret}}))
+        .set("zcdp_rho", rho ? Json(*rho) : Json(nullptr))
+        .set("advantage", advantage_json(profile));
+  }
   if (query.relations) {
-    const auto steps = privacy::gaussian_releases({&release, 1});
-    if (!steps) return unsupported("--relations is not in this version for sampling other than poisson; ask with --neighbours");
     const std::uint64_t group = std::max<std::uint64_t>(relation.group, 2);
-    SOTTO_TRY(const auto all, privacy::pld_all_relations(steps->steps, delta, group));
-    out.set("relations", relations(all));
+    out.set("relations", relations_json(privacy::relations_of({&release, 1}, delta, group)));
   }
   return out;
 }
@@ -151,8 +128,10 @@ Result<std::string> sought_in(const CalibrateQuery& query) {
   if (fixed && query.batch_size == -1) left_out.emplace_back("batch_size");
   if (allocated && query.epoch_selected == 0) left_out.emplace_back("epoch_selected");
   if (left_out.size() == 1) return left_out.front();
-  return invalid("calibrate solves for one of --noise-multiplier, --steps and the sampler's rate (--sampling-rate, --batch-size, "
-                 "or --epoch-selected 0), but " + std::to_string(left_out.size()) + " of them were left out; give two of the three");
+  return invalid(
+      "calibrate solves for one of --noise-multiplier, --steps and the sampler's rate (--sampling-rate, --batch-size, "
+      "or --epoch-selected 0), but " +
+      std::to_string(left_out.size()) + " of them were left out; give two of the three");
 }
 
 Json release_json(const privacy::Release& release) {
@@ -160,7 +139,8 @@ Json release_json(const privacy::Release& release) {
   Json out = Json::object({{"noise_multiplier", std::get<privacy::GaussianNoise>(release.mechanism).noise_multiplier}});
   out.set("sampling", sampling.kind ? std::string(privacy::to_string(*sampling.kind)) : "none");
   const bool epochs = sampling.kind == privacy::SamplingKind::kRandomAllocation;
-  if (!sampling.kind || sampling.kind == privacy::SamplingKind::kPoisson || sampling.kind == privacy::SamplingKind::kTruncatedPoisson) {
+  if (!sampling.kind || sampling.kind == privacy::SamplingKind::kPoisson ||
+      sampling.kind == privacy::SamplingKind::kTruncatedPoisson) {
     out.set("sampling_rate", sampling.rate);
   }
   if (sampling.population > 0) out.set("population", sampling.population).set("batch_size", sampling.batch_size);
@@ -196,18 +176,24 @@ Result<Json> answer(const CalibrateQuery& query) {
   SOTTO_TRY(const auto delta, privacy::Delta::make(query.delta));
   SOTTO_TRY(const auto asked, release_of(query, sought));
   const privacy::PrivacyTarget target{epsilon, delta, accountant, neighbours};
-  const auto parameter = sought == "noise_multiplier"               ? privacy::Parameter::kNoise
+  const auto parameter = sought == "noise_multiplier"              ? privacy::Parameter::kNoise
                          : sought == "steps" || sought == "epochs" ? privacy::Parameter::kSteps
-                                                                    : privacy::Parameter::kRate;
+                                                                   : privacy::Parameter::kRate;
   SOTTO_TRY(const auto found, privacy::calibrate(target, asked, parameter));
   Json out = release_json(found);
-  if (accountant != privacy::Accountant::kRdp) {
+  const bool rdp = accountant == privacy::Accountant::kRdp;
+  privacy::Direction direction = privacy::Direction::kRemove;
+  if (rdp) {
+    SOTTO_TRY(const auto bound, privacy::epsilon_of_releases({&found, 1}, neighbours, delta));
+    direction = bound.direction;
+  } else {
     SOTTO_TRY(const auto proven, privacy::proven_epsilon({&found, 1}, delta, neighbours));
+    direction = proven.direction;
     out.set("epsilon_lower", proven.lower());
   }
   out.set("epsilon_upper", privacy::epsilon_upper({&found, 1}, target));
   out.set("delta", delta.value()).set("accountant", privacy::to_string(accountant)).set("neighbours", query.neighbours);
-  return out;
+  return out.set("direction", privacy::to_string(direction)).set("curve", curve_of({&found, 1}, neighbours, delta, rdp));
 }
 
 }  // namespace sotto::audit

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "audit/epsilon_json.h"
 #include "privacy/compose.h"
 #include "privacy/mechanism.h"
 #include "privacy/online.h"
@@ -45,10 +46,10 @@ Result<std::vector<privacy::Release>> read_releases(const std::string& path, con
 
 // Both accountants' answers, and the smaller upper end of them first. An accountant that has none says why; when neither has
 // one, that is the error.
-Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::Neighbours neighbours,
-                           privacy::Delta delta) {
+Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::Neighbours neighbours, privacy::Delta delta,
+                           bool curve) {
   const auto rdp = privacy::epsilon_of_releases(releases, neighbours, delta);
-  auto pld = privacy::bracket_of_releases(releases, neighbours, delta);
+  auto pld = privacy::bracket_of_releases(releases, neighbours, privacy::PldTarget{delta, kFineWidth});
   if (pld.ok() && !std::isfinite(pld->epsilon.upper)) pld = refused("the privacy losses are too large for its grids");
   if (!rdp.ok() && !pld.ok()) return rdp.error();
   Json by_rdp = rdp.ok() ? Json::object({{"epsilon_upper", rdp->epsilon.value()},
@@ -65,6 +66,7 @@ Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::
   out.set("delta", delta.value());
   out.set("accountant", use_pld ? "pld" : "rdp");
   out.set("direction", privacy::to_string(use_pld ? pld->direction : rdp->direction));
+  if (curve) out.set("curve", curve_of(releases, neighbours, delta, !pld.ok()));
   out.set("rdp", std::move(by_rdp));
   out.set("pld", std::move(by_pld));
   return out;
@@ -101,7 +103,7 @@ Result<Json> after_each(const Json& list, privacy::Neighbours neighbours, privac
 
 }  // namespace
 
-Result<Json> compose_file(const std::string& path, const std::optional<double>& delta, bool each) {
+Result<Json> compose_file(const std::string& path, const std::optional<double>& delta, const ComposeExtras& with) {
   SOTTO_TRY(const Json json, Json::read_file(path));
   const Json* list = json.is_array() ? &json : json.find("events");
   if (!list || !list->is_array()) return invalid(path + ": neither a list of events nor an object with the list 'events'");
@@ -122,10 +124,10 @@ Result<Json> compose_file(const std::string& path, const std::optional<double>& 
   const auto neighbours = privacy::neighbours_from_string(neighbours_name);
   if (!neighbours.ok()) return Error{neighbours.error().code, path + ": " + neighbours.error().message};
   SOTTO_TRY(const auto releases, read_releases(path, *list));
-  SOTTO_TRY(Json out, composed_json(releases, *neighbours, checked_delta));
+  SOTTO_TRY(Json out, composed_json(releases, *neighbours, checked_delta, with.curve));
   out.set("neighbours", neighbours_name);
   out.set("events", list->items().size());
-  if (each) {
+  if (with.each) {
     auto course = after_each(*list, *neighbours, checked_delta);
     if (!course.ok()) return Error{course.error().code, path + ": " + course.error().message};
     out.set("each", *std::move(course));

@@ -10,6 +10,8 @@
 
 namespace sotto::audit {
 
+constexpr double kFineWidth = 1e-5;  // aimed at, of a bracket that a person asks for
+
 // Gaussian steps and how their units are sampled: the members of docs/accountant.md that flags name.
 struct SampledSteps {
   static constexpr double kNotGiven = -0x1p1000;  // no number that anybody types
@@ -31,8 +33,9 @@ struct EpsilonQuery : SampledSteps {
   bool relations = false;  // also the other neighbouring relations
 };
 // pld: {"epsilon_lower", "epsilon_upper", "delta", "accountant", "direction", "neighbours", "group", "curve", "trade_off",
-//       "gaussian_dp", "zcdp_rho", "advantage"}, and "relations" when asked for.
-// rdp: {"epsilon_upper", "delta", "accountant", "direction", "order"}; no groups.
+//       "gaussian_dp", "zcdp_rho", "advantage"}, and "relations" when asked for. A group that has no dominating pair of its
+//       own (sampling other than poisson) has "curve_of_one_unit" in place of the curve and what follows from it.
+// rdp: {"epsilon_upper", "delta", "accountant", "direction", "order", "curve"}; no groups.
 // both: as pld, with the smaller upper end.
 Result<Json> answer(const EpsilonQuery& query);
 
@@ -43,8 +46,8 @@ struct CalibrateQuery : SampledSteps {
   std::string accountant = "pld";
   std::string neighbours = "add-remove";
 };
-// The release, member by member, with "epsilon_upper", "delta", "accountant", and "epsilon_lower" of pld and both: the smallest
-// sigma, largest rate or most steps that stay within epsilon, whichever was left out.
+// The release, member by member, with "epsilon_upper", "delta", "accountant", "direction", "curve", and "epsilon_lower" of
+// pld and both: the smallest sigma, largest rate or most steps that stay within epsilon, whichever was left out.
 Result<Json> answer(const CalibrateQuery& query);
 
 // What was released in any mix: a JSON list, or {"delta": D, "neighbours": N, "events": [..]}, of
@@ -52,8 +55,12 @@ Result<Json> answer(const CalibrateQuery& query);
 //   named a DpEvent as logs and reports show it                     (docs/ledger-format.md)
 // `delta` goes before the file's; 1e-5 when neither is given. The result:
 // {"epsilon_upper", "epsilon_lower", "delta", "accountant", "direction"} of the accountant with the smaller upper end, "rdp"
-// and "pld" with each one's own numbers (or "refused", and why), "neighbours", and "events", their number. With `each` also
-// "each": {"event", "epsilon_lower", "epsilon_upper"} after every event of the list, by pld.
-Result<Json> compose_file(const std::string& path, const std::optional<double>& delta, bool each = false);
+// and "pld" with each one's own numbers (or "refused", and why), "neighbours", and "events", their number. With `curve` also
+// "curve", and with `each` "each": {"event", "epsilon_lower", "epsilon_upper"} after every event of the list, by pld.
+struct ComposeExtras {
+  bool each = false;
+  bool curve = false;
+};
+Result<Json> compose_file(const std::string& path, const std::optional<double>& delta, const ComposeExtras& with = {});
 
 }  // namespace sotto::audit

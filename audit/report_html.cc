@@ -14,6 +14,8 @@ std::string bracket_of(const Json& b) {
   return b.is_object() ? number_of(b.at("lower")) + " – " + number_of(b.at("upper")) : "–";
 }
 
+std::string bracket_or_why(const Json& b) { return b.is_string() ? text_of(b) : bracket_of(b); }
+
 std::string first_page(const Json& r) {
   std::string out = "<h1>Privacy report of run " + text_of(r.at("run")) + "</h1>\n";
   out += "<p class=\"lead\">" + text_of(r.at("started")) + " to " + text_of(r.at("ended")) + ", " +
@@ -47,11 +49,11 @@ std::string promise(const Json& r) {
   out += paragraph(r.at("unit")) + paragraph(r.at("neighbouring")) + paragraph(r.at("adversary"));
   if (const Json& found = r.at("relations"); found.is_object()) {
     Table relations({"At site " + found.at("site").as_string() + ", two data sets differ by", "#Epsilon, between"}, Table::Width::kContent);
-    relations.row({"one unit less", bracket_of(found.at("remove"))});
-    relations.row({"one unit more", bracket_of(found.at("add"))});
-    relations.row({"one unit replaced by another", bracket_of(found.at("replace_one"))});
-    relations.row({"one unit's contribution blanked", bracket_of(found.at("zero_out"))});
-    relations.row({"two units more or less", bracket_of(found.at("two_units_together"))});
+    relations.row({"one unit less", bracket_or_why(found.at("remove"))});
+    relations.row({"one unit more", bracket_or_why(found.at("add"))});
+    relations.row({"one unit replaced by another", bracket_or_why(found.at("replace_one"))});
+    relations.row({"one unit's contribution blanked", bracket_or_why(found.at("zero_out"))});
+    relations.row({"two units more or less", bracket_or_why(found.at("two_units_together"))});
     out += relations.done();
   }
   Table several({"A person who is a patient at", "#Epsilon at most", "#Privacy loss (PLD)", "Sites (those with the largest epsilon)"}, Table::Width::kContent);

@@ -209,12 +209,15 @@ Json relations_json(const RunHistory& history, double delta) {
   }
   const auto found = worst ? relations_of(worst->run, delta) : std::nullopt;
   if (!found) return nullptr;
+  const auto either = [](const Result<privacy::Bracket>& epsilon) {
+    return epsilon.ok() ? bracket_json(*epsilon) : Json("none: " + epsilon.error().message);
+  };
   return Json::object({{"site", worst->name},
-                       {"remove", bracket_json(found->remove)},
-                       {"add", bracket_json(found->add)},
-                       {"replace_one", bracket_json(found->replace)},
-                       {"zero_out", bracket_json(found->zero_out)},
-                       {"two_units_together", bracket_json(found->group)},
+                       {"remove", either(found->remove)},
+                       {"add", either(found->add)},
+                       {"replace_one", either(found->replace)},
+                       {"zero_out", either(found->zero_out)},
+                       {"two_units_together", either(found->group)},
                        {"worse_direction", privacy::to_string(found->worse)}});
 }
 

@@ -293,21 +293,22 @@ std::optional<double> PrivacyProfile::zero_concentrated() const {
   return *mu_ * *mu_ / 2 * (1 + 256 * kUnit);
 }
 
-Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, Delta delta, const Relation& relation,
+Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, const PldTarget& target, const Relation& relation,
                                     double max_divergence) {
   SOTTO_TRY_VOID(check(relation));
+  const Delta delta = target.delta;
   const Merged merged = merge(steps);
   if (merged.sampled.empty()) {
     SOTTO_TRY(const PrivacyProfile profile, PrivacyProfile::of(steps, relation, delta, max_divergence));
     return profile.epsilon(delta);
   }
-  const ComposedLoss composed = losses_of(merged, relation, Direction::kRemove).compose({delta});
+  const ComposedLoss composed = losses_of(merged, relation, Direction::kRemove).compose(target);
   const Bracket remove = epsilon_of(composed, delta, max_divergence);
   if (relation.neighbours == Neighbours::kReplace) return DirectedBracket{remove, Direction::kRemove};
   if (relation.group == 1 && rdp_of_adding_is_below(merged, delta, composed.tilt(), max_divergence, remove.lower)) {
     return DirectedBracket{remove, Direction::kRemove};
   }
-  const ComposedLoss other = losses_of(merged, relation, Direction::kAdd).compose({delta});
+  const ComposedLoss other = losses_of(merged, relation, Direction::kAdd).compose(target);
   return worse_of(remove, epsilon_of(other, delta, max_divergence));
 }
 

@@ -1,8 +1,7 @@
-// The privacy profile of Gaussian steps, or of any releases: delta as a function of epsilon, and all that follows from it, each
-// number with a certified bracket. Steps are composed as privacy losses (pld.h); Gaussian steps without sampling are one
-// Gaussian (Balle, Wang 2018, arXiv 1805.06530, theorem 8), and when there are no others its closed form is used, rounded
-// outwards.
-// Pure functions and values; any thread.
+// The privacy profile of Gaussian steps, or of any releases: delta as a function of epsilon, and all that follows from it,
+// each number with a certified bracket. Steps are composed as privacy losses (pld.h); Gaussian steps without sampling are
+// one Gaussian (Balle, Wang 2018, arXiv 1805.06530, theorem 8), and when there are no others its closed form is used,
+// rounded outwards. Pure functions and values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +30,7 @@ struct DirectedBracket {
 // mu-Gaussian differential privacy that the steps have, up to delta 1e-12 (Dong, Roth, Su 2022, arXiv 1905.02383), and its
 // regret: by how much the trade-off curve of mu lies below the steps' own (Gomez et al. 2025, arXiv 2503.10945).
 struct GaussianDp {
-  double mu = 0;      // from above
+  double mu = 0;  // from above
   double regret = 0;
 };
 
@@ -49,7 +48,8 @@ class PrivacyProfile {
   Bracket epsilon(Delta delta, Direction direction) const;
   Bracket delta(double epsilon) const;  // epsilon >= 0, worse direction
 
-  // Least false-negative rate of any test at this false-positive rate, from below: an f-DP trade-off curve that the steps keep.
+  // Least false-negative rate of any test at this false-positive rate, from below: an f-DP trade-off curve that the steps
+  // keep.
   double trade_off(double false_positive_rate) const;
   // Largest true-positive minus false-positive rate of any attack that guesses whether the unit took part.
   Bracket advantage() const { return delta(0); }
@@ -59,7 +59,7 @@ class PrivacyProfile {
 
  private:
   PrivacyProfile() = default;
-  std::optional<double> mu_;              // all steps without sampling: one Gaussian of this distance over its sigma
+  std::optional<double> mu_;  // all steps without sampling: one Gaussian of this distance over its sigma
   // Each composed for the delta asked for and for the middle of the curve.
   struct Composed {
     std::vector<ComposedLoss> upper;
@@ -71,8 +71,12 @@ class PrivacyProfile {
 };
 
 // Only the epsilon, and faster: the other direction is composed only when its RDP does not show that it is smaller.
-Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, Delta delta, const Relation& relation = {},
-                                    double max_divergence = 0);
+Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, const PldTarget& target,
+                                    const Relation& relation = {}, double max_divergence = 0);
+inline Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, Delta delta, const Relation& relation = {},
+                                           double max_divergence = 0) {
+  return pld_epsilon(steps, PldTarget{delta}, relation, max_divergence);
+}
 
 // Every relation at once.
 struct AllRelations {

@@ -183,13 +183,13 @@ Bracket bracket_near(std::span<const LossSteps> steps, PldTarget target, double 
 }
 
 Result<Bracket> compose_direction(std::span<const Release> releases, Neighbours neighbours, Direction direction,
-                                  Delta delta) {
-  SOTTO_TRY(const DirectedLosses losses, losses_of(releases, neighbours, direction, delta));
+                                  const PldTarget& asked) {
+  SOTTO_TRY(const DirectedLosses losses, losses_of(releases, neighbours, direction, asked.delta));
   const double log_ratio = losses.log_ratio;
   // P and Q are within the log-ratio b of the pair's, all steps together: delta(epsilon) <= e^b delta'(epsilon - 2 b).
   const double relative = log_ratio > 0 ? 2 * log_ratio + 0x1p-51 : 0;
   if (relative > 0.5) return refused("the certificate's log-ratio over all steps is too large for a bracket");
-  const PldTarget target{delta, losses.width, 1, losses.refine};
+  const PldTarget target{asked.delta, std::min(asked.width, losses.width), 1, losses.refine};
   Bracket out = bracket_near(losses.upper, target, relative);
   if (!losses.lower.empty()) out.lower = bracket_near(losses.lower, target, relative).lower;
   if (log_ratio > 0) {
@@ -246,20 +246,20 @@ std::optional<GaussianReleases> gaussian_releases(std::span<const Release> relea
   return out;
 }
 
-Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours, Delta delta) {
+Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours, const PldTarget& target) {
   if (releases.empty()) return ReleasesBracket{};
   if (const auto gaussian = gaussian_releases(releases)) {
-    SOTTO_TRY(const DirectedBracket found, pld_epsilon(gaussian->steps, delta, {neighbours, 1}, gaussian->max_divergence));
+    SOTTO_TRY(const DirectedBracket found, pld_epsilon(gaussian->steps, target, {neighbours, 1}, gaussian->max_divergence));
     return ReleasesBracket{found.bracket, found.direction};
   }
-  SOTTO_TRY(const Bracket remove, compose_direction(releases, neighbours, Direction::kRemove, delta));
-  SOTTO_TRY(const Bracket add, compose_direction(releases, neighbours, Direction::kAdd, delta));
+  SOTTO_TRY(const Bracket remove, compose_direction(releases, neighbours, Direction::kRemove, target));
+  SOTTO_TRY(const Bracket add, compose_direction(releases, neighbours, Direction::kAdd, target));
   ReleasesBracket out;
   out.epsilon = {std::max(remove.lower, add.lower), std::max(remove.upper, add.upper)};
   out.direction = remove.upper >= add.upper ? Direction::kRemove : Direction::kAdd;
   if (!std::isfinite(out.epsilon.upper)) {
     // Bounded losses at a delta below every grid's resolution: RDP's bound is one, too.
-    SOTTO_TRY(const EpsilonBound rdp, epsilon_of_releases(releases, neighbours, delta));
+    SOTTO_TRY(const EpsilonBound rdp, epsilon_of_releases(releases, neighbours, target.delta));
     out.epsilon.upper = std::max(rdp.epsilon.value(), out.epsilon.lower);
   }
   return out;

@@ -46,6 +46,10 @@ struct ReleasesBracket {
   Bracket epsilon;                           // of the dominating pairs, in the worse direction
   Direction direction = Direction::kRemove;  // the one with the larger upper end
 };
-Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours, Delta delta);
+Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours,
+                                            const PldTarget& target);
+inline Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours, Delta delta) {
+  return bracket_of_releases(releases, neighbours, PldTarget{delta});
+}
 
 }  // namespace sotto::privacy

@@ -34,7 +34,7 @@ TEST_CASE("epsilon answers with a certified bracket and the fields that programs
   const Ran ran = run_audit(std::string(kQuery) + " --json");
   CHECK(ran.code == 0);
   const Json json = *Json::parse(ran.out, "output");
-  CHECK(json.at("epsilon_lower").as_double() <= 6.1877);
+  CHECK(json.at("epsilon_lower").as_double() <= 6.18774);
   CHECK(json.at("epsilon_upper").as_double() >= 6.1876);
   CHECK(json.at("epsilon_upper").as_double() - json.at("epsilon_lower").as_double() < 1e-3 * 6.1877);
   CHECK(json.at("delta").as_double() == 1e-5);
@@ -77,6 +77,25 @@ TEST_CASE("epsilon answers for other neighbours, for groups, and for all relatio
   CHECK(all.at("worse_of_add_and_remove").as_string() == "remove");
 }
 
+TEST_CASE("groups and relations of other samplers follow from one unit's curve, and what has no theorem says why", "[commands]") {
+  const std::string query = "epsilon --noise-multiplier 2 --steps 100 --delta 1e-5 --json --sampling ";
+  const std::string fixed = query + "fixed_size --population 1000 --batch-size 10 --neighbours replace";
+  const Json one = *Json::parse(run_audit(fixed).out, "output");
+  const Json two = *Json::parse(run_audit(fixed + " --group 2 --relations").out, "output");
+  CHECK(two.at("epsilon_lower").as_double() == Approx(one.at("epsilon_lower").as_double()).epsilon(1e-3));
+  CHECK(two.at("epsilon_upper").as_double() > 2 * one.at("epsilon_lower").as_double());
+  CHECK(two.at("curve_of_one_unit").items().size() == one.at("curve").items().size());
+  CHECK(two.find("advantage") == nullptr);
+  CHECK(two.at("relations").at("replace").at("upper").as_double() == Approx(one.at("epsilon_upper").as_double()).epsilon(1e-3));
+  CHECK(has(two.at("relations").at("add").at("refused").as_string(), "accounted for neighbours 'replace'"));
+  const Json truncated = *Json::parse(
+      run_audit(query + "truncated_poisson --sampling-rate 0.01 --population 10000 --batch-size 130 --relations").out, "output");
+  for (const auto* relation : {"remove", "add", "replace", "zero_out", "group"}) {
+    CHECK(truncated.at("relations").at(relation).at("upper").as_double() > 0);
+  }
+  CHECK(truncated.at("relations").at("replace").at("lower").as_double() > truncated.at("relations").at("remove").at("upper").as_double());
+}
+
 // The same library's calibration for epsilon 3: 1.66186 by RDP, 1.56499 by PLD.
 TEST_CASE("calibrate answers with what was left out, within epsilon", "[commands]") {
   const std::string target = "calibrate --epsilon 3 --delta 1e-5 --json";
@@ -90,6 +109,15 @@ TEST_CASE("calibrate answers with what was left out, within epsilon", "[commands
   const std::string sigma = " --noise-multiplier " + noise.at("noise_multiplier").dump();
   CHECK(ask(sigma + " --sampling-rate 0.01").at("steps").as_int() == Approx(10000).margin(10));
   CHECK(ask(sigma + " --steps 10000").at("sampling_rate").as_double() == Approx(0.01).epsilon(1e-3));
+  for (const Json* found : {&noise, &rdp}) {
+    CHECK(found->at("direction").as_string() == "remove");
+    const auto& curve = found->at("curve").items();
+    REQUIRE(curve.size() == 9);
+    CHECK(curve[3].at("delta").as_double() == 1e-5);
+    CHECK(curve[3].at("epsilon_upper").as_double() == Approx(3).epsilon(1e-3));
+  }
+  CHECK(noise.at("curve").at(0).find("epsilon_lower") != nullptr);
+  CHECK(rdp.at("curve").at(0).find("epsilon_lower") == nullptr);
 }
 
 TEST_CASE("calibrate answers for every sampler, within epsilon", "[commands]") {
@@ -197,7 +225,7 @@ TEST_CASE("compose takes simple entries and events from reports, mixed", "[compo
   CHECK(simple->at("accountant").as_string() == "pld");
   CHECK(simple->at("epsilon_upper").as_double() == simple->at("pld").at("epsilon_upper").as_double());
   CHECK(simple->at("epsilon_upper").as_double() == Approx(6.1877).margin(2e-3));  // docs of the reference: true value
-  CHECK(simple->at("epsilon_lower").as_double() <= 6.1877);
+  CHECK(simple->at("epsilon_lower").as_double() <= 6.18774);
   CHECK(simple->at("delta").as_double() == 1e-5);
 
   // Two halves are the whole.
@@ -233,6 +261,19 @@ TEST_CASE("compose shows the epsilon after each event when asked", "[compose]") 
   REQUIRE(each.size() == 3);
   for (std::size_t i = 1; i < 3; ++i) CHECK(each[i].at("epsilon_lower").as_double() > each[i - 1].at("epsilon_upper").as_double());
   CHECK(each.back().at("epsilon_upper").as_double() == Approx(found.at("pld").at("epsilon_upper").as_double()).epsilon(2e-3));
+  // The curve, whose point at the file's delta is the answer.
+  const auto& curve = found.at("curve").items();
+  REQUIRE(curve.size() == 9);
+  for (std::size_t i = 1; i < curve.size(); ++i) {
+    CHECK(curve[i].at("epsilon_lower").as_double() >= curve[i - 1].at("epsilon_lower").as_double());
+    CHECK(curve[i].at("epsilon_lower").as_double() <= curve[i].at("epsilon_upper").as_double());
+  }
+  CHECK(curve[3].at("epsilon_upper").as_double() >= found.at("epsilon_lower").as_double());
+  CHECK(curve[3].at("epsilon_lower").as_double() <= found.at("epsilon_upper").as_double());
+  // What RDP alone knows has a curve of upper ends.
+  REQUIRE(write_file_atomically(file, std::string(R"([{"mechanism": "zcdp", "rho": 0.1, "steps": 1}])")).ok());
+  const Json statement = *Json::parse(run_audit("compose " + file + " --json").out, "output");
+  CHECK(statement.at("curve").at(3).at("epsilon_upper").as_double() == statement.at("epsilon_upper").as_double());
 }
 
 TEST_CASE("compose refuses what it does not know, by event and name", "[compose]") {

@@ -50,6 +50,34 @@ TEST_CASE("each site's epsilon is the composition of its events, rounded up", "[
   }
 }
 
+TEST_CASE("events of other samplers have curves and relations, or words in their place", "[report]") {
+  Spent spent;
+  privacy::DpEvent event = some_event(2.0, 50);
+  event.sampling = privacy::SamplingKind::kTruncatedPoisson;
+  event.population = 1000;
+  event.batch_size = 200;
+  spent.events = {event};
+  REQUIRE(profile_of(spent, 1e-5) != nullptr);
+  const auto relations = relations_of(spent, 1e-5);
+  REQUIRE(relations.has_value());
+  const auto accounted = account(spent, 1e-5);
+  REQUIRE(accounted.pld.has_value());
+  CHECK(std::max(relations->remove->upper, relations->add->upper) == Approx(accounted.pld->upper).epsilon(1e-3));
+  CHECK(relations->replace->lower > accounted.pld->upper);
+  CHECK(relations->group->upper > accounted.pld->upper);
+  for (const auto& point : curve_of(spent, 1e-5)) CHECK(point.epsilon.pld.has_value());
+
+  event.sampling = privacy::SamplingKind::kFixedSize;
+  event.sampling_rate = privacy::SamplingRate(1);
+  spent.events = {event};
+  CHECK(profile_of(spent, 1e-5) == nullptr);
+  const auto fixed = relations_of(spent, 1e-5);
+  REQUIRE(fixed.has_value());
+  CHECK(fixed->replace.ok());
+  CHECK(fixed->group.ok());
+  CHECK(has(fixed->remove.error().message, "accounted for neighbours 'replace'"));
+}
+
 TEST_CASE("epsilon grows with a smaller delta, with rounds and with the sites a person is at", "[report]") {
   const Json report = report_of({});
   const auto& curve = report.at("sites").at(0).at("curve").items();

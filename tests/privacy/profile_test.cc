@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "privacy/relations.h"
 #include "tests/support/catch.h"
 
 using namespace sotto;
@@ -180,6 +181,25 @@ TEST_CASE("what follows from a profile agrees with itself", "[privacy][pld]") {
   CHECK(*closed.zero_concentrated() == Approx(0.5));
   CHECK(closed.gaussian_dp().mu == Approx(1));
   CHECK(closed.advantage().upper == Approx(0.3829249225));
+}
+
+TEST_CASE("a group's epsilon from one unit's curve: no less than the group's own, and what pure privacy says", "[privacy][pld]") {
+  const GaussianSteps steps{NoiseMultiplier(2), SamplingRate(0.1), 100};
+  const Release release{GaussianNoise{2}, {SamplingKind::kPoisson, 0.1}, std::nullopt, 100};
+  double before = pld_epsilon({&steps, 1}, Delta(1e-5))->bracket.upper;
+  for (const std::uint64_t group : {2U, 3U, 5U}) {
+    const Bracket chained = epsilon_of_group({&release, 1}, Neighbours::kAddRemove, group, Delta(1e-5)).value();
+    const Bracket own = pld_epsilon({&steps, 1}, Delta(1e-5), {Neighbours::kAddRemove, group})->bracket;
+    INFO(group << ": " << chained.upper << ", own " << own.lower);
+    CHECK(chained.upper >= own.lower);
+    CHECK(chained.lower <= own.upper);
+    CHECK(chained.upper > before);
+    before = chained.upper;
+  }
+  // Laplace noise of scale 2 is 1/2-private for one unit, and 3/2-private for three.
+  const Release laplace{LaplaceNoise{2.0}, {}, std::nullopt, 1};
+  CHECK(epsilon_of_group({&laplace, 1}, Neighbours::kAddRemove, 3, Delta(1e-9))->upper == Approx(1.5).epsilon(1e-3));
+  CHECK(epsilon_of_group({&laplace, 1}, Neighbours::kAddRemove, 65, Delta(1e-9)).error().code == ErrorCode::kInvalid);
 }
 
 TEST_CASE("all relations in one call: replacing costs more than adding, a group more than one", "[privacy][pld]") {
