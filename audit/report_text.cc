@@ -29,6 +29,7 @@ std::string sampling_words(const RunPlan& plan) {
     case SamplingScheme::kTruncatedPoisson: return "Poisson sampling cut at " + std::to_string(plan.step.max_batch) + " units";
     case SamplingScheme::kFixedSize: return "batches of a fixed size, without replacement";
     case SamplingScheme::kRandomAllocation: return "random allocation: each unit in one step of an epoch";
+    case SamplingScheme::kMinSeparation: return "a fixed order: each unit's steps stand a fixed distance apart";
   }
   return "?";
 }
