@@ -9,7 +9,6 @@ namespace sotto::privacy {
 namespace {
 
 constexpr double kUnit = 0x1p-53;  // one rounding
-
 double edge_error_at(const PrivacyLoss& loss, double edge) { return loss.edge_error() * std::max(1.0, std::abs(edge)); }
 
 // Masses of the two halves of each bin and of both tails, with Q's in units of the bin's lower point: q * e^loss.
@@ -33,7 +32,9 @@ class Bins {
   }
   std::size_t count() const { return points_.size() - 1; }
   double step() const { return step_; }
-  double distance(std::size_t from, std::size_t to) const { return static_cast<double>(points_[to] - points_[from]) * step_; }
+  double distance(std::size_t from, std::size_t to) const {
+    return static_cast<double>(points_[to] - points_[from]) * step_;
+  }
   double width(std::size_t bin) const { return distance(bin, bin + 1); }
   const LossMass& below() const { return masses_.front(); }
   const LossMass& above() const { return masses_.back(); }
@@ -65,8 +66,9 @@ void spread_outwards(const Bins& bins, GridLoss& grid) {
 }
 
 // A convex function below the hockey-stick curve, with kinks at the grid's points only. All that lies above the middle of
-// the bin below a point `last_` is drawn together in that point, all below the middle of the bin above `first_` in that one;
-// in the bins between, the function stays below the tangent at the bin's middle. make_convex() removes what rounding left.
+// the bin below a point `last_` (or, where losses end sharply there, from the point on) is drawn together in that point, all
+// below the middle of the bin above `first_` in that one; in the bins between, the function stays below the tangent at the
+// bin's middle. make_convex() removes what rounding left.
 class Contraction {
  public:
   explicit Contraction(const Bins& bins) : bins_(bins), first_(0), last_(bins.count()) {
@@ -92,6 +94,7 @@ class Contraction {
       p = (p + mass.p_low) * (1 - kUnit);
       q_high = (q_high + mass.q_high) * (1 + kUnit);
     }
+    double above() const { return p > 0 && q_high > 0 ? std::max(std::log(p / q_high), 0.0) : 0; }
     // How far the mean is below the point, at most.
     double below() const { return p > 0 ? std::max(std::log(q_high / p), 0.0) * (1 + 1e-9) + 4 * kUnit : 0; }
   };
@@ -108,6 +111,13 @@ class Contraction {
     for (std::size_t k = bins_.count(); k > 0; --k) {
       const double up = std::exp(bins_.width(k - 1)) * (1 + 2 * kUnit);
       if (k < bins_.count()) heap.add(bins_.left(k));
+      if (heap.p > 0 &&
+          std::max(heap.above(), heap.below()) <= kNearlyEqual * bins_.step()) {  // a sharp end on the point itself
+        last_ = k;
+        ends_at_last_ = true;
+        put(k, heap);
+        return;
+      }
       Heap with_half = heap;
       LossMass half = bins_.right(k - 1);
       half.q_high *= up;
@@ -117,9 +127,8 @@ class Contraction {
         put(k, with_half);
         return;
       }
-      LossMass next = bins_.right(k - 1);
       heap.q_high /= up / (1 + 8 * kUnit);
-      heap.add(next);
+      heap.add(bins_.right(k - 1));
     }
     last_ = 0;  // not reached by a loss whose mean is finite: all of P's mass is lost, which is safe
   }
@@ -143,7 +152,7 @@ class Contraction {
   }
 
   LossMass left(std::size_t i) const { return i == first_ ? LossMass{} : bins_.left(i); }
-  LossMass right(std::size_t i) const { return i + 1 == last_ ? LossMass{} : bins_.right(i); }
+  LossMass right(std::size_t i) const { return i + 1 == last_ && !ends_at_last_ ? LossMass{} : bins_.right(i); }
 
   void chord(std::size_t i) {
     const double width = -std::expm1(-bins_.width(i)) * (1 + 4 * kUnit);
@@ -154,19 +163,20 @@ class Contraction {
     masses_[i + 1] += up;
   }
 
-  // drops_[k]: how far the curve must be lowered at point k, in P's mass at that point. Where the curve falls so steeply that
-  // the tangent at a bin's middle would meet 0 within the bin, the tangent at its upper end is taken: it leaves the tail alone.
+  // drops_[k]: how far the curve must be lowered at point k, in P's mass at that point. Where the curve falls so steeply
+  // that the tangent at a bin's middle would meet 0 within the bin, the tangent at its upper end is taken: it leaves the
+  // tail alone.
   void tangents() {
     const auto drop = [this](std::size_t k, double by) { drops_[k] = std::max(drops_[k], by); };
-    double p_above = masses_[last_];
-    double q_above = masses_[last_];  // in units of the point at hand
+    double p_above = masses_[last_], q_above = masses_[last_];  // q in units of the point at hand
     for (std::size_t i = last_; i-- > first_;) {
       const double ratio = std::exp(bins_.width(i)) * (1 + 2 * kUnit);
       const LossMass l = left(i);
       const LossMass r = right(i);
       const double from_middle = r.q_high * ratio - r.p_low;
       // The lowest point keeps its height: below it the curve is a line, which nothing may leave.
-      const bool steep = from_middle > 0.5 * (p_above - q_above) && i + 1 < last_ && i > first_;
+      const bool sharp = ends_at_last_ && i + 1 == last_;
+      const bool steep = i > first_ && (sharp || (from_middle > 0.5 * (p_above - q_above) && i + 1 < last_));
       const double p = steep ? l.p_low + r.p_low : l.p_low;
       const double p_high = steep ? l.p_high + r.p_high : l.p_high;
       const double q = steep ? l.q_low + r.q_low : l.q_low;
@@ -189,8 +199,8 @@ class Contraction {
     }
   }
 
-  // The lower convex hull: shares each negative mass among its neighbours, keeping P's and Q's totals. Where there is no left
-  // neighbour the right one bears it all, and what the last point cannot bear takes from everything: both only lower.
+  // The lower convex hull: shares each negative mass among its neighbours, keeping P's and Q's totals. Where there is no
+  // left neighbour the right one bears it all, and what the last point cannot bear takes from everything: both only lower.
   void make_convex() {
     std::vector<std::size_t> kept;
     double carried = 0;
@@ -219,8 +229,8 @@ class Contraction {
     return std::expm1(bins_.distance(at, right_one)) / std::expm1(bins_.distance(left_one, right_one));
   }
 
-  // A negative mass at the end becomes one atom with its left neighbour, of both totals, a little below that one's point: by next
-  // to nothing, which is charged as a shift, or else the atom is moved down to a point below it.
+  // A negative mass at the end becomes one atom with its left neighbour, of both totals, a little below that one's point: by
+  // next to nothing, which is charged as a shift, or else the atom is moved down to a point below it.
   void settle_last(std::vector<std::size_t>& kept) {
     while (!kept.empty() && masses_[kept.back()] <= 0) {
       const std::size_t last = kept.back();
@@ -250,7 +260,8 @@ class Contraction {
   }
 
   const Bins& bins_;
-  std::size_t first_, last_;  // points
+  std::size_t first_, last_;   // points
+  bool ends_at_last_ = false;  // nothing but what lies from `last_` on is drawn together there
   std::vector<double> masses_, drops_;
   double shift_ = 0;
 };
@@ -265,8 +276,7 @@ void contract_inwards(const Bins& bins, GridLoss& grid) {
 
 // The loss above which P has at most `mass`.
 double quantile_from_above(const PrivacyLoss& loss, double mass, double precision, const LossRange& range) {
-  double low = range.from;
-  double high = range.to;
+  double low = range.from, high = range.to;
   while (high - low > precision) {
     const double edges[] = {low + (high - low) / 2};
     if (edges[0] <= low || edges[0] >= high) break;
@@ -283,8 +293,8 @@ double mean_between(const PrivacyLoss& loss, double from, double to) {
   return std::log((bin.p_low + bin.p_high) / (bin.q_low + bin.q_high));
 }
 
-// A narrow bulk costs neither measure anything when a point of the grid is the mean of its own bin there. A sharp end (no loss
-// is below ln(1-q) when a unit is removed, none above -ln(1-q) when it is added) costs the lower one nothing when the
+// A narrow bulk costs neither measure anything when a point of the grid is the mean of its own bin there. A sharp end (no
+// loss is below ln(1-q) when a unit is removed, none above -ln(1-q) when it is added) costs the lower one nothing when the
 // outermost point is the mean of all that lies beyond the middle of its inner bin.
 double best_offset(const PrivacyLoss& loss, double step, const LossRange& range) {
   const auto root = [&](double low, double high, const auto& excess) {
@@ -318,8 +328,7 @@ double best_offset(const PrivacyLoss& loss, double step, const LossRange& range)
 // The least |loss|, to nine digits, beyond which `mass(loss)` is at most `limit`.
 template <class Mass>
 double find_end(const Mass& mass, double limit) {
-  double low = -45;
-  double high = std::log(kLargestLoss);
+  double low = -45, high = std::log(kLargestLoss);
   if (mass(std::exp(low)) <= limit) return std::exp(low);
   while (high - low > 1e-9) {
     const double middle = (low + high) / 2;
@@ -353,7 +362,8 @@ double BinWidths::at(double loss) const {
 
 namespace {
 
-// Points from `first` to `last`, as far apart as the widths allow; one at every step about the offset, which was chosen for that.
+// Points from `first` to `last`, as far apart as the widths allow; one at every step about the offset, which was chosen for
+// that.
 std::vector<long> lay_points(const GridLoss& grid, long first, long last, const BinWidths& widths) {
   constexpr long kDense = 8;
   std::vector<long> points = {first};

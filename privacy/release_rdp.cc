@@ -76,13 +76,27 @@ Curve gaussian(double sigma) {  // Mironov 2017, proposition 7
   return std::make_unique<LinearCurve>((1 + kRoundoffCover) / (2 * sigma * sigma), 0);
 }
 
+// A sampled Gaussian, which is never worse than without sampling (Renyi divergence is quasi-convex, and what was not drawn
+// is alike on both sides). The pair's own table ends where noise is very small.
+class SampledCurve final : public RdpCurve {
+ public:
+  SampledCurve(std::unique_ptr<const OutputPair> pair, double sigma) : sampled_(std::move(pair)), sigma_(sigma) {}
+  double at(double order, Direction direction) override {
+    return std::min(sampled_.at(order, direction), order / (2 * sigma_ * sigma_) * (1 + kRoundoffCover));
+  }
+
+ private:
+  PairCurve sampled_;
+  double sigma_;  // over the distance of the two sides
+};
+
 Curve poisson_gaussian(double sigma, double rate, bool replace) {
   if (rate == 1) return gaussian(replace ? sigma / 2 : sigma);
   if (!replace && sigma >= 1e-3 && sigma <= 1e6) return rdp_curve_of_step(NoiseMultiplier(sigma), SamplingRate(rate));
   const std::vector<GaussianComponent> with = {{1 - rate, 0}, {rate, 1}};
   const std::vector<GaussianComponent> without =
       replace ? std::vector<GaussianComponent>{{1 - rate, 0}, {rate, -1}} : std::vector<GaussianComponent>{{1, 0}};
-  return curve_of(std::make_unique<GaussianPair>(sigma, with, without));
+  return std::make_unique<SampledCurve>(std::make_unique<GaussianPair>(sigma, with, without), replace ? sigma / 2 : sigma);
 }
 
 // Gaussian noise of `sigma` times the distance, under any sampling.
@@ -104,7 +118,7 @@ Result<Curve> sampled_gaussian(double sigma, const Release& release, Neighbours 
       if (!replace) return no_curve(release, neighbours, "a batch of fixed size is accounted for neighbours 'replace'");
       const double rate = static_cast<double>(sampling.batch_size) / static_cast<double>(sampling.population);
       if (rate == 1) return gaussian(sigma);
-      return curve_of(std::make_unique<FixedSizePair>(1 / sigma, rate));
+      return Curve(std::make_unique<SampledCurve>(std::make_unique<FixedSizePair>(1 / sigma, rate), sigma));
     }
     case SamplingKind::kRandomAllocation:
       if (replace) return no_curve(release, neighbours, "random allocation is accounted for neighbours 'add-remove'");

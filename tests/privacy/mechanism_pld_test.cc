@@ -243,6 +243,20 @@ TEST_CASE("mechanisms without a pair are refused by name", "[privacy]") {
   CHECK(bracket(statement, Neighbours::kAddRemove, 1.01e-6).upper == Approx(0.5).epsilon(1e-3));
 }
 
+TEST_CASE("Laplace noise: many steps have a narrow bracket, its lower end too", "[privacy][pld]") {
+  struct Case {
+    double scale, steps, delta, pld;  // pld: dp-accounting 0.6, grid 1e-4, pessimistic; 0: not computed
+  };
+  for (const Case& c : {Case{20, 30, 1e-8, 1.290033290773}, Case{20, 1000, 1e-5, 0}, Case{5, 100, 1e-8, 0}, Case{50, 100000, 1e-5, 0}}) {
+    const Release release{LaplaceNoise{c.scale}, {}, std::nullopt, c.steps};
+    const Bracket b = bracket_of_releases({&release, 1}, Neighbours::kAddRemove, Delta(c.delta))->epsilon;
+    INFO("scale " << c.scale << ", " << c.steps << " steps: " << b.lower << " to " << b.upper);
+    CHECK(b.upper - b.lower <= 1e-4 * std::max(1.0, b.upper));
+    CHECK(b.upper <= epsilon_of_releases({&release, 1}, Neighbours::kAddRemove, Delta(c.delta))->epsilon.value());
+    if (c.pld > 0) CHECK(b.upper == Approx(c.pld).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("random allocation is refused where its grids have no room, and answers at their edges", "[privacy]") {
   const auto json = [](double sigma, std::uint64_t steps) {
     return Json::object(

@@ -213,6 +213,27 @@ TEST_CASE("an epoch of a random allocation is charged whole with its first step,
   CHECK(release_of(at(1)).error().code == ErrorCode::kRefused);
 }
 
+TEST_CASE("replaced units have a finite RDP however small the noise, never above that without sampling", "[privacy]") {
+  const Sampling poisson{SamplingKind::kPoisson, 0.01};
+  Sampling fixed;
+  fixed.kind = SamplingKind::kFixedSize;
+  fixed.population = 1000;
+  fixed.batch_size = 10;
+  for (const Sampling& sampling : {poisson, fixed}) {
+    for (const double order : {1.5, 2.0, 16.0}) {
+      double before = 0;
+      for (const double sigma : {1.0, 0.1, 0.02, 0.006, 0.004, 0.001}) {
+        const Release release{GaussianNoise{sigma}, sampling, std::nullopt, 1};
+        const double rdp = (*rdp_curve(release, Neighbours::kReplace))->at(order, Direction::kRemove);
+        INFO("sigma " << sigma << ", order " << order << ": " << rdp);
+        CHECK(rdp > before);
+        CHECK(rdp <= order * 4 / (2 * sigma * sigma) * (1 + 1e-9));
+        before = rdp;
+      }
+    }
+  }
+}
+
 TEST_CASE("a matrix mechanism's sensitivity follows from its strategy and from who may take part when", "[privacy]") {
   CHECK(correlated_sensitivity(MatrixMechanism{1, {1}, 100, 5, 20}) == Approx(std::sqrt(5.0)));  // independent steps
   CHECK(correlated_sensitivity(MatrixMechanism{1, {1, 0.5}, 100, 5, 20}) == Approx(std::sqrt(5 * 1.25)));  // bands apart
