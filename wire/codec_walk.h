@@ -1,5 +1,5 @@
 // The two directions of the codec. Put copies a struct's fields into its Protobuf twin; Take copies back and checks every
-// limit. Each message lists its fields once (`fields` in codec.cc) in the terms of the methods below, so that what is
+// limit. Each message lists its fields once (`fields` in codec_fields.h) in the terms of the methods below, so that what is
 // written and what is read cannot differ. Protobuf's types come in as template parameters only. Internal to codec.cc.
 #pragma once
 
