@@ -68,7 +68,7 @@ privacy::DpEvent planned_sampling(const RunPlan& plan, const SitePlan& site, pri
 std::vector<privacy::DpEvent> merged(const std::vector<privacy::DpEvent>& events) {
   std::vector<privacy::DpEvent> out;
   for (const auto& event : events) {
-    if (!out.empty()) {
+    if (!out.empty() && event.trials.kind == privacy::TrialsKind::kNone) {  // steps of a run add up, selections do not
       auto same = event;
       same.count = out.back().count;
       if (same == out.back() && event.count <= std::numeric_limits<std::uint64_t>::max() - same.count) {

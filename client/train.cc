@@ -7,12 +7,12 @@
 #include <iostream>
 
 #include "audit/empirical_result.h"
-#include "audit/signed_head.h"
 #include "audit/svg_plot.h"
 #include "base/log.h"
 #include "client/adapter_file.h"
 #include "client/canaries.h"
 #include "client/engine_check.h"
+#include "client/own_log.h"
 #include "client/step_forecast.h"
 #include "client/text_model.h"
 #include "client/train_run.h"
@@ -20,7 +20,6 @@
 #include "client/tuning.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
-#include "crypto/key_file.h"
 #include "crypto/system_random.h"
 #include "model/process_group.h"
 
@@ -35,23 +34,7 @@ audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono:
 Result<RunKey> run_key(const TrainSetup& in, RandomSource& random) {
   if (!in.file.plan.privacy)
     return RunKey(crypto::hkdf_sha256<32>({}, digest_of(in), as_bytes("sotto/run-without-privacy/v1")));
-  const std::string file = in.out + "/run.key";
-  if (!file_exists(file)) SOTTO_TRY_VOID(crypto::write_new_key<RunKey>(file, random));
-  return crypto::read_key<RunKey>(file);
-}
-
-// The key under which the folder's log is signed.
-crypto::SigningKey signing_key(const RunKey& key) {
-  return crypto::SigningKey(crypto::hkdf_sha256<32>({}, key.reveal(), as_bytes("sotto/train-identity/v1")));
-}
-
-// A log's first entry makes its id unlike any other's: the book of patients tells logs apart by it.
-Result<void> begin_log(audit::EventLog& log, const RunKey& key, RandomSource& random) {
-  if (log.size() > 0) return {};
-  audit::SiteCreated created{"alone", crypto::verify_key(signing_key(key)).value(), {}};
-  random.fill(created.salt);
-  SOTTO_TRY([[maybe_unused]] const auto index, log.append(created, now()));
-  return {};
+  return own_key(in.out, random);
 }
 
 // What is trained, as the first round finds it: fresh or the parent's, after the stages of public text. Kept, so that a killed
@@ -134,7 +117,7 @@ Result<Json> save(const TrainContext& context, const Tuning& tuning, const Train
   const Json passport = tuning.lora() ? lineage::make_passport(facts_of(context, outcome, *tuning.lora())) : Json();
   SOTTO_TRY_VOID(tuning.save(in.out, in.config.model, tuning.lora() ? metadata_with(passport) : model::FileMetadata{{"format", "pt"}}));
   SOTTO_TRY_VOID(write_curve(in.out + "/curve.svg", outcome.evaluations));
-  SOTTO_TRY_VOID(write_file_atomically(in.out + "/head.json", audit::to_json(audit::sign_head(context.log->image(), "alone", signing_key(*context.run_key))).dump(2) + "\n"));
+  SOTTO_TRY_VOID(write_own_head(in.out, *context.log, *context.run_key));
   Json result = to_json(outcome, plan);
   result.set("precision", context.model->precision() == Precision::kBf16 ? "bf16" : "fp32");
   result.set("trained_parameters", static_cast<std::int64_t>(tuning.trained_parameters()));
@@ -185,7 +168,7 @@ struct Trained {
 Result<Trained> lead(TrainContext context, Tuning& tuning, const data::ChatTemplate& chat, const std::function<bool()>& stop, RandomSource& random) {
   const TrainSetup& in = *context.setup;
   SOTTO_TRY(auto event_log, audit::EventLog::open(in.out + "/log"));
-  SOTTO_TRY_VOID(begin_log(event_log, *context.run_key, random));
+  SOTTO_TRY_VOID(begin_own_log(event_log, *context.run_key, random));
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
   context.ledger = &ledger;
   context.log = &event_log;
@@ -260,7 +243,8 @@ Result<void> replay(const ReplayRequest& request, const std::function<bool()>& s
   if (!passport) return not_found("'" + request.adapter + "' has no passport to replay");
   if (passport->plan.privacy)
     return refused("model " + passport->short_id() + " was trained with noise that nobody can draw again; only runs without privacy are replayed");
-  if (passport->json.at("trained").as_string() != "alone") return unsupported("a federated run is not replayed in this version; only what one site trained alone");
+  if (passport->json.at("trained").as_string() != "alone") return refused("model " + passport->short_id() + " is of a federated run, which nobody can train again: no site has the others' records, and each drew its samples from its own "
+                   "system's generator, which keeps nothing. That the model follows from what the sites sent is in the run's record: 'sotto-audit verify' checks it");
   TrainRequest again{request.plan, request.config, "", static_cast<std::int64_t>(passport->plan.sites.front().declared_size), true, false, ""};
   SOTTO_TRY(TrainSetup in, set_up(again));
   if (encode(in.file.plan) != encode(passport->plan)) return refused(request.plan + " is not the plan of model " + passport->short_id() + "; 'passport' shows what it was");

@@ -10,12 +10,19 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "base/result.h"
 
 namespace sotto::client {
+
+// The run is one of a search whose whole cost stands reserved (selection.h): its own rounds are logged and charged to nobody.
+struct Covered {
+  double epsilon = 0;  // of the search
+  double epsilon_with_earlier_runs = 0;
+};
 
 struct TrainRequest {
   std::string plan;                // RUN.toml
@@ -25,6 +32,7 @@ struct TrainRequest {
   bool no_privacy = false;
   bool json = false;
   std::string public_text = {};  // JSON lines to train on in place of the site's records; with no_privacy alone
+  std::optional<Covered> covered = {};
 };
 
 // `stop` is asked after each step; a stopped run leaves a checkpoint.

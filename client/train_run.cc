@@ -132,7 +132,7 @@ void TrainRun::begin(RoundId round) {
 // guarantee to keep, and the adapter is not for release.
 Result<void> TrainRun::check_budget() {
   const RunPlan& plan = file().plan;
-  if (!plan.privacy) return {};
+  if (!plan.privacy || in_.setup->covered) return {};
   const Policy& policy = in_.setup->config.policy;
   if (!in_.ledger->spending().binding_of(plan.run))
     SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta}, now()));
@@ -151,7 +151,7 @@ Result<void> TrainRun::reserve(RoundId round) {
   const RunPlan& plan = file().plan;
   if (in_.ledger->spending().rounds().contains({plan.run, round})) return {};  // by the part of the run that was killed
   SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(round), round));
-  if (!plan.privacy) return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, now());
+  if (!plan.privacy || in_.setup->covered) return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, now());
   const audit::BudgetLimit limit{in_.setup->config.policy.epsilon_limit, in_.setup->config.policy.delta};
   return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, now());
 }
@@ -222,6 +222,11 @@ TrainOutcome TrainRun::outcome(bool stopped) const {
   if (at_.best) out.state = *at_.best;
   if (at_.within && !at_.evaluations.empty() && forgets(at_.evaluations.back())) out.state = *at_.within;
   if (!plan.privacy) return out;
+  if (const auto& covered = in_.setup->covered) {
+    out.epsilon = covered->epsilon;
+    out.epsilon_with_earlier_runs = covered->epsilon_with_earlier_runs;
+    return out;
+  }
   const auto& spending = in_.ledger->spending();
   out.epsilon = audit::composed_epsilon(spending.of_run(plan.run), plan.delta);
   out.epsilon_with_earlier_runs = audit::composed_epsilon(spending.total(budget_), plan.delta);

@@ -103,6 +103,7 @@ Result<void> can_be_trained(const TrainRequest& request, const TrainSetup& in) {
 
 Result<TrainSetup> set_up(const TrainRequest& request) {
   TrainSetup in;
+  in.covered = request.covered;
   SOTTO_TRY(in.file, audit::read_plan_file(request.plan, audit::PlanUse::kAlone));
   if (request.no_privacy) {
     in.file.plan.privacy = false;

@@ -22,6 +22,7 @@ struct TrainSetup {
   Json recipe;  // stages, mixture, watched text, early stopping: files by name and SHA-256
   std::optional<Digest> parent;
   std::optional<AdapterState> start;  // the parent's adapter
+  std::optional<Covered> covered;     // by a search: nothing is charged
 };
 
 Result<TrainSetup> set_up(const TrainRequest& request);

@@ -1,6 +1,6 @@
 // `sotto-client tune TUNE.toml`: looks for settings of a plan by training with each, alone at this site, and says what that cost.
-// Every trial on the site's own records is a run of `train`, reserved and charged to the patients' budget like any other; trials on
-// public text cost nothing. Settings are judged by the loss on data outside the guarantee. configs/tune.toml is a commented example.
+// Every trial on the site's own records is a run of `train`, reserved and charged to the patients' budget like any other, unless their
+// number is random and the best alone is kept (selection.h); trials on public text cost nothing. Settings are judged by the loss on data outside the guarantee. configs/tune.toml is a commented example.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "privacy/event.h"
 
 namespace sotto::client {
 
@@ -28,7 +29,9 @@ struct TunePlan {
   std::string plan;  // RUN.toml
   std::string out;   // folder of the trials and of best.toml
   SearchKind kind = SearchKind::kRandom;
-  std::int64_t trials = 8;  // random, halving: settings that are drawn
+  std::int64_t trials = 8;  // random, halving: settings that are drawn; their mean number where that is random
+  privacy::TrialsKind repeat = privacy::TrialsKind::kNone;  // random: how their number is drawn; none: `trials` of them
+  bool smaller = false;     // .. but `trials` of them where that costs less
   std::int64_t rungs = 3;   // halving: after each the better half goes on from where it stands
   std::string public_text;  // trials train on this, without privacy; empty: on the site's records
   std::uint64_t seed = 1;
@@ -37,6 +40,7 @@ struct TunePlan {
 Result<TunePlan> read_tune_plan(const std::string& path);
 
 using Settings = std::vector<std::pair<std::string, std::string>>;  // key, value as in TOML
+Settings draw_settings(const TunePlan& plan, RandomSource& random);
 // All combinations, or `trials` draws. Refused: more than 1000.
 Result<std::vector<Settings>> settings_of(const TunePlan& plan, RandomSource& random);
 

@@ -11,11 +11,12 @@
 namespace sotto::privacy {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kFormat = 1, kFormatOfTrials = 2;
 constexpr std::uint64_t kLargest = std::uint64_t{1} << 53;  // whole numbers up to here survive JSON and double
 
 constexpr std::array kSamplingKinds = {SamplingKind::kPoisson, SamplingKind::kTruncatedPoisson, SamplingKind::kFixedSize,
                                        SamplingKind::kRandomAllocation, SamplingKind::kMinSeparation};
+constexpr std::array kTrialsKinds = {TrialsKind::kPoisson, TrialsKind::kGeometric};
 constexpr std::array kNoiseKinds = {NoiseKind::kDiscreteGaussian, NoiseKind::kDiscreteGaussianShares, NoiseKind::kBanded, NoiseKind::kBlt};
 
 bool is_correlated(const DpEvent& e) { return e.noise == NoiseKind::kBanded || e.noise == NoiseKind::kBlt; }
@@ -43,7 +44,7 @@ constexpr std::array<Optional, 9> kOptional = {{
     {"bands", &DpEvent::bands, [](const DpEvent& e) { return is_correlated(e); }},
     {"noise_shares", &DpEvent::noise_shares, [](const DpEvent& e) { return e.noise == NoiseKind::kDiscreteGaussianShares; }},
 }};
-constexpr std::array<std::string_view, 9> kMembers = {"unit",        "sampling",  "sampling_rate", "noise", "noise_stddev",
+constexpr std::array<std::string_view, 10> kMembers = {"trials",     "unit",        "sampling",  "sampling_rate", "noise", "noise_stddev",
                                                       "sensitivity", "dimension", "grid_step",     "count"};
 
 bool has_rate(const DpEvent& event) {
@@ -53,6 +54,16 @@ bool has_rate(const DpEvent& event) {
 Error outside(const char* field, const std::string& range) {
   return invalid(std::string("privacy event: ") + field + " must be " + range +
                  "; the event is damaged or from another program");
+}
+
+bool has_trials(const DpEvent& event) { return event.trials.kind != TrialsKind::kNone; }
+
+Result<void> check_trials(const DpEvent& event) {
+  if (!has_trials(event)) return {};
+  if (!(event.trials.mean >= 1 && event.trials.mean <= 1e6)) return outside("trials.mean", "from 1 to 1000000");
+  if (event.trials.choices == 0 || event.trials.choices > kMostChoices) return outside("trials.choices", "from 1 to 64");
+  if (event.epoch_step > 0 || event.run_step > 0) return outside("trials", "of whole runs");
+  return {};
 }
 
 // Everything about an event that does not depend on how it was written.
@@ -89,6 +100,7 @@ Result<DpEvent> checked(DpEvent event, double rate) {
   if (event.dimension == 0 || event.dimension > kLargest) return outside("dimension", "from 1 to 2^53");
   if (!(event.grid_step > 0 && std::isfinite(event.grid_step))) return outside("grid_step", "a finite number above 0");
   if (event.count == 0 || event.count > kLargest) return outside("count", "from 1 to 2^53");
+  SOTTO_TRY_VOID(check_trials(event));
   return event;
 }
 
@@ -128,6 +140,15 @@ std::string_view to_string(SamplingKind kind) {
   throw Failure("a sampling kind outside its enumeration");
 }
 
+std::string_view to_string(TrialsKind kind) {
+  switch (kind) {
+    case TrialsKind::kNone: return "none";
+    case TrialsKind::kPoisson: return "poisson";
+    case TrialsKind::kGeometric: return "geometric";
+  }
+  throw Failure("a kind of trials outside its enumeration");
+}
+
 std::string_view to_string(NoiseKind kind) {
   switch (kind) {
     case NoiseKind::kDiscreteGaussian: return "discrete_gaussian";
@@ -140,7 +161,7 @@ std::string_view to_string(NoiseKind kind) {
 
 Bytes encode(const DpEvent& event) {
   ByteWriter out;
-  out.u8(kFormat)
+  out.u8(has_trials(event) ? kFormatOfTrials : kFormat)
       .u8(static_cast<std::uint8_t>(event.unit))
       .u8(static_cast<std::uint8_t>(event.sampling))
       .f64(event.sampling_rate.value())
@@ -153,6 +174,7 @@ Bytes encode(const DpEvent& event) {
   for (const Optional& optional : kOptional) {
     if (optional.used(event)) out.u64(event.*optional.member);
   }
+  if (has_trials(event)) out.u8(static_cast<std::uint8_t>(event.trials.kind)).f64(event.trials.mean).u64(event.trials.choices);
   return out.take();
 }
 
@@ -170,7 +192,7 @@ Result<DpEvent> decode_event(ByteSpan bytes) {
   event.grid_step = in.f64();
   event.count = in.u64();
   if (!in.ok()) SOTTO_TRY_VOID(in.finish("privacy event"));
-  if (format != kFormat)
+  if (format != kFormat && format != kFormatOfTrials)
     return unsupported("privacy event: format " + std::to_string(format) + " is not known to this version");
   if (unit != static_cast<std::uint8_t>(Unit::kPatient) && unit != static_cast<std::uint8_t>(Unit::kRecord)) {
     return unsupported("privacy event: unit " + std::to_string(unit) + " is not known to this version");
@@ -180,6 +202,12 @@ Result<DpEvent> decode_event(ByteSpan bytes) {
   SOTTO_TRY(event.noise, kind_coded(kNoiseKinds, "noise", noise));
   for (const Optional& optional : kOptional) {
     if (optional.used(event)) event.*optional.member = in.u64();
+  }
+  if (format == kFormatOfTrials) {
+    const std::uint8_t kind = in.u8();
+    event.trials.mean = in.f64();
+    event.trials.choices = in.u64();
+    SOTTO_TRY(event.trials.kind, kind_coded(kTrialsKinds, "trials", kind));
   }
   SOTTO_TRY_VOID(in.finish("privacy event"));
   return checked(event, rate);
@@ -197,6 +225,8 @@ Json to_json(const DpEvent& event) {
   for (const Optional& optional : kOptional) {
     if (optional.used(event)) out.set(optional.name, event.*optional.member);
   }
+  if (has_trials(event))
+    out.set("trials", Json::object({{"number", to_string(event.trials.kind)}, {"mean", event.trials.mean}, {"choices", event.trials.choices}}));
   return out;
 }
 
@@ -216,6 +246,14 @@ Result<DpEvent> event_from_json(const Json& json) {
                                                    : std::find(kMembers.begin(), kMembers.end(), name) != kMembers.end() &&
                                                          (name != "sampling_rate" || has_rate(event));
     if (!known) return unsupported("privacy event: member \"" + name + "\" is not known to this version for these kinds");
+  }
+  if (const Json* trials = json.find("trials")) {
+    SOTTO_TRY(const auto* members, json.get_object("trials"));
+    if (members->size() != 3) return unsupported("privacy event: \"trials\" has other members than number, mean and choices");
+    SOTTO_TRY(const std::string number, trials->get_string("number"));
+    SOTTO_TRY(event.trials.kind, kind_named(kTrialsKinds, "trials", number));
+    SOTTO_TRY(event.trials.mean, trials->get_double("mean"));
+    SOTTO_TRY(event.trials.choices, get_count(*trials, "choices"));
   }
   double rate = 1;
   if (has_rate(event)) {

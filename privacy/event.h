@@ -23,6 +23,18 @@ enum class SamplingKind : std::uint8_t { kPoisson = 1, kTruncatedPoisson = 2, kF
 // independent ones, s each. banded, blt: correlated over the steps of a run (correlation.h), one draw of deviation s a
 // coordinate and step under the matrix of the run.
 enum class NoiseKind : std::uint8_t { kDiscreteGaussian = 1, kDiscreteGaussianShares = 2, kBanded = 3, kBlt = 4 };
+// Of a random number of runs the best one's result alone is released (mechanism.h, RepeatAndSelect). The event is then what one run
+// releases; `choices` such events in a row are what a run may be, each run as its settings fall.
+enum class TrialsKind : std::uint8_t { kNone = 0, kPoisson = 1, kGeometric = 2 };
+struct Trials {
+  TrialsKind kind = TrialsKind::kNone;
+  double mean = 0;            // expected number of runs, at least 1
+  std::uint64_t choices = 0;  // 1 to kMostChoices
+  bool operator==(const Trials&) const = default;
+};
+inline constexpr std::uint64_t kMostChoices = 64;
+std::string_view to_string(TrialsKind kind);  // "none", "poisson", "geometric"
+
 std::string_view to_string(SamplingKind kind);  // "poisson", "truncated_poisson", "fixed_size", "random_allocation", "min_separation"
 std::string_view to_string(NoiseKind kind);     // "discrete_gaussian", "discrete_gaussian_shares", "banded", "blt"
 
@@ -46,6 +58,7 @@ struct DpEvent {
   std::uint64_t dimension = 0;     // d: coordinates of the released vector
   double grid_step = 0;            // length of a grid unit, in the gradient's unit
   std::uint64_t count = 1;         // this many such steps (or epochs), each with fresh samples and noise
+  Trials trials;
   bool operator==(const DpEvent&) const = default;
 };
 

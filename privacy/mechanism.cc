@@ -32,6 +32,22 @@ MatrixMechanism matrix_of(const DpEvent& event, NoiseMultiplier sigma) {
   return {sigma.value(), coefficients(correlation), event.run_steps, participations, event.min_separation};
 }
 
+// The best of a random number of runs, each of which is one of these events.
+Result<Release> selection_of(std::span<const DpEvent> choices) {
+  RepeatAndSelect out;
+  const Trials& trials = choices.front().trials;
+  out.mean = trials.mean;
+  if (trials.kind == TrialsKind::kGeometric) out.shape = 1;
+  for (DpEvent event : choices) {
+    if (event.trials != trials) return refused("the choices of a selection's runs do not stand together; the events are damaged or in another order");
+    event.trials = {};
+    SOTTO_TRY(Release release, release_of(event));
+    if (out.run.empty()) out.run = {std::move(release)};
+    else out.or_runs.push_back({std::move(release)});
+  }
+  return Release{.mechanism = std::move(out), .sampling = {}, .sensitivity = {}};
+}
+
 }  // namespace
 
 void add_release(std::vector<Release>& list, Release release) {
@@ -50,6 +66,10 @@ void add_release(std::vector<Release>& list, Release release) {
 Result<Release> release_of(const DpEvent& event) {
   constexpr std::uint64_t kMostUnits = 1'000'000'000;  // what truncation_of() is right for
   if (event.population > kMostUnits) return unsupported("a population above 1000000000 is not accounted in this version");
+  if (event.trials.kind != TrialsKind::kNone) {
+    if (event.trials.choices != 1) return refused("one of several choices of a selection's runs has no epsilon; all of them together have");
+    return selection_of({&event, 1});
+  }
   if (event.run_step != 0) return refused("a single step of a run without sampling has no epsilon; the run has");
   if (event.epoch_step != 0) return refused("a single step of a random allocation has no epsilon; its epoch has");
   SOTTO_TRY(const NoiseMultiplier sigma, effective_noise_multiplier(event));
@@ -74,10 +94,20 @@ Result<std::vector<Release>> releases_of(std::span<const DpEvent> events) {
   using Kind = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, double, std::uint64_t>;
   std::map<Kind, std::map<std::uint64_t, double>> steps;
   std::vector<std::pair<DpEvent, std::map<std::uint64_t, double>>> runs;  // the same of runs without sampling
-  for (const DpEvent& event : events) {
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    const DpEvent& event = events[i];
     if (event.unit != events.front().unit) {
       return refused("events of unit \"" + std::string(to_string(event.unit)) + "\" and of unit \"" +
                      std::string(to_string(events.front().unit)) + "\" have no common epsilon; compose each unit by itself");
+    }
+    if (event.trials.kind != TrialsKind::kNone) {
+      if (event.trials.choices > events.size() - i) return refused("a selection's run has " + std::to_string(event.trials.choices) + " choices, and not all are there");
+      const auto choices = events.subspan(i, event.trials.choices);
+      if (std::ranges::any_of(choices, [&](const DpEvent& e) { return e.unit != event.unit; })) return refused("the choices of a selection's runs are of different units");
+      SOTTO_TRY(Release release, selection_of(choices));
+      add_release(out, std::move(release));
+      i += choices.size() - 1;
+      continue;
     }
     DpEvent epoch = event;
     if (event.sampling == SamplingKind::kRandomAllocation && event.epoch_step > 0) {

@@ -86,6 +86,7 @@ struct RepeatAndSelect {
   double mean = 1;              // expected number of runs
   std::optional<double> shape;  // of the truncated negative binomial, >= 0; none: Poisson
   std::vector<Release> run;     // what one run releases
+  std::vector<std::vector<Release>> or_runs;  // what it may release instead, as its settings are drawn: the largest curve counts
   bool operator==(const RepeatAndSelect& other) const;
 };
 
@@ -122,8 +123,8 @@ Result<Release> release_from_json(const Json& json);
 // Adds a release to a list, or its count to that of an equal one. Counts are doubles: a log's may exceed any integer type.
 void add_release(std::vector<Release>& list, Release release);
 
-// What the engine ran. Refused: noise too small for its certificate. A single step of a random allocation is none: see
-// releases_of.
+// What the engine ran. Refused: noise too small for its certificate. A single step of a random allocation is none, nor one of
+// several choices of a run: see releases_of.
 Result<Release> release_of(const DpEvent& event);
 
 // All of a log's events. Steps of random allocations are counted by epochs: an epoch that has begun counts whole, and a step

@@ -142,6 +142,19 @@ Result<Mechanism> read_matrix(Members& in) {
   return Mechanism(std::move(out));
 }
 
+Result<std::vector<Release>> read_run(const Json* run, const char* member) {
+  if (run == nullptr || !run->is_array() || run->items().empty())
+    return invalid("member '" + std::string(member) + "' must be the list of what one run releases");
+  std::vector<Release> out;
+  for (const Json& item : run->items()) {
+    SOTTO_TRY(Release release, release_from_json(item));
+    if (std::holds_alternative<RepeatAndSelect>(release.mechanism))
+      return unsupported("a run of 'repeat_and_select' cannot hold another in this version");
+    out.push_back(std::move(release));
+  }
+  return out;
+}
+
 Result<Mechanism> read_repeat_and_select(Members& in) {
   RepeatAndSelect out;
   SOTTO_TRY(out.mean, in.number("mean", 1, 1e9));
@@ -151,14 +164,14 @@ Result<Mechanism> read_repeat_and_select(Members& in) {
   if (!poisson) {
     SOTTO_TRY(out.shape, in.number("shape", 0, 1e6));
   }
-  const Json* run = in.any("run");
-  if (run == nullptr || !run->is_array() || run->items().empty())
-    return invalid("member 'run' must be the list of what one run releases");
-  for (const Json& item : run->items()) {
-    SOTTO_TRY(Release release, release_from_json(item));
-    if (std::holds_alternative<RepeatAndSelect>(release.mechanism))
-      return unsupported("a run of 'repeat_and_select' cannot hold another in this version");
-    out.run.push_back(std::move(release));
+  SOTTO_TRY(out.run, read_run(in.any("run"), "run"));
+  const Json* others = in.any("or_runs");
+  if (others != nullptr && !others->is_array()) return invalid("member 'or_runs' must be a list of lists of what one run may release instead");
+  if (others != nullptr) {
+    if (others->items().size() >= kMostChoices) return invalid("member 'or_runs' has more than 63 entries");
+    for (const Json& other : others->items()) {
+      SOTTO_TRY(out.or_runs.emplace_back(), read_run(&other, "or_runs"));
+    }
   }
   return Mechanism(std::move(out));
 }

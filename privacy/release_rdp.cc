@@ -224,12 +224,17 @@ struct CurveOf {
   }
   Result<Curve> operator()(const RepeatAndSelect& m) const {
     SOTTO_TRY_VOID(unsampled());
-    std::vector<RepeatedPart> parts;
-    for (const Release& part : m.run) {
-      SOTTO_TRY(Curve curve, rdp_curve(part, neighbours));
-      parts.push_back({std::move(curve), part.count, part.count * (part.max_divergence + certificate_of(part))});
+    std::vector<std::vector<RepeatedPart>> runs;
+    auto all = m.or_runs;
+    all.push_back(m.run);
+    for (const auto& run : all) {
+      auto& parts = runs.emplace_back();
+      for (const Release& part : run) {
+        SOTTO_TRY(Curve curve, rdp_curve(part, neighbours));
+        parts.push_back({std::move(curve), part.count, part.count * (part.max_divergence + certificate_of(part))});
+      }
     }
-    return repeated(std::move(parts), m.mean, m.shape);
+    return repeated(std::move(runs), m.mean, m.shape);
   }
 };
 

@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 
+#include "base/check.h"
+
 namespace sotto::privacy {
 namespace {
 
@@ -43,10 +45,26 @@ double least_over_orders(const std::function<double(double)>& f) {
   return best;
 }
 
+// Poisson of mean 1 by Duchon and Duvignau's algorithm (2016): the fixed points of a permutation that grows until they are settled.
+std::uint64_t draw_poisson_one(RandomSource& random) {
+  std::uint64_t n = 1, settled = 0, points = 1;
+  while (true) {
+    const std::uint64_t at = random.below(n + 1);
+    if (at < n && at < settled) return points;
+    if (at == n) {
+      ++points;
+    } else {
+      --points;
+      settled = n + 1;
+    }
+    ++n;
+  }
+}
+
 class Repeated final : public RdpCurve {
  public:
-  Repeated(std::vector<RepeatedPart> parts, double mean, std::optional<double> shape)
-      : parts_(std::move(parts)), mean_(mean), shape_(shape) {
+  Repeated(std::vector<std::vector<RepeatedPart>> runs, double mean, std::optional<double> shape)
+      : runs_(std::move(runs)), mean_(mean), shape_(shape) {
     if (!shape_) return;
     const double log_gamma = std::log(gamma_of_mean(mean_, *shape_));
     selection_ =
@@ -62,10 +80,16 @@ class Repeated final : public RdpCurve {
 
  private:
   double run(double order) {
+    double most = 0;
+    for (const auto& parts : runs_) most = std::max(most, run(parts, order));
+    return most;
+  }
+
+  static double run(const std::vector<RepeatedPart>& parts, double order) {
     double remove = 0;
     double add = 0;
     double besides = 0;
-    for (const RepeatedPart& part : parts_) {
+    for (const RepeatedPart& part : parts) {
       besides += part.max_divergence * (2 * order - 1) / (order - 1);
       remove += part.count * part.curve->at(order, Direction::kRemove);
       add += part.count * part.curve->at(order, Direction::kAdd);
@@ -83,7 +107,7 @@ class Repeated final : public RdpCurve {
     return std::exp(std::min(log_delta, 0.0));
   }
 
-  std::vector<RepeatedPart> parts_;
+  std::vector<std::vector<RepeatedPart>> runs_;
   double mean_;
   std::optional<double> shape_;
   double selection_ = 0;
@@ -91,8 +115,21 @@ class Repeated final : public RdpCurve {
 
 }  // namespace
 
-std::unique_ptr<RdpCurve> repeated(std::vector<RepeatedPart> run, double mean, std::optional<double> shape) {
-  return std::make_unique<Repeated>(std::move(run), mean, shape);
+std::unique_ptr<RdpCurve> repeated(std::vector<std::vector<RepeatedPart>> runs, double mean, std::optional<double> shape) {
+  return std::make_unique<Repeated>(std::move(runs), mean, shape);
+}
+
+std::uint64_t draw_number(const Trials& trials, RandomSource& random) {
+  const auto mean = static_cast<std::uint64_t>(trials.mean);
+  SOTTO_CHECK(static_cast<double>(mean) == trials.mean && mean >= 1 && trials.kind != TrialsKind::kNone);
+  std::uint64_t number = 0;
+  if (trials.kind == TrialsKind::kPoisson) {
+    for (std::uint64_t i = 0; i < mean; ++i) number += draw_poisson_one(random);
+    return number;
+  }
+  do ++number;
+  while (random.below(mean) != 0);
+  return number;
 }
 
 }  // namespace sotto::privacy

@@ -154,6 +154,48 @@ class Test(unittest.TestCase):
         self.assertEqual(json.loads(free.stdout)["epsilon_of_everything"], "none")
         self.assertFalse(list(self.folder.glob(".run-*")))  # the trials' plans are gone
 
+    def test_a_search_that_tells_its_best_run_alone_is_charged_once_by_repeat_and_select(self):
+        (self.folder / "run.toml").write_text(PLAN + f'validation = "{MODEL}/records.jsonl"\n')
+        tune = 'plan = "run.toml"\nout = "{out}"\ntrials = 2\nrepeat = "geometric"\n{more}\n[[parameter]]\nkey = "lora.rank"\nvalues = ["1", "2"]\n[[parameter]]\nkey = "optimizer.learning_rate"\nlow = 0.001\nhigh = 0.1\n'
+        (self.folder / "tune.toml").write_text(tune.format(out="once", more=""))
+        done = client("tune", self.folder / "tune.toml", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual((report["accounting"], "trials" in report), ("repeat_and_select", False))
+        self.assertTrue(2.0 < report["bounds"]["composition"] and 2.0 < report["epsilon"] == report["bounds"]["repeat_and_select"] < 6)
+        once = self.folder / "once"
+        self.assertEqual(sorted(p.name for p in once.iterdir() if p.is_dir()), ["best"])
+        passport = json.loads(client("passport", report["adapter"]).stdout)
+        self.assertAlmostEqual(passport["privacy"]["epsilon"], report["epsilon"], delta=1e-4)
+        audit = lambda *arguments: subprocess.run([BIN.resolve() / "sotto-audit", *map(str, arguments)], text=True, capture_output=True)
+        self.assertEqual(audit("ledger", "verify", once / "log", "--head", once / "head.json").returncode, 0)
+        shown = [json.loads(line) for line in audit("ledger", "show", once / "log", "--json").stdout.splitlines()]
+        taken = next(e for e in shown if e["type"] == "committed")["event"]["taken"]
+        self.assertEqual([e["trials"] for e in taken], [{"number": "geometric", "mean": 2.0, "choices": 2}] * 2)
+        (self.folder / "events.json").write_text(json.dumps(taken))
+        composed = json.loads(audit("compose", self.folder / "events.json", "--delta", "1e-5", "--json").stdout)
+        self.assertAlmostEqual(composed["epsilon"], report["epsilon"], places=6)
+        summary = json.loads((once / "best/summary.json").read_text())
+        run = {"noise_multiplier": summary["noise_multiplier"], "sampling_rate": 5 / 40, "steps": 2}
+        (self.folder / "by-hand.json").write_text(json.dumps([{"mechanism": "repeat_and_select", "mean": 2, "shape": 1, "run": [run], "or_runs": [[run]]}]))
+        by_hand = json.loads(audit("compose", self.folder / "by-hand.json", "--delta", "1e-5", "--json").stdout)
+        self.assertAlmostEqual(by_hand["epsilon"], report["epsilon"], delta=1e-3)
+        self.site(limit=round(report["epsilon"] + 0.1, 2))
+        (self.folder / "again.toml").write_text(tune.format(out="again", more=""))
+        again = client("tune", self.folder / "again.toml")
+        self.assertEqual((again.returncode, "this site allows" in again.stderr), (1, True), again.stderr)
+        self.site(limit=100)
+        (self.folder / "smaller.toml").write_text(tune.format(out="smaller", more="smaller = true"))
+        smaller = json.loads(client("tune", self.folder / "smaller.toml", "--json").stdout)
+        fixed = smaller["bounds"]["composition_with_earlier_runs"] <= smaller["bounds"]["repeat_and_select_with_earlier_runs"]
+        self.assertEqual(smaller["accounting"], "composition" if fixed else "repeat_and_select")
+        for words, old, new in (("changes what a run costs", 'values = ["1", "2"]', "low = 1.0\nhigh = 2.0"), ("kind = \"random\"", "trials = 2", 'kind = "halving"'),
+                                ("another site's data", "lora.rank", "train.config"), ("on public text nothing is", "trials = 2", 'public = "x"')):
+            (self.folder / "bad.toml").write_text(tune.format(out="bad", more="").replace(old, new))
+            bad = client("tune", self.folder / "bad.toml")
+            self.assertEqual((bad.returncode, words in bad.stderr), (1, True), bad.stderr)
+        self.assertFalse(list(self.folder.glob(".run-*")))
+
     def test_a_site_sees_what_it_gained_alone_and_together(self):
         self.site(limit=20, more="holdout_fraction = 0.4")
         (self.folder / "run.toml").write_text(PLAN)

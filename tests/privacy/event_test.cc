@@ -3,7 +3,10 @@
 #include <cmath>
 #include <string>
 
+#include "privacy/compose.h"
+#include "privacy/repeat_select.h"
 #include "tests/support/catch.h"
+#include "tests/support/fixed_random.h"
 
 using namespace sotto;
 using namespace sotto::privacy;
@@ -230,4 +233,54 @@ TEST_CASE("a rounded continuous Gaussian equals the discrete one up to the proof
   }
   CHECK(largest <= -std::log1p(-theta));
   CHECK(largest > 0.01 * theta);  // the bound is generous, but of this kind
+}
+
+TEST_CASE("a selection's choices are one release, written, read and composed as the theorem says", "[privacy]") {
+  DpEvent one = example();
+  one.count = 20;
+  DpEvent other = one;
+  other.count = 5;
+  for (DpEvent* e : {&one, &other}) e->trials = {TrialsKind::kGeometric, 8, 2};
+  const std::vector<DpEvent> both{one, other};
+  CHECK(decode_event(encode(one)).value() == one);
+  CHECK(event_from_json(Json::parse(to_json(one).dump(), "x").value()).value() == one);
+  const auto releases = releases_of(both).value();
+  REQUIRE(releases.size() == 1);
+  const auto& selection = std::get<RepeatAndSelect>(releases.front().mechanism);
+  CHECK(selection.shape == 1.0);
+  CHECK(selection.or_runs.size() == 1);
+  const auto epsilon = [](const std::vector<DpEvent>& events) { return proven_epsilon(events, Delta(1e-5)).value().upper(); };
+  DpEvent alone = one, plain = one;
+  alone.trials.choices = 1;
+  plain.trials = {};
+  CHECK(epsilon(both) == Approx(epsilon({alone})).epsilon(1e-9));  // the dearer run counts
+  CHECK(epsilon(both) > epsilon({plain}));
+  CHECK(epsilon({one, other, one, other}) > 1.1 * epsilon(both));  // two searches are two releases
+  CHECK_FALSE(releases_of(std::vector{one}).ok());
+  CHECK_FALSE(releases_of(std::vector{one, plain}).ok());
+  CHECK_FALSE(release_of(one).ok());
+  alone.trials.mean = 0.5;
+  CHECK_FALSE(decode_event(encode(alone)).ok());
+  alone.trials = {TrialsKind::kPoisson, 4, 65};
+  CHECK_FALSE(decode_event(encode(alone)).ok());
+}
+
+TEST_CASE("the number of a selection's runs is geometric, or Poisson, as it says", "[privacy]") {
+  FixedRandom random(11);
+  constexpr int kDraws = 40000;
+  const auto counted = [&](const Trials& trials) {
+    std::vector<double> share(12);
+    for (int i = 0; i < kDraws; ++i)
+      if (const auto k = draw_number(trials, random); k < share.size()) share[k] += 1.0 / kDraws;
+    return share;
+  };
+  const auto geometric = counted({TrialsKind::kGeometric, 3, 1}), poisson = counted({TrialsKind::kPoisson, 2, 1});
+  CHECK(geometric[0] == 0);
+  for (int k = 1; k < 8; ++k) CHECK(geometric[static_cast<std::size_t>(k)] == Approx(std::pow(2.0 / 3, k - 1) / 3).margin(0.012));
+  double expected = std::exp(-2);
+  for (int k = 0; k < 8; ++k) {
+    CHECK(poisson[static_cast<std::size_t>(k)] == Approx(expected).margin(0.012));
+    expected *= 2.0 / (k + 1);
+  }
+  CHECK(draw_number({TrialsKind::kGeometric, 1, 1}, random) == 1);
 }
