@@ -4,6 +4,7 @@
 #include "data/safetensors_file.h"
 #include "lineage/weights.h"
 #include "model/peft_config.h"
+#include "model/prompt_folder.h"
 
 namespace sotto::client {
 namespace {
@@ -27,9 +28,13 @@ Result<std::map<std::string, double>> scales_of(const data::SafetensorsFile& fil
 }
 
 Result<Digest> weights_in(const data::SafetensorsFile& file, const std::string& folder) {
-  SOTTO_TRY(const auto config, model::read_peft_config(config_file(folder)));
-  SOTTO_TRY(const auto rules, model::PeftRules::make(config, config_file(folder)));
-  SOTTO_TRY(const auto scales, scales_of(file, rules));
+  SOTTO_TRY(const Json json, Json::read_file(config_file(folder)));
+  std::map<std::string, double> scales;
+  if (!model::is_prompt_config(json)) {  // a prompt has none
+    SOTTO_TRY(const auto config, model::read_peft_config(config_file(folder)));
+    SOTTO_TRY(const auto rules, model::PeftRules::make(config, config_file(folder)));
+    SOTTO_TRY(scales, scales_of(file, rules));
+  }
   std::vector<lineage::NamedTensor> tensors;
   for (const auto& t : file.tensors()) tensors.push_back({t.name, data::to_string(t.type), t.shape, file.bytes(t)});
   return lineage::weights_of(std::move(tensors), scales);

@@ -114,8 +114,8 @@ struct Findings {
 Result<Json> save(const TrainContext& context, const Tuning& tuning, const TrainOutcome& outcome, const Findings& findings) {
   const TrainSetup& in = *context.setup;
   const auto& plan = in.file.plan;
-  const Json passport = tuning.lora() ? lineage::make_passport(facts_of(context, outcome, *tuning.lora())) : Json();
-  SOTTO_TRY_VOID(tuning.save(in.out, in.config.model, tuning.lora() ? metadata_with(passport) : model::FileMetadata{{"format", "pt"}}));
+  const Json passport = tuning.adapter() ? lineage::make_passport(facts_of(context, outcome, *tuning.adapter())) : Json();
+  SOTTO_TRY_VOID(tuning.save(in.out, in.config.model, tuning.adapter() ? metadata_with(passport) : model::FileMetadata{{"format", "pt"}}));
   SOTTO_TRY_VOID(write_curve(in.out + "/curve.svg", outcome.evaluations));
   SOTTO_TRY_VOID(write_own_head(in.out, *context.log, *context.run_key));
   Json result = to_json(outcome, plan);
@@ -124,7 +124,7 @@ Result<Json> save(const TrainContext& context, const Tuning& tuning, const Train
   result.set("dora", in.file.alone.dora);
   result.set("model", to_hex(plan.model));
   result.set("parent", in.parent ? Json(to_hex(*in.parent)) : Json());
-  result.set("weights", tuning.lora() ? passport.at("model") : Json());
+  result.set("weights", tuning.adapter() ? passport.at("model") : Json());
   result.set("validation_data", Json::object({{"name", context.data->validation_name}, {"records", context.data->validation.examples.size()},
                                               {"outside_the_guarantee", true}}));
   result.set("recipe", in.recipe);
@@ -178,8 +178,8 @@ Result<Trained> lead(TrainContext context, Tuning& tuning, const data::ChatTempl
   TrainRun run(context, random);
   SOTTO_TRY(TrainOutcome outcome, run.go(stop));
   SOTTO_TRY_VOID(tuning.training().set_state(outcome.state));
-  if (tuning.lora()) {
-    SOTTO_TRY(findings.canaries, measure_canaries(context, AdapterState(*tuning.lora()), chat, event_log));
+  if (tuning.adapter()) {
+    SOTTO_TRY(findings.canaries, measure_canaries(context, AdapterState(*tuning.adapter()), chat, event_log));
   }
   SOTTO_TRY(Json summary, save(context, tuning, outcome, findings));
   return Trained{std::move(outcome), std::move(summary), in.out + "/" + tuning.name()};

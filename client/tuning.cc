@@ -20,10 +20,7 @@ class AdapterTuning final : public Tuning {
   std::uint64_t trained_parameters() const override { return summary_.trained_parameters; }
   std::string text() const override { return summary_.text(); }
   std::string name() const override { return "adapter"; }
-  const AdapterState* lora() const override {
-    const auto& adapter = trainer_.adapter();
-    return adapter.is_dora() || adapter.lora.layout.prompt.tokens > 0 ? nullptr : &adapter.lora;
-  }
+  const AdapterState* adapter() const override { return trainer_.adapter().is_dora() ? nullptr : &trainer_.adapter().lora; }
   Result<void> save(const std::string& out, const std::string& base, const model::FileMetadata& metadata) const override {
     return model::save_adapter_folder(out + "/" + name(), trainer_.adapter(), {plan_, base, metadata}, model_->config());
   }
@@ -42,7 +39,7 @@ class ModelTuning final : public Tuning {
   std::uint64_t trained_parameters() const override { return trainer_.dimension(); }
   std::string text() const override { return "all " + std::to_string(trained_parameters()) + " parameters trained"; }
   std::string name() const override { return "model"; }
-  const AdapterState* lora() const override { return nullptr; }
+  const AdapterState* adapter() const override { return nullptr; }
   // The folder appears whole or not at all: one that is there is of the same run, which had ended.
   Result<void> save(const std::string& out, const std::string& base, const model::FileMetadata&) const override {
     const std::string folder = out + "/" + name();

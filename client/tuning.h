@@ -28,7 +28,7 @@ class Tuning {
   // What the folder of results has of it: "adapter" (a PEFT folder) or "model" (a Hugging Face folder).
   virtual std::string name() const = 0;
   // LoRA's factors, as they stand: what has a passport and can be gone on from. nullptr: a prompt, DoRA or a whole model.
-  virtual const AdapterState* lora() const = 0;
+  virtual const AdapterState* adapter() const = 0;
   // Writes out/<name>. `base` is the model's path; `metadata` stands in LoRA's file.
   virtual Result<void> save(const std::string& out, const std::string& base, const model::FileMetadata& metadata) const = 0;
 };

@@ -33,6 +33,10 @@ Digest weights_of(const AdapterState& adapter) {
     add(m.path + ".lora_B", m.out, m.rank, adapter.factors[i].b);
     scales[m.path] = m.scale;
   }
+  if (const auto& shape = adapter.layout.prompt; shape.tokens > 0) {
+    const ByteSpan bytes(reinterpret_cast<const std::uint8_t*>(adapter.prompt.data()), adapter.prompt.size() * sizeof(float));
+    tensors.push_back({"prompt_embeddings", "F32", {shape.tokens, shape.width}, bytes});
+  }
   return weights_of(std::move(tensors), scales);
 }
 

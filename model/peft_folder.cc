@@ -143,7 +143,7 @@ Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter,
 
 Result<void> save_adapter_folder(const std::string& folder, const Adapter& adapter, const AdapterFolder& beside,
                                  const ModelConfig& model) {
-  if (adapter.lora.layout.prompt.tokens > 0) return save_prompt_folder(folder, adapter.lora, model, beside.base_model);
+  if (adapter.lora.layout.prompt.tokens > 0) return save_prompt_folder(folder, adapter.lora, model, beside.base_model, beside.metadata);
   auto config = peft_config(beside.lora, adapter.lora.layout, model, beside.base_model);
   if (adapter.is_dora()) config = with_dora(std::move(config));
   return save_peft_folder(folder, adapter, config, model, beside.metadata);

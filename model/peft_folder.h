@@ -18,16 +18,16 @@ using FileMetadata = std::map<std::string, std::string, std::less<>>;
 // parameter that the configuration says is saved, in the model's shapes, finite, F32, F16 or BF16. Else refused by name.
 Result<Adapter> load_peft_folder(const std::string& folder, const ModelConfig& config);
 
-// Makes the folder. fp32. `adapter` fits `config` and `model` (a broken invariant otherwise). `metadata` is what stands in
-// the file beside the tensors; "format": "pt" is what PEFT writes.
+// Makes the folder. fp32. `adapter` fits `config` and `model` (a broken invariant otherwise). `metadata` is what stands in the
+// file beside the tensors; "format": "pt" is what PEFT writes.
 Result<void> save_peft_folder(const std::string& folder, const Adapter& adapter, const PeftConfig& config,
                               const ModelConfig& model, const FileMetadata& metadata = {{"format", "pt"}});
 
 // What stands in an adapter's folder beside its numbers.
 struct AdapterFolder {
-  LoraPlan lora;                               // the settings that it was trained with; of a prompt: not read
-  std::string base_model;                      // the name that PEFT records
-  FileMetadata metadata = {{"format", "pt"}};  // of LoRA's file; of a prompt: not read
+  LoraPlan lora;           // the settings that it was trained with; of a prompt: not read
+  std::string base_model;  // the name that PEFT records
+  FileMetadata metadata = {{"format", "pt"}};  // of the tensors' file
 };
 
 // What a run trained, as the folder that PEFT loads: LoRA with the plan's settings, or a prompt (prompt_folder.h).

@@ -43,7 +43,7 @@ Result<Adapter> load_prompt_folder(const std::string& folder, const Json& config
 }
 
 Result<void> save_prompt_folder(const std::string& folder, const AdapterState& prompt, const ModelConfig& model,
-                                const std::string& base_model) {
+                                const std::string& base_model, const FileMetadata& metadata) {
   const auto& shape = prompt.layout.prompt;
   SOTTO_CHECK(shape.tokens > 0 && prompt.prompt.size() == std::size_t{shape.tokens} * shape.width);
   Json config = Json::object({{"auto_mapping", nullptr},
@@ -68,7 +68,7 @@ Result<void> save_prompt_folder(const std::string& folder, const AdapterState& p
       {kTensor, data::SafetensorsType::kF32, {shape.tokens, shape.width}, bytes}};
   SOTTO_TRY_VOID(make_folder(folder));
   SOTTO_TRY_VOID(write_file_atomically(folder + "/adapter_model.safetensors",
-                                       ByteSpan(data::encode_safetensors(tensors, {{"format", "pt"}}))));
+                                       ByteSpan(data::encode_safetensors(tensors, metadata))));
   return write_file_atomically(folder + "/adapter_config.json", config.dump(2));
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "model/adapter.h"
+#include "model/peft_folder.h"
 
 namespace sotto::model {
 
@@ -18,6 +19,7 @@ Result<Adapter> load_prompt_folder(const std::string& folder, const Json& config
 
 // Makes the folder. fp32. `base_model` is the name that PEFT records.
 Result<void> save_prompt_folder(const std::string& folder, const AdapterState& prompt, const ModelConfig& model,
-                                const std::string& base_model);
+                                const std::string& base_model,
+                                const FileMetadata& metadata);
 
 }  // namespace sotto::model

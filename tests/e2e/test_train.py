@@ -231,6 +231,9 @@ class Test(unittest.TestCase):
                 scored = score("--model", folder) if result == "model" else score("--model", MODEL, "--adapter", folder)
                 self.assertEqual(scored.returncode, 0, scored.stderr)
                 self.assertNotEqual(scored.stdout, plain)
+                if result == "adapter":
+                    told = subprocess.run([BIN / "sotto-client", "passport", folder], text=True, capture_output=True)
+                    self.assertEqual((told.returncode, json.loads(told.stdout)["model"]), (0, self.summary()["weights"]), told.stderr)
 
     def test_the_whole_model_learns_without_privacy_and_a_killed_run_of_it_goes_on(self):
         plan = self.plan(rounds=6, rate=0.003, train=f'validation = "{MODEL}/records.jsonl"\ncheckpoint_s = 0', trained="", what='trained = "full"')
