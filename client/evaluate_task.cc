@@ -36,6 +36,7 @@ Result<void> check_federated(const TaskCommand& command, const Task& task) {
   if (command.adapters.size() > 1) return invalid("--federated takes one --adapter, the one that the sites trained together, and what this site trained alone as --local");
   if (!command.local.empty() && command.adapters.empty()) return invalid("--local needs --adapter beside it");
   if (!command.review.empty()) return invalid("--review is for one site's eyes and does not go with --federated");
+  SOTTO_TRY([[maybe_unused]] const auto site, SiteFolder::open(command.folder));
   return {};
 }
 

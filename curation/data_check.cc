@@ -195,6 +195,7 @@ Json DataCheck::limits(const Duplicates::Counts& counts) const {
   std::uint64_t uncovered = 0;
   for (std::size_t i = 0; i < config_.topics.size(); ++i) uncovered += topic_counts_[i] < config_.topics[i].at_least ? 1 : 0;
   const Limits& l = config_.limits;
+  if (broken_ + training_ + validation_ == 0) add("no_record", 1, 0);
   add("broken", share(broken_, broken_ + training_ + validation_), l.broken);
   add("duplicates", share(counts.exact_within + counts.near_within, training_), l.duplicates);
   add("leaks", counts.leaked_patients > 0 ? 1.0 : share(counts.leaked_exact + counts.leaked_near, validation_), l.leaks);

@@ -25,6 +25,7 @@ Json line_of(const std::string& where, double score, const std::vector<std::stri
 }  // namespace
 
 Result<Selection> select(const DataCheck& check, const SelectionOptions& options, const std::string& out, const std::string& reasons) {
+  if (check.verdicts().empty()) return invalid("the files hold no record to select from; give one JSON object a line");
   SOTTO_TRY(auto kept, FileWriter::create(out));
   SOTTO_TRY(auto dropped, FileWriter::create(reasons));
   Selection result;

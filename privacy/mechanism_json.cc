@@ -265,7 +265,8 @@ Result<Release> release_from_json(const Json& json) {
     SOTTO_TRY(out.sensitivity, in.number("sensitivity", 1e-9, 1e12));
   }
   const bool epochs = out.sampling.kind == SamplingKind::kRandomAllocation;
-  SOTTO_TRY(const std::uint64_t count, in.count(epochs ? "epochs" : "steps"));
+  const bool once = std::holds_alternative<RepeatAndSelect>(out.mechanism);  // a search is one, unless it says otherwise
+  SOTTO_TRY(const std::uint64_t count, once ? in.count_or("steps", 1) : in.count(epochs ? "epochs" : "steps"));
   out.count = static_cast<double>(count);
   SOTTO_TRY_VOID(in.nothing_else("mechanism '" + mechanism + "' with sampling '" + sampling + "'"));
   return out;

@@ -49,6 +49,7 @@ TEST_CASE("check digits are those of the standards' own examples", "[pii]") {
 TEST_CASE("each kind is found where it stands", "[pii]") {
   CHECK(found("Write to jane.doe+x@mail.example.org, please.") == "email=jane.doe+x@mail.example.org;");
   CHECK(found("Call (555) 123-4567 or +44 20 7946 0958.") == "phone=(555) 123-4567;phone=+44 20 7946 0958;");
+  CHECK(found("On +1-449-254-9026x73043 or 001-947-903-1602x85272.") == "phone=+1-449-254-9026x73043;phone=001-947-903-1602x85272;");
   CHECK(found("Seen 2021-03-04, again 3/5/2021 and on March 7, 2021.") == "date=2021-03-04;date=3/5/2021;date=March 7, 2021;");
   CHECK(found("MRN: 00123456, stable") == "record_number=00123456;");
   CHECK(found("SSN 123-45-6789") == "ssn=123-45-6789;");

@@ -45,6 +45,21 @@ TEST_CASE("kept lines are the lines themselves, and every other line says why it
   CHECK(selected(folder, good + good, {0.5, true}).kept == good + good);
 }
 
+TEST_CASE("files without any record are an error, and leave nothing behind", "[selection]") {
+  const TemporaryFolder folder;
+  write_file_atomically(folder.file("raw"), "\n \n").value();
+  const CheckConfig config;
+  DataCheck check(config, {}, {});
+  check.add_file(folder.file("raw"), Part::kTraining).value();
+  CHECK_FALSE(check.report().at("ok").as_bool());
+  CHECK(select(check, {}, folder.file("kept"), folder.file("reasons")).error().message.find("no record") != std::string::npos);
+  CHECK_FALSE(file_exists(folder.file("kept")));
+  FixedRandom random(3);
+  const auto split = split_files({folder.file("raw")}, data::HoldOut(data::HoldOutKey::random(random), 0.2), folder.file("parts"));
+  CHECK(split.error().message.find("no record in '" + folder.file("raw")) != std::string::npos);
+  CHECK_FALSE(file_exists(folder.file("parts") + "/train.jsonl"));
+}
+
 TEST_CASE("a repeat of a line that went is no repeat", "[selection]") {
   const TemporaryFolder folder;
   const auto bad = line("a", kQuestion + " or of an adult", "TODO TODO");
