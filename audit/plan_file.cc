@@ -185,9 +185,12 @@ void read_trained(Reader& in, PlanFile& file, PlanUse use) {
   alone("prompt", prompt, "prompt");
 }
 
-void read_training(Reader& in, PlanFile& file) {
+void read_training(Reader& in, PlanFile& file, PlanUse use) {
   auto& config = in.config();
   auto& plan = file.plan;
+  file.parent_run = config.text("training.parent", "");
+  if (!file.parent_run.empty() && use == PlanUse::kAlone)
+    config.reject("training.parent", "names a run of a coordinator; where a site trains alone, train.parent names the folder of an adapter");
   plan.rounds = in.integer("training.rounds", 1, 100000);
   plan.local_steps = in.integer("training.local_steps", 1, 100000, 1);
   plan.max_tokens = in.integer("training.max_tokens", 8, 8192, 128);
@@ -291,6 +294,19 @@ void read_alone(Reader& in, PlanFile& file) {
     config.reject("train.patience", "asks for early stopping, which needs train.validation");
 }
 
+// What [train] may not ask of several sites, since it would make another training than the one that they approve.
+Result<void> check_together(const PlanFile& file) {
+  const auto& alone = file.alone;
+  const std::string alone_only = " is for 'sotto-client train' at one site alone in this version";
+  if (!alone.parent.empty())
+    return unsupported(file.path + ": train.parent" + alone_only + "; a run of several sites goes on from one that this coordinator has ended: training.parent = \"RUN\"");
+  if (!alone.mixture.empty() || !alone.stages.empty())
+    return unsupported(file.path + ": public text mixed in ([[train.mixture]], [[train.stage]])" + alone_only + ": every site would have to hold the same files, and no plan names them by hash yet");
+  if (!alone.general.empty())
+    return unsupported(file.path + ": train.general" + alone_only + "; at each site of a run, [watch] in site.toml watches what is forgotten");
+  return {};
+}
+
 }  // namespace
 
 AdapterLayout layout_of(const ModelShape& shape, const LoraPlan& lora) {
@@ -322,12 +338,13 @@ Result<PlanFile> read_plan_file(const std::string& path, PlanUse use) {
   read_privacy(in, file);
   read_private_step(in, file.plan.step);
   read_trained(in, file, use);
-  read_training(in, file);
+  read_training(in, file, use);
   read_aggregation(in, file);
   read_alone(in, file);
   SOTTO_TRY_VOID(in.config().finish());
   if (file.plan.unit == PrivacyUnit::kSite)
     return unsupported(path + ": privacy.unit = \"site\" (client-level privacy) is not in this version; use \"patient\" or \"record\"");
+  if (use == PlanUse::kCoordinator) SOTTO_TRY_VOID(check_together(file));
   return file;
 }
 

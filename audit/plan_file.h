@@ -38,7 +38,8 @@ struct Stage {
   double learning_rate = 0;
 };
 
-// [train]: what `sotto-client train` needs besides the plan. A coordinator checks it and makes no use of it.
+// [train]: what `sotto-client train` needs besides the plan. A coordinator refuses what would make another training of it, and
+// makes no use of the rest.
 struct AlonePlan {
   std::string config;               // the site's configuration (site.toml); empty: not named
   std::uint64_t declared_size = 0;  // units, rounded by the site's operator; 0: not named
@@ -62,6 +63,7 @@ struct PlanFile {
   std::string path;
   RunPlan plan;                    // without sites, and with what follows from their number left open
   std::vector<std::string> sites;  // empty: every approved site
+  std::string parent_run;          // training.parent: the run of the coordinator to go on from; empty: none
   std::optional<double> epsilon;   // one of these two in a private run
   std::optional<double> noise_multiplier;
   bool weigh_by_size = true;

@@ -92,7 +92,7 @@ Json private_step_json(const PrivateStepPlan& p) {
 }
 
 Json to_json(const RunPlan& p) {
-  return Json::object({{"run", p.run.value()},
+  Json out = Json::object({{"run", p.run.value()},
                        {"model", to_hex(p.model)},
                        {"mode", to_string(p.mode)},
                        {"unit", to_string(p.unit)},
@@ -124,6 +124,8 @@ Json to_json(const RunPlan& p) {
                        {"audit_failure", p.audit_failure},
                        {"seed", to_hex(p.seed)},
                        {"sites", sites_json(p.sites)}});
+  if (p.parent) out.set("parent", to_hex(*p.parent));
+  return out;
 }
 
 Json to_json(const Roster& roster) {

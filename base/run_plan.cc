@@ -198,6 +198,7 @@ Result<void> check_round(const RunPlan& p) {
                    std::to_string(p.ring.bits) + " bits each, passes the 256 MiB of a message from " +
                    std::to_string((std::uint64_t{1} << 31) / std::max(p.ring.bits, 1u)) +
                    " parameters on; use \"lora\" or \"prompt\" in a federated run");
+  if (p.parent && !trains_lora(p.trained)) return unsupported("plan: training.parent is for LoRA adapters in this version, not for a prompt");
   if (p.ring.bits < 8 || p.ring.bits > 32) return bad("ring.bits", std::to_string(p.ring.bits), "from 8 to 32");
   if (!positive(p.ring.range)) return bad("ring.range", number(p.ring.range), "positive");
   if (!positive(p.ring.step)) return bad("ring.step", number(p.ring.step), "positive");
@@ -235,6 +236,7 @@ Bytes encode(const RunPlan& p) {
   out.u32(static_cast<std::uint32_t>(p.sites.size()));
   for (const auto& s : p.sites)
     out.text(s.name).u64(s.declared_size).f64(s.sampling_rate).f64(s.noise_multiplier).f64(s.weight);
+  if (p.parent) out.raw(*p.parent);  // at the end, so that plans without one are what they were
   return out.take();
 }
 
@@ -278,6 +280,7 @@ Result<RunPlan> decode_plan(ByteSpan bytes) {
   const auto n = in.count(4 + 8 + 3 * 8);
   for (std::uint32_t i = 0; i < n && in.ok(); ++i)
     p.sites.push_back({in.text(), in.u64(), in.f64(), in.f64(), in.f64()});
+  if (in.ok() && in.left() > 0) p.parent = in.digest();
   SOTTO_TRY_VOID(in.finish("run plan"));
   if (!is_valid_name(p.run.value())) return invalid("run plan: '" + p.run.value() + "' is not a run's name ([a-z0-9-], up to 64)");
   if (p.trained > TrainedPart::kFull || p.trained == TrainedPart::kA) return invalid("run plan: unknown trained part");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -112,6 +113,7 @@ struct RunPlan {
   std::uint32_t max_attempts = 3;
   std::uint32_t canaries = 0;     // that each site plants, by fair coins, as extra units, to measure the run by; 0: none
   double audit_failure = 1e-4;    // probability with which the measured lower bound may be wrong
+  std::optional<Digest> parent;   // the model (lineage/weights.h) whose adapter the first round starts from; none: one from the seed
   Digest seed{};  // public: the first adapter's A; nothing private is drawn from it
   std::vector<SitePlan> sites;  // in roster order
 };

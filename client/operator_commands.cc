@@ -64,6 +64,7 @@ void show(const Offer& offer, const SiteFacts& facts, const Consent& consent, do
     std::printf("  PRIVACY IS OFF: no clipping, no noise, no guarantee for any patient\n");
   }
   std::printf("  model     %s\n", to_hex(p.model).c_str());
+  if (p.parent) std::printf("  goes on from model %s\n", to_hex(*p.parent).c_str());
   std::printf("  roster    %s\n", to_hex(offer.roster_hash).c_str());
   std::printf("    coordinator        %s\n", fingerprint(offer.roster.coordinator).c_str());
   for (const auto& s : offer.roster.sites)

@@ -56,7 +56,7 @@ void Participant::State::handle(AdapterChecked& e) {
     const auto d = decode_descriptor(m.descriptor).value();
     if (!e.ok)
       return decline({d.run, d.round, d.attempt}, "bad_adapter",
-                     "the first adapter is not the one that the plan's seed gives: " + e.reason);
+                     "the first adapter is not the one that the plan gives: " + e.reason);
     memory.adapter = m.adapter;
     actions.push_back(Accept{memory.next_round, memory.adapter});
     join(m, d);
@@ -64,7 +64,7 @@ void Participant::State::handle(AdapterChecked& e) {
     wire::RoundResult m = std::move(*unjudged);
     unjudged.reset();
     if (!e.ok)
-      return decline(m.header, "bad_adapter", "the first adapter is not the one that the plan's seed gives: " + e.reason);
+      return decline(m.header, "bad_adapter", "the first adapter is not the one that the plan gives: " + e.reason);
     memory.adapter = m.start;
     actions.push_back(Accept{memory.next_round, memory.adapter});
     take(m);

@@ -21,6 +21,7 @@
 #include "client/text_model.h"
 #include "client/training_facts.h"
 #include "crypto/hash.h"
+#include "lineage/weights.h"
 #include "model/lora.h"
 #include "model/peft_folder.h"
 
@@ -120,9 +121,18 @@ Result<void> RunSession::load_data() {
   const auto unit = plan.unit;
   data_ = data::encode(std::move(parts.training), chat, {unit, plan.max_tokens});
   if (data_.examples.empty() && data_.refused > 0) return invalid("no record can be used: " + data_.refusal);
+  if (!config.watch.general.empty()) {
+    SOTTO_TRY(watch_, ForgettingWatch::open(config.watch, plan, chat, context_.folder->run_folder(plan.run)));
+  }
   // Only what the operator sees on the site's own terminal: these counts go into no message, log or report.
   log(Level::kDebug, "data_loaded", {{"records", data_.examples.size()}, {"units", data_.units.size()}, {"skipped", data_.skipped}, {"refused", data_.refused}});
   return {};
+}
+
+Result<void> RunSession::look_for_forgetting(RoundId next_round) {
+  if (!watch_) return {};
+  SOTTO_TRY_VOID(trainer_->set_adapter(model::Adapter(*adapter_)));
+  return watch_->look(*model_, next_round.value());
 }
 
 Result<void> RunSession::on(wire::ToSite message) {
@@ -176,7 +186,8 @@ Result<void> RunSession::carry_out(Action action) {
             const std::string folder = context_.folder->run_folder(offer_.plan.run);
             SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
             log(Level::kInfo, "adapter_accepted", {{"run", offer_.plan.run.value()}, {"next_round", a.next_round.value()}});
-            return write_file_atomically(folder + "/adapter.bin", a.adapter, FileMode::kPrivate);
+            SOTTO_TRY_VOID(write_file_atomically(folder + "/adapter.bin", a.adapter, FileMode::kPrivate));
+            return look_for_forgetting(a.next_round);
           },
           [&](KeepProof& a) { return keep_proof(a.proof); },
           [&](Halt& a) -> Result<void> {
@@ -223,6 +234,7 @@ Event RunSession::train(const Train& action) {
   };
   const auto start = decode_adapter(action.adapter);
   if (!start.ok()) return refuse("bad_adapter", start.error().message);
+  if (watch_ && watch_->must_stop()) return refuse("forgetting", "the model forgets general text beyond what this site allows; it trains no further round");
   if (const auto reserved = reserve(round); !reserved.ok())
     return refuse(reserved.error().code == ErrorCode::kOverBudget ? "over_budget" : "not_reserved", reserved.error().message);
 
@@ -245,6 +257,10 @@ AdapterChecked RunSession::check_initial(const CheckInitial& action) const {
   const Digest hash = crypto::sha256(action.adapter);
   const auto published = decode_adapter(action.adapter);
   if (!published.ok()) return {hash, false, published.error().message};
+  if (const auto& parent = offer_.plan.parent) {
+    const bool same = lineage::weights_of(*published) == *parent;
+    return {hash, same, same ? "" : "it is not model " + to_hex(*parent).substr(0, 12) + ", which the plan goes on from"};
+  }
   const auto expected = aggregation::initial_adapter(layout_, offer_.plan.seed);
   if (!expected.ok()) return {hash, false, expected.error().message};
   const auto agreed = aggregation::adapters_agree(*expected, *published);
@@ -300,7 +316,7 @@ Result<void> RunSession::measure_canaries() {
 Json RunSession::passport() const {
   const RunPlan& plan = offer_.plan;
   const auto& spending = context_.ledger->spending();
-  lineage::RunFacts facts{&*adapter_, &plan};
+  lineage::RunFacts facts{&*adapter_, &plan, plan.parent};
   facts.federated = true;
   facts.precision = model_->precision() == Precision::kBf16 ? "bf16" : "fp32";
   facts.steps = std::uint64_t{plan.rounds} * plan.local_steps;
@@ -320,7 +336,7 @@ Result<void> RunSession::finish(const wire::RunFinished& message) {
     }
     const std::string folder = context_.folder->run_folder(run) + "/adapter";
     model::AdapterFolder beside{offer_.plan.lora, context_.config->model};
-    if (offer_.plan.trained != TrainedPart::kPrompt) beside.metadata = metadata_with(passport());  // a prompt has none in this version
+    beside.metadata = metadata_with(passport());
     SOTTO_TRY_VOID(model::save_adapter_folder(folder, *adapter_, beside, model_->config()));
     log(Level::kInfo, "run_finished", {{"run", run.value()}, {"adapter", folder}});
   }

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "audit/ledger.h"
+#include "client/forgetting_watch.h"
 #include "client/participant.h"
 #include "client/patient_book.h"
 #include "client/policy.h"
@@ -51,6 +52,7 @@ class RunSession {
   RunSession(const SiteContext& context, Offer offer, SiteIndex site);
   Result<void> prepare();
   Result<void> load_data();
+  Result<void> look_for_forgetting(RoundId next_round);
   Result<void> drive(Event event);
   Result<void> carry_out(Action action);
   Result<void> append(const audit::Event& event);
@@ -74,6 +76,7 @@ class RunSession {
   Digest data_fingerprint_{};
   std::optional<model::Trainer> trainer_;
   std::optional<LocalTraining> training_;
+  std::optional<ForgettingWatch> watch_;  // where the site's configuration asks for one
   std::optional<Participant> participant_;
   std::optional<AdapterState> adapter_;  // last accepted; nullopt before the first
   std::set<Digest> logged_;              // hashes of the events that stand in the log

@@ -1,5 +1,6 @@
 #include "client/site_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -43,6 +44,19 @@ Policy read_policy(ConfigReader& in) {
   return p;
 }
 
+WatchConfig read_watch(ConfigReader& in, const std::filesystem::path& folder) {
+  WatchConfig out;
+  if (!in.has("watch")) return out;
+  out.general = (folder / in.text("watch.general")).lexically_normal().string();
+  const auto every = in.integer("watch.every", 1);
+  if (every < 1 || every > 100000) in.reject("watch.every", "must be from 1 to 100000 rounds");
+  out.every = static_cast<std::uint32_t>(std::clamp<std::int64_t>(every, 1, 100000));
+  out.limit = in.number("watch.limit", 0.1);
+  if (!(std::isfinite(out.limit) && out.limit >= 0)) in.reject("watch.limit", "must be 0 or a positive number of nats a token");
+  out.stops = in.boolean("watch.stops", false);
+  return out;
+}
+
 }  // namespace
 
 Result<SiteConfig> read_site_config(const std::string& path) {
@@ -66,6 +80,7 @@ Result<SiteConfig> read_site_config(const std::string& path) {
   if (const auto file = in.text("data_key", ""); !file.empty()) config.data_key = beside_config(file);
   config.holdout_fraction = in.number("holdout_fraction", 0.0);
   if (!(config.holdout_fraction >= 0 && config.holdout_fraction < 1)) in.reject("holdout_fraction", "must be at least 0 and below 1");
+  config.watch = read_watch(in, folder);
   config.policy = read_policy(in);
   SOTTO_TRY_VOID(in.finish());
   return config;

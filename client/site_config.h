@@ -25,6 +25,14 @@ struct Policy {
   bool allow_without_privacy = false;   // whether a run without clipping and noise may use this site's data at all
 };
 
+// [watch]: what a run of several sites should not forget (forgetting_watch.h).
+struct WatchConfig {
+  std::string general;      // JSON lines outside the guarantee; empty: nothing is watched
+  std::uint32_t every = 1;  // rounds
+  double limit = 0.1;       // nats a token that the loss may rise above its start
+  bool stops = false;       // beyond, this site trains no further round of the run
+};
+
 struct SiteConfig {
   std::string model;               // .gguf file or Hugging Face folder
   std::vector<std::string> data;   // JSON-lines files
@@ -36,6 +44,7 @@ struct SiteConfig {
   std::string budget_folder;       // the book of patients and spending, shared by all site folders of this configuration
   std::string log_key;             // where the key of sealed log entries comes from (audit/sealed_event.h); empty: none
   double holdout_fraction = 0;     // of patients, by keyed hash: never trained on, for the site's own evaluation
+  WatchConfig watch;
   Policy policy;
 };
 

@@ -7,6 +7,7 @@
 #include "audit/run_folder.h"
 #include "audit/statements.h"
 #include "base/log.h"
+#include "coordinator/parent.h"
 #include "crypto/hash.h"
 
 namespace sotto::coordinator {
@@ -55,7 +56,9 @@ Result<std::unique_ptr<ActiveRun>> ActiveRun::start(const Books& books, const Ru
   SOTTO_TRY(active->progress_, active->files_.progress());
   SOTTO_TRY(const auto initial, active->files_.initial_adapter());
   if (!initial) {
-    SOTTO_TRY(const auto adapter, aggregation::initial_adapter(active->layout_, active->history().plan.seed));
+    const RunPlan& plan = active->history().plan;
+    SOTTO_TRY(const auto adapter, plan.parent ? adapter_with(*books.folder, *books.history, *plan.parent, active->layout_)
+                                              : aggregation::initial_adapter(active->layout_, plan.seed));
     SOTTO_TRY_VOID(active->files_.save_initial_adapter(encode(adapter)));
   }
   const auto& history = active->history();

@@ -10,6 +10,7 @@
 #include "audit/report.h"
 #include "audit/run_folder.h"
 #include "base/log.h"
+#include "coordinator/parent.h"
 #include "coordinator/plan_report.h"
 #include "coordinator/server.h"
 #include "coordinator/spool.h"
@@ -39,6 +40,9 @@ Result<Json> ask(const CoordinatorFolder& folder, const Json& request) {
 Result<PlanReport> planned(const PlanRequest& request, const CoordinatorFolder& folder) {
   SOTTO_TRY(auto file, audit::read_plan_file(request.file));
   if (request.allow_two_sites) file.plan.allow_two_sites = true;
+  if (!file.parent_run.empty()) {
+    if (const auto set = set_parent(folder, file.parent_run, file.plan); !set.ok()) return audit::in_file(file, set.error());
+  }
   SOTTO_TRY(const auto registry, Registry::open(folder.registry_path()));
   SOTTO_TRY(auto proposal, propose(file, registry.approved(), folder.identity()));
   return report_on(file, std::move(proposal));

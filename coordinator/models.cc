@@ -4,7 +4,7 @@
 #include <iostream>
 
 #include "audit/run_history.h"
-#include "coordinator/run_files.h"
+#include "coordinator/parent.h"
 #include "coordinator/run_history.h"
 #include "crypto/hash.h"
 #include "crypto/system_random.h"
@@ -36,13 +36,6 @@ Result<Epsilons> epsilons_of(const std::string& run_path, const RunPlan& plan) {
   return out;
 }
 
-Result<AdapterState> adapter_of(const std::string& run_path, const Digest& expected) {
-  const std::string file = run_path + "/adapter/adapter.bin";
-  SOTTO_TRY(const Bytes bytes, read_binary_file(file));
-  if (crypto::sha256(bytes) != expected) return invalid("'" + file + "' is not the adapter that the log names; restore it from a backup");
-  return decode_adapter(bytes);
-}
-
 Json data_of(const RunPlan& plan) {
   std::uint64_t units = 0;
   for (const auto& site : plan.sites) units += site.declared_size;
@@ -54,11 +47,10 @@ Result<lineage::Passport> passport_of(const CoordinatorFolder& folder, const Run
   SOTTO_TRY(const auto history, History::replay(log));
   const auto* run = history.find(name);
   if (!run) return not_found("there is no run '" + name.value() + "'; 'sotto-coordinator runs' lists them");
-  if (!run->finished || !run->adapter) return refused("run '" + name.value() + "' has not ended with a model");
   const std::string path = folder.run_path(name);
-  SOTTO_TRY(const AdapterState adapter, adapter_of(path, *run->adapter));
+  SOTTO_TRY(const AdapterState adapter, adapter_of(folder, *run));
   SOTTO_TRY(const Epsilons epsilons, epsilons_of(path, run->plan));
-  lineage::RunFacts facts{&adapter, &run->plan};
+  lineage::RunFacts facts{&adapter, &run->plan, run->plan.parent};
   facts.federated = true;
   facts.precision = "each site's own";
   facts.steps = std::uint64_t{run->rounds_over()} * run->plan.local_steps;

@@ -83,6 +83,7 @@ Json to_json(const PlanReport& report) {
                            {"ring_bits", plan.ring.bits},
                            {"ring_range", plan.ring.range},
                            {"ring_step", plan.ring.step}});
+  if (plan.parent) out.set("parent", to_hex(*plan.parent));
   if (report.trained) out.set("trained_numbers", *report.trained);
   if (report.traffic) {
     out.set("bytes_up_per_site_and_round", report.traffic->up);
@@ -97,6 +98,7 @@ std::string to_text(const PlanReport& report) {
   const auto k = counted_colluders(plan.colluders);
   std::string out = "run " + plan.run.value() + ": " + std::to_string(plan.rounds) + " rounds of " +
                     std::to_string(plan.local_steps) + " local steps at " + std::to_string(n) + " sites\n";
+  if (plan.parent) out += "  goes on from model " + to_hex(*plan.parent).substr(0, 12) + "\n";
   out += "  protected: one " + std::string(plan.unit == PrivacyUnit::kPatient ? "patient" : "record") + " at a site";
   out += plan.privacy ? format(", delta %g\n\n", plan.delta)
                       : ": NOT protected, privacy is off: every site must allow this run by name\n\n";

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 
 #include "base/round_descriptor.h"
@@ -54,6 +55,21 @@ TEST_CASE("a plan and a roster survive their encodings, every prefix is refused"
   CHECK(encode(*decode_roster(roster)) == roster);
   for (std::size_t cut = 0; cut < roster.size(); ++cut) CHECK_FALSE(decode_roster(ByteSpan(roster).first(cut)).ok());
   CHECK(validate(p, roster_of(p)).ok());
+}
+
+TEST_CASE("a plan's parent stands behind the bytes of a plan without one, and is for LoRA alone", "[base]") {
+  RunPlan p = plan_of(4);
+  const Bytes without = encode(p);
+  p.parent = Digest{1, 2, 3};
+  const Bytes with = encode(p);
+  CHECK(with.size() == without.size() + 32);
+  CHECK(std::equal(without.begin(), without.end(), with.begin()));
+  CHECK(decode_plan(with)->parent == p.parent);
+  CHECK_FALSE(decode_plan(without)->parent.has_value());
+  for (std::size_t cut = without.size() + 1; cut < with.size(); ++cut) CHECK_FALSE(decode_plan(ByteSpan(with).first(cut)).ok());
+  CHECK(validate(p).ok());
+  p.trained = TrainedPart::kPrompt;
+  CHECK(validate(p).error().code == ErrorCode::kUnsupported);
 }
 
 TEST_CASE("a plan that could not be kept is refused, and the message names the field", "[base]") {

@@ -93,6 +93,47 @@ class Test(unittest.TestCase):
             self.check_gate(f, run, quality)
             self.check_refusals(f, run, report)
 
+    def test_a_run_goes_on_from_an_ended_one_and_its_sites_watch_what_is_forgotten(self):
+        with Small(3, more="[watch]\ngeneral = \"general.jsonl\"\nlimit = 100.0") as f:
+            f.enrol()
+            (f.folder / "configs/general.jsonl").write_text("".join((MODEL / "records.jsonl").read_text().splitlines(True)[:12]))
+            first = f.begin(run="first", rounds=1, epsilon=3)
+            f.finish(first)
+            for name in f.names:
+                f.processes[name].wait(60)
+            plan = f.plan(run="second", rounds=2, epsilon=3)
+            text = plan.read_text()
+            for code, words, old, new in [(1, "there is none", "[training]", '[training]\nparent = "nowhere"'),
+                                          (1, "lora.rank is not that of run", "[training]", '[training]\nparent = "first"'),
+                                          (2, "[[train.mixture]]", "[aggregation]", '[[train.mixture]]\nfile = "x"\n[aggregation]'),
+                                          (2, "training.parent", "[aggregation]", '[train]\nparent = "x"\n[aggregation]'),
+                                          (2, "[watch] in site.toml", "[aggregation]", '[train]\ngeneral = "x"\n[aggregation]')]:
+                plan.write_text(text.replace(old, new).replace("rank = 2", "rank = 3" if "rank" in words else "rank = 2"))
+                done = f.coordinator("plan", plan, check=False)
+                self.assertEqual((done.returncode, words in done.stderr), (code, True), done.stderr)
+            plan.write_text(text.replace("[training]", '[training]\nparent = "first"'))
+            told = json.loads(f.coordinator("plan", plan, "--json").stdout)
+            passport = lambda run: json.loads(f.command("sotto-client", "passport", f.site_dir("north") / "runs" / run / "adapter").stdout)
+            self.assertEqual(told["parent"], passport("first")["model"])
+            f.submit(plan)
+            for name in f.names:
+                shown = f.client(name, "approve", "second", "--yes").stdout
+                self.assertIn("goes on from model " + told["parent"], shown)
+                f.run_site(name)
+            f.finish("second")
+            second = passport("second")
+            self.assertEqual(second["parent"], told["parent"])
+            self.assertGreater(second["privacy"]["epsilon_with_earlier_runs"], second["privacy"]["epsilon"])
+            self.assertEqual(f.verify(f.report("second"))[0], 0)
+            watched = lambda run: [p["loss"] for p in json.loads((f.site_dir("north") / "runs" / run / "forgetting.json").read_text())["points"]]
+            self.assertEqual((len(watched("first")), len(watched("second"))), (2, 3))
+            self.assertAlmostEqual(watched("first")[-1], watched("second")[0], places=5)  # it starts where the other ended
+            self.assertTrue((f.site_dir("north") / "runs/second/forgetting.svg").exists())
+            for run in ("first", "second"):
+                f.coordinator("register", run, "--domain", "coding")
+            tree = json.loads(f.coordinator("models", "--json").stdout)
+            self.assertEqual([m["parent"] for m in tree], [None, told["parent"]])
+
 
 if __name__ == "__main__":
     unittest.main()
