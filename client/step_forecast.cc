@@ -6,21 +6,23 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <functional>
+#include <numeric>
 
 #include "crypto/stream_random.h"
+#include "model/packing.h"
 #include "privacy/noise.h"
 
 namespace sotto::client {
 namespace {
 
-constexpr int kSteps = 3;  // the first one warms caches up and is not counted
+constexpr int kSteps = 3;  // the first one warms caches up, takes as much memory as any, and is not counted
 
-// As many units as a step has on average, as long as randomly chosen ones of the site, their tokens shuffled.
-data::DataSet like(const data::DataSet& own, const RunPlan& plan, RandomSource& random) {
+// Units of the site, their tokens shuffled.
+data::DataSet shuffled(const data::DataSet& own, const std::vector<std::size_t>& units, const RunPlan& plan, RandomSource& random) {
   data::DataSet out;
-  const auto count = static_cast<std::uint64_t>(std::max(1.0, std::round(plan.expected_batch)));
-  for (std::uint64_t u = 0; u < count; ++u) {
-    const auto& unit = own.units[random.below(own.units.size())];
+  for (const auto u : units) {
+    const auto& unit = own.units[u];
     data::Unit made{"", {}};
     for (std::size_t r = 0; r < std::min<std::size_t>(unit.examples.size(), plan.max_records); ++r) {
       data::Example example = own.examples[unit.examples[r]];
@@ -33,6 +35,29 @@ data::DataSet like(const data::DataSet& own, const RunPlan& plan, RandomSource& 
     out.units.push_back(std::move(made));
   }
   return out;
+}
+
+// As many as a step has on average, chosen at random.
+std::vector<std::size_t> average_step(const data::DataSet& own, const RunPlan& plan, RandomSource& random) {
+  std::vector<std::size_t> units(static_cast<std::size_t>(std::max(1.0, std::round(plan.expected_batch))));
+  for (auto& u : units) u = random.below(own.units.size());
+  return units;
+}
+
+// The longest ones: what a step takes of memory is what its fullest pass takes, and such a pass comes with any batch size.
+std::vector<std::size_t> fullest_step(const data::DataSet& own) {
+  const auto tokens = [&](std::size_t u) {
+    std::size_t sum = 0;
+    for (const auto e : own.units[u].examples) sum += own.examples[e].ids.size();
+    return sum;
+  };
+  std::vector<std::size_t> units(own.units.size());
+  std::iota(units.begin(), units.end(), std::size_t{0});
+  std::ranges::sort(units, std::greater(), tokens);
+  std::size_t count = 0;
+  for (std::size_t filled = 0; count < units.size() && filled < 2 * model::kRowsPerPass; ++count) filled += tokens(units[count]);
+  units.resize(count);
+  return units;
 }
 
 model::DropoutStreams masks(const RunPlan& plan, RandomSource& random) {
@@ -64,7 +89,7 @@ Result<StepForecast> forecast_step(const RunPlan& plan, model::Training& trainin
   StepForecast forecast;
   double seconds = 0;
   for (int k = 0; k < kSteps; ++k) {
-    const auto throw_away = like(data, plan, random);
+    const auto throw_away = shuffled(data, k == 0 ? fullest_step(data) : average_step(data, plan, random), plan, random);
     std::vector<std::uint32_t> records;
     for (const auto& unit : throw_away.units) records.push_back(static_cast<std::uint32_t>(unit.examples.size()));
     forecast.units = static_cast<std::uint32_t>(records.size());
