@@ -65,7 +65,7 @@ std::shared_ptr<const privacy::PrivacyProfile> profile_of(const Spent& spent, do
     if (spent.without_privacy || !checked.ok()) return nullptr;
     const auto releases = privacy::releases_of(merged(spent.events));
     if (!releases.ok()) return nullptr;
-    auto profile = privacy::PrivacyProfile::of(*releases, privacy::Neighbours::kAddRemove, *checked);
+    auto profile = privacy::PrivacyProfile::of(*releases, privacy::neighbours_of(spent.events), *checked);
     return profile.ok() ? std::make_shared<const privacy::PrivacyProfile>(std::move(profile).value()) : nullptr;
   });
 }
@@ -77,7 +77,7 @@ Accounted account(const Spent& spent, double delta) {
     const auto events = merged(spent.events);
     if (spent.without_privacy || !checked.ok()) return {};
     if (events.empty()) return {0, std::nullopt};
-    const auto found = privacy::proven_epsilon(events, *checked);
+    const auto found = privacy::proven_epsilon(events, *checked, privacy::neighbours_of(events));
     return found.ok() ? Accounted{found->rdp, found->pld} : Accounted();
   });
 }
@@ -100,7 +100,7 @@ std::vector<CurvePoint> curve_of(const Spent& spent, double plan_delta) {
     if (std::find(deltas.begin(), deltas.end(), plan_delta) == deltas.end()) deltas.push_back(plan_delta);
     std::sort(deltas.begin(), deltas.end(), std::greater<>());
     for (const double delta : deltas) {
-      const auto rdp = privacy::compose(merged(spent.events), privacy::Delta(delta));
+      const auto rdp = privacy::compose(merged(spent.events), privacy::Delta(delta), privacy::neighbours_of(spent.events));
       Accounted epsilon{rdp.ok() ? rdp->epsilon.value() : kInfinity, std::nullopt};
       if (delta == plan_delta)
         epsilon = account(spent, delta);

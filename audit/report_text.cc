@@ -46,6 +46,9 @@ std::string unit_sentence(const RunPlan& plan) {
 
 std::string neighbouring_sentence(const RunPlan& plan) {
   const std::string unit = to_string(plan.unit);
+  if (plan.step.sampling == SamplingScheme::kFixedSize)
+    return "Two data sets are neighbours when one holds another " + unit + " in the place of one of the other's (replace one " + unit +
+           "): a batch of a fixed size tells how many there are.";
   return "Two data sets are neighbours when one holds one " + unit + " more than the other (add or remove one " + unit +
          "); the number is the larger of both directions.";
 }

@@ -16,6 +16,11 @@ Result<EpsilonBound> compose(std::span<const DpEvent> events, Delta delta, Neigh
   return epsilon_of_releases(releases, neighbours, delta);
 }
 
+Neighbours neighbours_of(std::span<const DpEvent> events) {
+  const bool counted = std::ranges::any_of(events, [](const DpEvent& e) { return e.sampling == SamplingKind::kFixedSize; });
+  return counted ? Neighbours::kReplace : Neighbours::kAddRemove;
+}
+
 Result<ProvenEpsilon> proven_epsilon(std::span<const Release> releases, Delta delta, Neighbours neighbours) {
   const auto rdp = epsilon_of_releases(releases, neighbours, delta);
   const auto pld = bracket_of_releases(releases, neighbours, delta);

@@ -18,6 +18,10 @@ namespace sotto::privacy {
 // a result that is not finite.
 Result<EpsilonBound> compose(std::span<const DpEvent> events, Delta delta, Neighbours neighbours = Neighbours::kAddRemove);
 
+// The relation under which all of them have a guarantee: one unit replaced where a batch has a fixed size, since it tells how
+// many units there are; otherwise one unit more or less.
+Neighbours neighbours_of(std::span<const DpEvent> events);
+
 // Both accountants' answers to one question.
 struct ProvenEpsilon {
   double rdp = 0;              // upper bound; +inf where RDP has none
