@@ -107,7 +107,8 @@ TEST_CASE("the commented example shows the defaults", "[coordinator]") {
     // "# key = value" becomes "key = value"; but for what stands against another key, or has no fixed default.
     const bool skipped = line.starts_with("# sites") || line.starts_with("# noise_multiplier") ||
                          line.starts_with("# colluders") || line.starts_with("# min_sites") || line.starts_with("# step") ||
-                         line.starts_with("# key") || line.starts_with("# max_batch");
+                         line.starts_with("# key") || line.starts_with("# max_batch") || line.starts_with("# parent") ||
+                         line.starts_with("# general");
     const bool setting =
         line.starts_with("# ") && line.find(" = ") < 26 && std::islower(static_cast<unsigned char>(line[2]));
     uncommented += setting && !skipped ? line.substr(2) : line;

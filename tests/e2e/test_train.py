@@ -1,6 +1,7 @@
 """`sotto-client train`: one site alone, private and not, killed and resumed, over budget, and stopped early."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -261,6 +262,21 @@ class Test(unittest.TestCase):
         """As a site whose patients have spent nothing."""
         for folder in ("out", "site.budget"):
             shutil.rmtree(self.folder / folder, ignore_errors=True)
+
+    def test_batches_of_a_fixed_size_are_charged_for_a_unit_that_is_replaced(self):
+        self.site()
+        site = self.folder / "site.toml"
+        site.write_text(site.read_text().replace("threads = 1", "threads = 1\nholdout_fraction = 0.0"))
+        wrong = self.train(self.plan(privacy="noise_multiplier = 4.0\nsampling = \"fixed_size\""), "--json")
+        self.assertEqual(wrong.returncode, 1)
+        units = int(re.search(r"hold (\d+) units", wrong.stderr).group(1))
+        shutil.rmtree(self.folder / "out", ignore_errors=True)
+        done = self.train(self.plan(privacy="noise_multiplier = 4.0\nsampling = \"fixed_size\""), "--json", "--declared-size", units)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        asked = subprocess.run([str(a) for a in (BIN / "sotto-audit", "epsilon", "--noise-multiplier", 4, "--steps", 4, "--sampling", "fixed_size",
+                                "--population", units, "--batch-size", 5, "--neighbours", "replace", "--delta", 1e-5, "--json")],
+                               text=True, capture_output=True)
+        self.assertAlmostEqual(self.summary()["epsilon"], json.loads(asked.stdout)["epsilon_upper"], delta=2e-3)
 
     def test_tables_of_what_is_not_trained_are_refused(self):
         done = self.train(self.plan(trained=LORA, what='trained = "prompt"'))
