@@ -99,6 +99,16 @@ Result<void> can_be_trained(const TrainRequest& request, const TrainSetup& in) {
   return {};
 }
 
+// Full fine-tuning moves the base itself.
+Result<void> can_be_moved(const TrainRequest& request, const SiteConfig& config) {
+  const std::string full = request.plan + ": trained = \"full\" ";
+  if (config.quantized_base)
+    return unsupported(full + "moves the base, which quantized_base = true of the site's configuration keeps as its file has it; leave one of them out");
+  if (config.device.find(',') != std::string::npos)
+    return unsupported(full + "needs the whole model on one device in this version, not on \"" + config.device + "\"");
+  return {};
+}
+
 }  // namespace
 
 Result<TrainSetup> set_up(const TrainRequest& request) {
@@ -112,9 +122,7 @@ Result<TrainSetup> set_up(const TrainRequest& request) {
   }
   SOTTO_TRY_VOID(can_be_trained(request, in));
   SOTTO_TRY_VOID(take_site(request, in));
-  if (in.config.quantized_base && in.file.plan.trained == TrainedPart::kFull)
-    return unsupported(request.plan + ": trained = \"full\" moves the base, which quantized_base = true of the site's configuration keeps as "
-                                      "its file has it; leave one of them out");
+  if (in.file.plan.trained == TrainedPart::kFull) SOTTO_TRY_VOID(can_be_moved(request, in.config));
   SOTTO_TRY_VOID(audit::set_noise(in.file, in.file.plan));
   if (const auto valid = validate_alone(in.file.plan); !valid.ok()) return audit::in_file(in.file, valid.error());
   in.out = !request.out.empty() ? request.out : !in.file.alone.out.empty() ? in.file.alone.out : "train-" + in.file.plan.run.value();

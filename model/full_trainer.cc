@@ -124,7 +124,7 @@ struct FullTrainer::State {
     TrainingPass training;
     training.recomputes_layers = recomputes_layers;
     training.whole = c10::make_intrusive<WholeGradients>();
-    training.whole->anchor = at::zeros({1}, at::TensorOptions(model.device)).set_requires_grad(true);
+    training.whole->anchor = at::zeros({1}, at::TensorOptions(weights.embedding_VC.device())).set_requires_grad(true);
     const PassRowsPtr pass = make_pass(units.pass, units.sequences, starts, weights);
     const at::Tensor x_RC = final_hidden(weights, nullptr, pass, &training);
     at::Tensor gradient_RC = at::zeros_like(x_RC, at::TensorOptions().requires_grad(false));
@@ -147,7 +147,7 @@ struct FullTrainer::State {
 };
 
 FullTrainer::FullTrainer(LanguageModel& model) {
-  SOTTO_CHECK(!model.is_quantized());
+  SOTTO_CHECK(!model.is_quantized() && model.device().find(',') == std::string::npos);
   model.clear_adapter();
   state_ = std::make_unique<State>(model.state());
   guarded([&] { state_->read(); });

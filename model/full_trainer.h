@@ -12,7 +12,8 @@ namespace sotto::model {
 class FullTrainer final : public Training {
  public:
   // `model` must outlive the trainer, and is what is trained: an adapter on it is taken off. The numbers that move are kept
-  // in fp32 beside it (4 bytes each), whatever the model's precision. Not of a quantised base (a broken invariant).
+  // in fp32 beside it (4 bytes each), whatever the model's precision. Not of a quantised base, nor of layers on several
+  // devices (broken invariants).
   explicit FullTrainer(LanguageModel& model);
   FullTrainer(FullTrainer&&) noexcept;
   FullTrainer& operator=(FullTrainer&&) noexcept;

@@ -40,9 +40,9 @@ std::vector<LayerCache> make_caches(const Weights& weights, std::size_t room) {
   const ModelConfig& c = weights.config;
   const auto positions = static_cast<std::int64_t>(std::min<std::size_t>(room, c.max_positions));
   std::vector<LayerCache> caches(c.layers);
-  for (auto& cache : caches) {
-    cache.k_KSD = at::empty({c.kv_heads, positions, c.head_dim}, weights.embedding_VC.options());
-    cache.v_KSD = at::empty_like(cache.k_KSD);
+  for (std::size_t l = 0; l < caches.size(); ++l) {
+    caches[l].k_KSD = at::empty({c.kv_heads, positions, c.head_dim}, at::TensorOptions(weights.layers[l].device));
+    caches[l].v_KSD = at::empty_like(caches[l].k_KSD);
   }
   return caches;
 }

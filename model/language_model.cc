@@ -87,8 +87,8 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
   return guarded([&]() -> Result<LanguageModel> {
     if (options.threads < 0)
       return invalid("threads = " + std::to_string(options.threads) + ": it must be at least 1, or 0 for all cores");
-    SOTTO_TRY(const auto device, find_device(options.device));
-    SOTTO_TRY(const auto precision, choose_precision(options.precision, device));
+    SOTTO_TRY(const auto devices, find_devices(options.device));
+    SOTTO_TRY(const auto precision, choose_precision(options.precision, devices.front()));
     if (options.quantized_base && std::filesystem::is_directory(path))
       return unsupported("'" + path + "' is a folder, whose weights are not quantised: a base stays quantised in memory from a GGUF file");
     SOTTO_TRY(auto opened, Checkpoint::open(path));
@@ -97,12 +97,11 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
     route_fp32_products();
     auto state = std::make_unique<State>();
     const auto type = precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
-    state->base = load_weights(checkpoint, {type, device, options.quantized_base});
+    state->base = load_weights(checkpoint, {type, devices, options.quantized_base});
     state->weights = state->base;
     keep_heap();  // after the weights, whose buffers go back to the system
     state->precision = precision;
     state->device_name = options.device;
-    state->device = device;
     log(Level::kInfo, "model_loaded",
         {{"parameters", checkpoint->config().parameters()},
          {"precision", precision == Precision::kBf16 ? "bf16" : "fp32"},
@@ -135,7 +134,7 @@ Result<void> LanguageModel::State::check(std::span<const std::int32_t> ids) cons
 
 void LanguageModel::State::put_adapter(const Adapter& state) {
   weights = with_replaced(base, state.replaced);
-  adapter = put_on_device(state.lora, TrainedPart::kAB, base.config, device);
+  adapter = put_on_device(state.lora, TrainedPart::kAB, base);
   if (state.is_dora()) put_magnitudes(*adapter, state, TrainedPart::kAB, weights);
   prompt_heights.reset();
 }
@@ -165,7 +164,7 @@ Result<Adapter> LanguageModel::as_dora(AdapterState lora) const {
   SOTTO_TRY_VOID(check_adapter(lora, config()));
   return guarded([&]() -> Result<Adapter> {
     Adapter adapter(std::move(lora));
-    const auto on_device = put_on_device(adapter.lora, TrainedPart::kAB, config(), state_->device);
+    const auto on_device = put_on_device(adapter.lora, TrainedPart::kAB, state_->base);
     for (std::size_t l = 0; l < on_device.layers.size(); ++l)
       for (std::size_t kind = 0; kind < kLinearKinds; ++kind)
         if (const auto& one = on_device.layers[l][kind])
@@ -261,8 +260,8 @@ Result<std::vector<float>> LanguageModel::logits(std::span<const std::int32_t> i
   if (index.empty()) return std::vector<float>{};
   return guarded([&]() -> Result<std::vector<float>> {
     state_->round_head();
-    const at::Tensor x_NC = hidden_of(*state_, ids).index_select(0, at::tensor(index, at::kLong).to(state_->device));
-    return to_vector(all_logits(x_NC, state_->weights.head));
+    const at::Tensor x_RC = hidden_of(*state_, ids);
+    return to_vector(all_logits(x_RC.index_select(0, at::tensor(index, at::kLong).to(x_RC.device())), state_->weights.head));
   });
 }
 

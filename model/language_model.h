@@ -24,7 +24,8 @@
 namespace sotto::model {
 
 struct LoadOptions {
-  std::string device = "cpu";  // "cpu" or "cuda:N"
+  // "cpu" or "cuda:N"; "cuda:0,cuda:1": of several, each has a run of the layers, as much of the model as it has free memory.
+  std::string device = "cpu";
   // kAuto: bf16 where the CPU has instructions for it (AVX512-BF16, AMX) or the device is a GPU, else fp32.
   Precision precision = Precision::kAuto;
   // Threads of one matrix product; 0 leaves the library's choice. Processes that share cores should have 1 each.

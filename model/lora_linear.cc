@@ -70,7 +70,10 @@ class FactorGradients {
       if (a_offset_ < 0) return;
       at::Tensor a_block =
           gradient_P.narrow(0, a_offset_, h_Rr.size(1) * kept_RI.size(1)).view({h_Rr.size(1), kept_RI.size(1)});
-      at::mm_out(a_block, rows(gh_Rr, span).t(), rows(kept_RI, span));
+      if (a_block.device() == gh_Rr.device())
+        at::mm_out(a_block, rows(gh_Rr, span).t(), rows(kept_RI, span));
+      else
+        a_block.copy_(at::mm(rows(gh_Rr, span).t(), rows(kept_RI, span)));
     });
   }
 

@@ -13,7 +13,6 @@ struct LanguageModel::State {
   Weights weights;  // what runs: the base, with the adapter's own parameters in the place of the base's
   Precision precision = Precision::kFp32;
   std::string device_name;
-  at::Device device = at::kCPU;
   std::optional<AdapterOnDevice> adapter;
 
   std::optional<Heights> prompt_heights;  // what passes of several prompts may have; measured when they first come

@@ -42,7 +42,7 @@ class FrozenProduct : public torch::autograd::Function<FrozenProduct> {
 }  // namespace
 
 PlainModel::PlainModel(const Weights& weights, const AdapterState& adapter) : w_(weights), layers_(weights.config.layers) {
-  const auto on_device = put_on_device(adapter, TrainedPart::kAB, w_.config, w_.embedding_VC.device());
+  const auto on_device = put_on_device(adapter, TrainedPart::kAB, w_);
   for (std::size_t l = 0; l < layers_.size(); ++l)
     for (std::size_t kind = 0; kind < kLinearKinds; ++kind)
       if (const auto& lora = on_device.layers[l][kind])
@@ -87,7 +87,7 @@ std::vector<float> PlainModel::whole_gradient(const TrimmedExample& example) {
 }
 
 at::Tensor PlainModel::loss(const TrimmedExample& example) const {
-  const auto device = w_.embedding_VC.device();
+  const auto device = w_.head.weight_VC.device();
   const std::int64_t behind = prompt_PC_.defined() ? prompt_PC_.size(0) : 0;
   const at::Tensor x = hidden(example.ids).index_select(0, to_longs(example.rows, device) + behind);
   return at::cross_entropy_loss(capped(at::mm(x, w_.head.weight_VC.t()), w_.head.softcap), to_longs(example.labels, device));
@@ -152,13 +152,14 @@ at::Tensor PlainModel::hidden(std::span<const std::int32_t> ids) const {
   if (w_.positions_SC.defined()) x = x + w_.positions_SC.narrow(0, 0, x.size(0));
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const LayerWeights& layer = w_.layers[l];
+    x = x.to(layer.device);
     x = x + norm(attention(norm(x, layer.attention_norm), l), layer.attention_output_norm);
     const at::Tensor m = norm(x, layer.mlp_norm);
     const at::Tensor gate = linear(m, l, c.gated_mlp ? kGate : kUp);
     const at::Tensor active = c.activation == Activation::kSilu ? gate * at::sigmoid(gate) : textbook_gelu(gate);
     x = x + norm(linear(c.gated_mlp ? active * linear(m, l, kUp) : active, l, kDown), layer.mlp_output_norm);
   }
-  return norm(x, w_.norm);
+  return norm(x.to(w_.head.weight_VC.device()), w_.norm);
 }
 
 }  // namespace sotto::model

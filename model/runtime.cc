@@ -1,11 +1,13 @@
 #include "model/runtime.h"
 
 #include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
 
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -41,8 +43,6 @@ void set_matmul(at::Float32Precision precision) {
   at::globalContext().setFloat32Precision(at::Float32Backend::MKLDNN, at::Float32Op::MATMUL, precision);
 }
 
-}  // namespace
-
 Result<at::Device> find_device(const std::string& name) {
   if (name == "cpu") return at::Device(at::kCPU);
   const std::string prefix = "cuda:";
@@ -59,6 +59,30 @@ Result<at::Device> find_device(const std::string& name) {
   if (static_cast<std::size_t>(index) >= count)
     return unavailable("device = \"" + name + "\": this machine has " + std::to_string(count) + " GPUs, numbered from 0");
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+}
+
+}  // namespace
+
+Result<std::vector<at::Device>> find_devices(const std::string& names) {
+  std::vector<at::Device> devices;
+  for (std::size_t begin = 0; begin <= names.size();) {
+    const std::size_t comma = std::min(names.find(',', begin), names.size());
+    SOTTO_TRY(const auto device, find_device(names.substr(begin, comma - begin)));
+    if (!devices.empty() && device.type() != devices.front().type())
+      return unsupported("device = \"" + names + "\": layers lie on GPUs or on the CPU, not on both, in this version");
+    devices.push_back(device);
+    begin = comma + 1;
+  }
+  return devices;
+}
+
+double free_room(const at::Device& device) {
+  if (device.is_cpu()) return 1;
+  try {
+    return static_cast<double>(at::accelerator::getMemoryInfo(device.index()).first);
+  } catch (const c10::Error&) {
+    return 1;
+  }
 }
 
 Result<Precision> choose_precision(Precision wanted, const at::Device& device) {

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "base/result.h"
@@ -12,8 +13,12 @@
 
 namespace sotto::model {
 
-// "cpu" or "cuda:N". Refused by name: anything else, and a GPU that is not there.
-Result<at::Device> find_device(const std::string& name);
+// "cpu" or "cuda:N", or several of one kind with commas between them, each with a run of the layers. Refused by name:
+// anything else, and a GPU that is not there.
+Result<std::vector<at::Device>> find_devices(const std::string& names);
+
+// Bytes that are free on a device; of the CPU, and where LibTorch does not tell, 1: alike on all.
+double free_room(const at::Device& device);
 
 // kFp32 or kBf16. kAuto takes bf16 on a GPU and where the CPU has instructions for it; kBf16 on another CPU is refused.
 Result<Precision> choose_precision(Precision wanted, const at::Device& device);

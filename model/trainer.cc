@@ -54,12 +54,10 @@ class UnitSums {
 // Dropout masks of one pass: each record's rows from that record's own stream, one stream a layer, its modules in order.
 class DropoutMasks {
  public:
-  DropoutMasks(const DropoutStreams& streams, double probability, const Pass& pass, std::span<const DrawnRecord> records,
-               const at::Device& device)
+  DropoutMasks(const DropoutStreams& streams, double probability, const Pass& pass, std::span<const DrawnRecord> records)
       : streams_(streams),
         pass_(pass),
         records_(records),
-        device_(device),
         keep_(static_cast<std::uint32_t>(std::lround((1 - probability) * kOne))) {}
 
   // The layer's streams from their beginning: where it is computed again, its masks are the same.
@@ -83,7 +81,7 @@ class DropoutMasks {
       for (std::size_t i = 0; i < random.size() / 2; ++i)
         out[i] = (random[2 * i] | (random[2 * i + 1] << 8)) < static_cast<int>(keep_) ? kept : 0.0F;
     }
-    return mask.to(device_);
+    return mask;
   }
 
  private:
@@ -92,7 +90,6 @@ class DropoutMasks {
   const DropoutStreams& streams_;
   const Pass& pass_;
   std::span<const DrawnRecord> records_;
-  at::Device device_;
   std::uint32_t keep_;
   std::vector<std::unique_ptr<RandomSource>> current_;
 };
@@ -150,7 +147,7 @@ struct Trainer::State {
   void put_adapter(const Adapter& next) {
     adapter = next;
     on_device = guarded([&] {
-      auto put = put_on_device(next.lora, part, model->weights.config, model->device);
+      auto put = put_on_device(next.lora, part, model->weights);
       if (next.is_dora()) put_magnitudes(put, next, part, model->weights);
       return put;
     });
@@ -166,13 +163,13 @@ struct Trainer::State {
     const std::vector<std::uint32_t> starts(records.size(), 0);
     TrainingPass training;
     training.gradients = c10::make_intrusive<SequenceGradients>();
-    training.gradients->anchor = at::zeros({1}, at::TensorOptions(model->device)).set_requires_grad(true);
-    training.gradients->rows_NP =
-        at::zeros({static_cast<std::int64_t>(pass.segments.size()), static_cast<std::int64_t>(adapter.trained_size(part))},
-                  at::TensorOptions(model->device));
+    const auto on_first = at::TensorOptions(weights.embedding_VC.device());
+    training.gradients->anchor = at::zeros({1}, on_first).set_requires_grad(true);
+    training.gradients->rows_NP = at::zeros(
+        {static_cast<std::int64_t>(pass.segments.size()), static_cast<std::int64_t>(adapter.trained_size(part))}, on_first);
     training.recomputes_layers = recomputes_layers;
     if (dropout > 0) {
-      const auto masks = std::make_shared<DropoutMasks>(streams, dropout, pass, records, model->device);
+      const auto masks = std::make_shared<DropoutMasks>(streams, dropout, pass, records);
       training.dropout = [masks](std::size_t layer, std::int64_t inputs) { return std::optional((*masks)(layer, inputs)); };
       training.begin_layer = [masks](std::size_t layer) { masks->begin(layer); };
     }

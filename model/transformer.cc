@@ -56,7 +56,8 @@ class LayerLinears {
     if (lora_ == nullptr || !(*lora_)[kind]) return apply_linear(x_RI, weight_OI);
     const LoraOnDevice& lora = *(*lora_)[kind];
     if (training_ == nullptr) return apply_linear(x_RI, weight_OI, lora);
-    const auto mask = training_->dropout ? training_->dropout(layer_, x_RI.size(1)) : std::nullopt;
+    auto mask = training_->dropout ? training_->dropout(layer_, x_RI.size(1)) : std::nullopt;
+    if (mask) mask = mask->to(x_RI.device());
     return apply_linear(x_RI, weight_OI, lora, pass_, training_->gradients, mask);
   }
 
@@ -106,6 +107,15 @@ at::Tensor with_gradient(const at::Tensor& x_RC, const AdapterOnDevice* adapter,
   return with_prompt_gradient(x_RC, pass, training.gradients);
 }
 
+PassRowsPtr moved(const PassRows& pass, const at::Device& device) {
+  auto copy = c10::make_intrusive<PassRows>(pass);
+  const auto move = [&](at::Tensor& tensor) { tensor = tensor.defined() ? tensor.to(device) : tensor; };
+  for (auto* tensor : {&copy->ids_R, &copy->prompt_rows_N, &copy->prompt_index_N, &copy->position_R, &copy->cos_RE, &copy->sin_RE})
+    move(*tensor);
+  for (auto& span : copy->spans) move(span.mask_GTxT), move(span.sliding_mask_GTxT);
+  return copy;
+}
+
 // What a layer needs besides its input. What it points to outlives the backward pass.
 struct LayerRun : torch::CustomClassHolder {
   LayerRun(const Weights& w, const AdapterOnDevice* a, PassRowsPtr p, const TrainingPass* t, Caches* c)
@@ -115,6 +125,15 @@ struct LayerRun : torch::CustomClassHolder {
   PassRowsPtr pass;
   const TrainingPass* training;
   Caches* caches;
+
+  // The pass's tensors on a layer's device; copied when the first layer of that device asks.
+  const PassRowsPtr& pass_on(const at::Device& device) const {
+    if (pass->ids_R.device() == device) return pass;
+    PassRowsPtr& copy = copies[device.str()];
+    if (!copy) copy = moved(*pass, device);
+    return copy;
+  }
+  mutable std::map<std::string, PassRowsPtr> copies;
 };
 using LayerRunPtr = c10::intrusive_ptr<LayerRun>;
 
@@ -123,13 +142,14 @@ at::Tensor run_layer(const at::Tensor& in_RC, std::size_t l, const LayerRun& run
   const LayerWeights& layer = run.weights.layers[l];
   const TrainingPass* training = run.training;
   if (training != nullptr && training->begin_layer) training->begin_layer(l);
-  const LayerLinears apply(layer, run.adapter != nullptr ? &run.adapter->layers[l] : nullptr, l, run.pass, training);
+  const PassRowsPtr& pass = run.pass_on(layer.device);
+  const LayerLinears apply(layer, run.adapter != nullptr ? &run.adapter->layers[l] : nullptr, l, pass, training);
   const AttentionForm form{c.attention_scale, c.attention_softcap, c.is_sliding(l) ? c.sliding_window : 0};
 
   const auto [q_RHD, k_RKD, v_RKD] = queries_keys_values(normed(in_RC, layer.attention_norm, c, training), apply, layer, c);
-  const at::Tensor seen_RHD = run.caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, {*run.pass, (*run.caches)[l]}, form)
-                              : training == nullptr ? inference_attention(q_RHD, k_RKD, v_RKD, run.pass, form)
-                                                    : attention(q_RHD, k_RKD, v_RKD, run.pass, form);
+  const at::Tensor seen_RHD = run.caches != nullptr ? cached_attention(q_RHD, k_RKD, v_RKD, {*pass, (*run.caches)[l]}, form)
+                              : training == nullptr ? inference_attention(q_RHD, k_RKD, v_RKD, pass, form)
+                                                    : attention(q_RHD, k_RKD, v_RKD, pass, form);
   const at::Tensor x_RC = in_RC + normed(apply(kO, seen_RHD.view({in_RC.size(0), -1})), layer.attention_output_norm, c, training);
   return x_RC + normed(mlp(normed(x_RC, layer.mlp_norm, c, training), apply, c), layer.mlp_output_norm, c, training);
 }
@@ -167,6 +187,7 @@ at::Tensor run_layers(const LayerRunPtr& run, std::size_t layers) {
   for (std::size_t l = 0; l < layers; ++l) {
     const bool trains = training != nullptr && (run->adapter == nullptr || l >= run->adapter->lowest_layer);
     const at::AutoGradMode grad(trains);
+    x_RC = x_RC.to(run->weights.layers[l].device);
     x_RC = trains && training->recomputes_layers
                ? RecomputedLayer::apply(x_RC, anchor_of(*training), static_cast<std::int64_t>(l), run)
                : run_layer(x_RC, l, *run);
@@ -217,7 +238,7 @@ at::Tensor final_hidden(const Weights& weights, const AdapterOnDevice* adapter, 
                         const TrainingPass* training, Caches* caches) {
   const at::Tensor x_RC = run_layers(c10::make_intrusive<LayerRun>(weights, adapter, pass, training, caches), weights.layers.size());
   const at::AutoGradMode grad(training != nullptr);
-  return normed(x_RC, weights.norm, weights.config, training);
+  return normed(x_RC.to(weights.norm.weight_C.device()), weights.norm, weights.config, training);
 }
 
 at::Tensor hidden_after(const Weights& weights, const AdapterOnDevice* adapter, const PassRowsPtr& pass, std::size_t layers) {

@@ -16,7 +16,7 @@ namespace sotto::model {
 struct TrainingPass {
   SequenceGradientsPtr gradients;
   WholeGradientsPtr whole;
-  // The dropout mask of the input of A of one linear layer, asked for in order; none: no dropout.
+  // The dropout mask of the input of A of one linear layer, on the CPU, asked for in order; none: no dropout.
   std::function<std::optional<at::Tensor>(std::size_t layer, std::int64_t inputs)> dropout;
   std::function<void(std::size_t layer)> begin_layer;  // before a layer asks for its masks
   // Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): of each layer only its input is kept, and the layer is computed

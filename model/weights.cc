@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "model/lora.h"
+#include "model/placement.h"
+#include "model/runtime.h"
 
 namespace sotto::model {
 namespace {
@@ -44,10 +46,11 @@ Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors
   w.norm = norm("", outer.norm);
   for (std::uint32_t l = 0; l < c.layers; ++l) {
     const std::string at = layer_prefix(c, l);
-    LayerWeights layer{norm(at, names.attention), norm(at, names.mlp), norm(at, names.attention_output),
+    LayerWeights layer{at::kCPU, norm(at, names.attention), norm(at, names.mlp), norm(at, names.attention_output),
                        norm(at, names.mlp_output), norm(at, names.q), norm(at, names.k), {}};
     for (const auto& linear : layer_linears(c))
       layer.linears[linear.kind] = {matrix(at + linear.path + ".weight"), optional(at + linear.path + ".bias")};
+    layer.device = layer.linears[kDown].weight_OI.example().device();
     w.layers.push_back(std::move(layer));
   }
   w.head = {tensors.at(outer.head + ".weight"), {}, c.logit_softcap};
@@ -56,31 +59,77 @@ Weights assemble(const ModelConfig& c, std::map<std::string, at::Tensor> tensors
   return w;
 }
 
+
+// Where each weight of a model goes, in the form that it is to have.
+class Layout {
+ public:
+  Layout(const Checkpoint& checkpoint, const BaseForm& form) : form_(form), config_(checkpoint.config()) {
+    LayerBytes bytes{0, std::vector<std::uint64_t>(config_.layers), 0};
+    for (const auto& info : checkpoint.weights()) {
+      std::uint64_t size = is_linear(info) ? at::elementSize(form.linear_type) : sizeof(float);
+      for (const auto n : info.shape) size *= n;
+      if (stays_packed(info)) size = checkpoint.stored_bytes(info.name);
+      const auto layer = layer_of(info);
+      (layer ? bytes.layers[*layer] : is_of_head(info) ? bytes.behind : bytes.before) += size;
+    }
+    if (config_.tied_embeddings && form.devices.size() > 1) bytes.behind += bytes.before;
+    std::vector<double> room;
+    for (const auto& device : form.devices) room.push_back(free_room(device));
+    places_ = place_layers(bytes, room);
+  }
+
+  bool is_linear(const WeightInfo& info) const { return layer_of(info) && info.shape.size() == 2; }
+  bool stays_packed(const WeightInfo& info) const { return form_.keeps_blocks && is_linear(info); }
+  at::ScalarType type_of(const WeightInfo& info) const { return is_linear(info) ? form_.linear_type : at::kFloat; }
+  const at::Device& device_of(const WeightInfo& info) const {
+    const auto layer = layer_of(info);
+    return layer ? form_.devices[places_[*layer]] : is_of_head(info) ? form_.devices.back() : form_.devices.front();
+  }
+
+ private:
+  std::optional<std::size_t> layer_of(const WeightInfo& info) const {
+    const std::string first = layer_prefix(config_, 0), layers = first.substr(0, first.size() - 2);  // "model.layers."
+    if (!info.name.starts_with(layers)) return std::nullopt;
+    return std::stoul(info.name.substr(layers.size()));
+  }
+  bool is_of_head(const WeightInfo& info) const {
+    const auto outer = outer_names(config_);
+    return info.name.starts_with(outer.norm + ".") || info.name.starts_with(outer.head + ".");
+  }
+
+  const BaseForm& form_;
+  const ModelConfig& config_;
+  std::vector<std::size_t> places_;  // of the layers, in form.devices
+};
+
 }  // namespace
 
 Weights load_weights(std::shared_ptr<const Checkpoint> checkpoint, const BaseForm& form) {
   const ModelConfig& c = checkpoint->config();
-  const auto outer = outer_names(c);
-  const std::string layers = layer_prefix(c, 0).substr(0, layer_prefix(c, 0).size() - 2);  // "model.layers."
-  const auto buffer = std::make_shared<UnpackBuffer>(at::empty({0}, at::TensorOptions(form.device).dtype(form.linear_type)));
+  const Layout layout(*checkpoint, form);
+  std::map<std::string, std::shared_ptr<UnpackBuffer>> buffers;  // of each device
+  for (const auto& device : form.devices)
+    buffers[device.str()] = std::make_shared<UnpackBuffer>(at::empty({0}, at::TensorOptions(device).dtype(form.linear_type)));
   std::map<std::string, at::Tensor> tensors;
   PackedMatrices packed;
   std::uint64_t bytes = 0;
   for (const auto& info : checkpoint->weights()) {
-    const bool is_linear = info.name.starts_with(layers) && info.shape.size() == 2;
-    if (is_linear && form.keeps_blocks) {
-      const auto matrix = c10::make_intrusive<PackedMatrix>(checkpoint, info, form.device, buffer);
+    const at::Device& device = layout.device_of(info);
+    if (layout.stays_packed(info)) {
+      const auto matrix = c10::make_intrusive<PackedMatrix>(checkpoint, info, device, buffers.at(device.str()));
       bytes += matrix->bytes();
       packed.emplace(info.name, matrix);
       continue;
     }
-    const auto tensor = load_weight(*checkpoint, info, is_linear ? form.linear_type : at::kFloat, form.device);
+    const auto tensor = load_weight(*checkpoint, info, layout.type_of(info), device);
     bytes += static_cast<std::uint64_t>(tensor.nbytes());
     tensors.emplace(info.name, tensor);
   }
-  if (c.tied_embeddings) tensors[outer.head + ".weight"] = tensors.at(outer.embedding + ".weight");
+  const auto outer = outer_names(c);
+  if (c.tied_embeddings) tensors[outer.head + ".weight"] = tensors.at(outer.embedding + ".weight").to(form.devices.back());
+  for (const auto& [name, buffer] : buffers) bytes += static_cast<std::uint64_t>(buffer->numbers.nbytes());
   Weights weights = assemble(c, std::move(tensors), std::move(packed));
-  weights.bytes = bytes + static_cast<std::uint64_t>(buffer->numbers.nbytes());
+  weights.bytes = bytes;
   return weights;
 }
 
@@ -97,9 +146,9 @@ Weights with_replaced(const Weights& base, const std::map<std::string, Parameter
   auto packed = base.packed;
   for (const auto& [name, parameter] : replaced) {
     const auto blocks = packed.find(name);
-    const auto type = blocks == packed.end() ? tensors.at(name).scalar_type() : blocks->second->buffer().scalar_type();
+    const at::TensorOptions as = (blocks == packed.end() ? tensors.at(name) : blocks->second->buffer()).options();
     const std::vector<std::int64_t> sizes(parameter.shape.begin(), parameter.shape.end());
-    tensors[name] = to_tensor(parameter.values, sizes, type, base.embedding_VC.device());
+    tensors[name] = to_tensor(parameter.values, sizes, c10::typeMetaToScalarType(as.dtype()), as.device());
     if (blocks != packed.end()) packed.erase(blocks);
   }
   Weights weights = assemble(base.config, std::move(tensors), std::move(packed));
@@ -107,8 +156,8 @@ Weights with_replaced(const Weights& base, const std::map<std::string, Parameter
   return weights;
 }
 
-AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
-                              const at::Device& device) {
+AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const Weights& weights) {
+  const ModelConfig& config = weights.config;
   AdapterOnDevice adapter;
   adapter.layers.resize(config.layers);
   adapter.lowest_layer = config.layers;
@@ -121,6 +170,8 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
     SOTTO_CHECK(at_index != all.end());
     const auto index = static_cast<std::size_t>(at_index - all.begin());
     const std::int64_t rank = module.rank, in = module.in, out = module.out;
+    const std::size_t layer = index / kinds.size();
+    const at::Device& device = weights.layers[layer].device;
     LoraOnDevice lora{to_tensor(state.factors[m].a, {rank, in}, at::kFloat, device),
                       to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, {}, -1, -1, 0};
     if (part != TrainedPart::kB) {
@@ -131,13 +182,12 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
       lora.b_offset = offset;
       offset += out * rank;
     }
-    const std::size_t layer = index / kinds.size();
     adapter.lowest_layer = std::min(adapter.lowest_layer, layer);
     adapter.layers[layer][kinds[index % kinds.size()].kind] = std::move(lora);
   }
   if (!state.prompt.empty()) {
     const auto& shape = state.layout.prompt;
-    adapter.prompt_PC = to_tensor(state.prompt, {shape.tokens, shape.width}, at::kFloat, device);
+    adapter.prompt_PC = to_tensor(state.prompt, {shape.tokens, shape.width}, at::kFloat, weights.embedding_VC.device());
     adapter.lowest_layer = 0;
   }
   return adapter;

@@ -24,6 +24,7 @@ struct LinearWeights {
 };
 
 struct LayerWeights {
+  at::Device device = at::kCPU;
   NormWeights attention_norm, mlp_norm;                // of what goes into attention and MLP
   NormWeights attention_output_norm, mlp_output_norm;  // of what they add
   NormWeights q_norm, k_norm;                          // of each head's queries and keys
@@ -42,10 +43,11 @@ struct Weights {
   std::map<std::string, c10::intrusive_ptr<PackedMatrix>> packed;  // ... matrices of layers that are kept packed
 };
 
-// How the base lies in memory.
+// How the base lies in memory. Of several devices each has a run of the layers, the first one the embeddings, the last one the
+// head.
 struct BaseForm {
   at::ScalarType linear_type = at::kFloat;  // of the layers' matrices, in products
-  at::Device device = at::kCPU;
+  std::vector<at::Device> devices = {at::kCPU};
   bool keeps_blocks = false;  // matrices of layers stay packed as the file has them; of a GGUF file alone
 };
 Weights load_weights(std::shared_ptr<const Checkpoint> checkpoint, const BaseForm& form);
@@ -62,9 +64,9 @@ struct AdapterOnDevice {
   at::Tensor prompt_PC;                                                       // fp32; undefined: none
 };
 
-// `state` fits the model. `part` says for which factors gradients have a place; A and B start as `state` has them.
-AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const ModelConfig& config,
-                              const at::Device& device);
+// `state` fits the model. `part` says for which factors gradients have a place; A and B start as `state` has them, each beside
+// its matrix.
+AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const Weights& weights);
 
 // DoRA: |W + scale * B A| of each row of each module, and the factor m / |W + scale * B A|, for the adapter that was put on
 // device before. Their gradients have a place after those of all factors.
