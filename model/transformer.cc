@@ -112,7 +112,10 @@ PassRowsPtr moved(const PassRows& pass, const at::Device& device) {
   const auto move = [&](at::Tensor& tensor) { tensor = tensor.defined() ? tensor.to(device) : tensor; };
   for (auto* tensor : {&copy->ids_R, &copy->prompt_rows_N, &copy->prompt_index_N, &copy->position_R, &copy->cos_RE, &copy->sin_RE})
     move(*tensor);
-  for (auto& span : copy->spans) move(span.mask_GTxT), move(span.sliding_mask_GTxT);
+  for (auto& span : copy->spans) {
+    move(span.mask_GTxT);
+    move(span.sliding_mask_GTxT);
+  }
   return copy;
 }
 
