@@ -24,10 +24,12 @@ bool has_step_kernels(bool bf16) {
 
 namespace {
 
-// The intrinsics' headers, and what stands for a conversion between register types, cast in old style.
+// The intrinsics' headers, and what stands for a conversion between register types, cast in old style; their undefined registers
+// look uninitialized.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 
 // A mask of the first `count` of 16 lanes, or of all.
 __mmask16 first(std::int64_t count) { return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1U); }

@@ -58,8 +58,8 @@ struct LossSpectrum<Real>::Tilted {
   double sum = 0;     // of the larger measure, from above
   double excess = 0;  // round-off of the transform of rare losses counted in
   double relative_error = 0;
-  LogSum log_right[2];
-  LogSum log_left[2];
+  LogSum log_right[2] = {};
+  LogSum log_left[2] = {};
   double log_small[2] = {};
 };
 

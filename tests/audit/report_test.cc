@@ -70,10 +70,14 @@ TEST_CASE("events of other samplers have curves and relations, or words in their
   event.sampling = privacy::SamplingKind::kFixedSize;
   event.sampling_rate = privacy::SamplingRate(1);
   spent.events = {event};
-  CHECK(profile_of(spent, 1e-5) == nullptr);
   const auto fixed = relations_of(spent, 1e-5);
   REQUIRE(fixed.has_value());
-  CHECK(fixed->replace.ok());
+  REQUIRE(fixed->replace.ok());
+  const auto charged = account(spent, 1e-5);  // the relation that such batches have a guarantee under
+  REQUIRE(charged.pld.has_value());
+  CHECK(fixed->replace->upper == Approx(charged.pld->upper).epsilon(1e-3));
+  REQUIRE(profile_of(spent, 1e-5) != nullptr);
+  CHECK_FALSE(curve_of(spent, 1e-5).empty());
   CHECK(fixed->group.ok());
   CHECK(has(fixed->remove.error().message, "accounted for neighbours 'replace'"));
 }
