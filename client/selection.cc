@@ -33,13 +33,7 @@ Result<std::vector<Settings>> priced_settings(const TunePlan& plan) {
     if (costs_the_same(p.key)) continue;
     if (p.values.empty())
       return refused(plan.path + ": '" + p.key + "' changes what a run costs, and a range has no dearest value to charge; give 'values', or repeat = \"fixed\"");
-    std::vector<Settings> longer;
-    for (const auto& s : out)
-      for (const auto& value : p.values) {
-        longer.push_back(s);
-        longer.back().emplace_back(p.key, value);
-      }
-    out = std::move(longer);
+    out = with_each_value(out, p);
     if (out.size() > privacy::kMostChoices) return refused(plan.path + ": the settings have more than 64 different costs; leave some out, or use repeat = \"fixed\"");
   }
   return out;

@@ -40,6 +40,8 @@ struct TunePlan {
 Result<TunePlan> read_tune_plan(const std::string& path);
 
 using Settings = std::vector<std::pair<std::string, std::string>>;  // key, value as in TOML
+// Each of `all` with each value of one more parameter.
+std::vector<Settings> with_each_value(const std::vector<Settings>& all, const Parameter& parameter);
 Settings draw_settings(const TunePlan& plan, RandomSource& random);
 // All combinations, or `trials` draws. Refused: more than 1000.
 Result<std::vector<Settings>> settings_of(const TunePlan& plan, RandomSource& random);

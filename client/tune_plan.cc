@@ -82,18 +82,22 @@ Settings draw_settings(const TunePlan& plan, RandomSource& random) {
   return one;
 }
 
+std::vector<Settings> with_each_value(const std::vector<Settings>& all, const Parameter& parameter) {
+  std::vector<Settings> out;
+  for (const auto& settings : all)
+    for (const auto& value : parameter.values) {
+      out.push_back(settings);
+      out.back().emplace_back(parameter.key, value);
+    }
+  return out;
+}
+
 Result<std::vector<Settings>> settings_of(const TunePlan& plan, RandomSource& random) {
   std::vector<Settings> out;
   if (plan.kind == SearchKind::kGrid) {
     out.push_back({});
     for (const auto& p : plan.parameters) {
-      std::vector<Settings> longer;
-      for (const auto& s : out)
-        for (const auto& value : p.values) {
-          longer.push_back(s);
-          longer.back().emplace_back(p.key, value);
-        }
-      out = std::move(longer);
+      out = with_each_value(out, p);
       if (out.size() > 1000) return invalid(plan.path + ": the grid has more than 1000 points; leave some out, or use kind = \"random\"");
     }
     return out;

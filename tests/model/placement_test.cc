@@ -7,7 +7,6 @@
 #include "model/trainer.h"
 #include "model/transformer.h"
 #include "tests/model/vectors.h"
-#include "tests/support/fixed_random.h"
 
 namespace sotto::model {
 namespace {
@@ -18,12 +17,7 @@ AdapterState adapter_for(const ModelConfig& config) {
   LoraPlan plan;
   plan.rank = 2;
   plan.targets = {"q_proj", "down_proj"};
-  AdapterState state = zero_adapter(lora_layout(config, plan).value());
-  FixedRandom random(3);
-  for (auto& factor : state.factors)
-    for (auto* values : {&factor.a, &factor.b})
-      for (float& v : *values) v = 0.02F * (static_cast<float>(random.below(2001)) / 1000 - 1);
-  return state;
+  return scattered_adapter(config, plan);
 }
 
 }  // namespace

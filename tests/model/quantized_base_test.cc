@@ -105,17 +105,12 @@ data::DataSet some_data() {
   return data;
 }
 
-// All linear layers, neither factor zero.
+// All linear layers.
 AdapterState adapter_for(const ModelConfig& config) {
   LoraPlan plan;
   plan.rank = 4;
   plan.targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
-  AdapterState state = zero_adapter(lora_layout(config, plan).value());
-  FixedRandom random(3);
-  for (auto& factor : state.factors)
-    for (auto* values : {&factor.a, &factor.b})
-      for (float& v : *values) v = 0.02F * (static_cast<float>(random.below(2001)) / 1000 - 1);
-  return state;
+  return scattered_adapter(config, plan);
 }
 
 struct Step {

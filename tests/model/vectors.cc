@@ -87,6 +87,15 @@ privacy::SampledUnits all_units(const data::DataSet& data) {
   return privacy::SampledUnits::draw(privacy::Unit::kPatient, counts, privacy::SamplingRate(1.0), 4, random);
 }
 
+AdapterState scattered_adapter(const ModelConfig& config, const LoraPlan& plan) {
+  AdapterState state = zero_adapter(lora_layout(config, plan).value());
+  FixedRandom random(3);
+  for (auto& factor : state.factors)
+    for (auto* values : {&factor.a, &factor.b})
+      for (float& v : *values) v = 0.02F * (static_cast<float>(random.below(2001)) / 1000 - 1);
+  return state;
+}
+
 double largest_difference(std::span<const float> a, std::span<const float> b) {
   REQUIRE(a.size() == b.size());
   double largest = 0;

@@ -10,6 +10,7 @@
 #include "data/data_set.h"
 #include "data/safetensors_file.h"
 #include "model/language_model.h"
+#include "model/lora.h"
 #include "privacy/grid.h"
 #include "privacy/sampler.h"
 #include "tests/support/catch.h"
@@ -34,6 +35,9 @@ data::DataSet data_set(const data::SafetensorsFile& file, const std::string& pre
 
 // Every unit with all its records (at most 4).
 privacy::SampledUnits all_units(const data::DataSet& data);
+
+// Neither factor of any module is zero.
+AdapterState scattered_adapter(const ModelConfig& config, const LoraPlan& plan);
 
 double largest_difference(std::span<const float> a, std::span<const float> b);
 // |a - b| / |b|, L2.
