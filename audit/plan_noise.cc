@@ -1,77 +1,76 @@
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <map>
 
 #include "audit/plan_file.h"
 #include "audit/spending.h"
 #include "base/json.h"
 #include "privacy/calibrate.h"
-#include "privacy/compose.h"
-#include "privacy/rdp.h"
 
 namespace sotto::audit {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// Steps of one noise under Poisson sampling: a search of its own, for the noise of every step.
+bool is_plain(const RunPlan& plan) {
+  return plan.step.sampling == SamplingScheme::kPoisson && plan.step.noise == NoiseScheme::kIndependent;
+}
 
-// A run in which units are kept apart is one release: its noise by halving on the ledger's own arithmetic.
-Result<void> set_noise_of_run(const PlanFile& file, RunPlan& plan) {
+// The smallest noise (to 1e-4, rounded up) by which the ledger charges the site's whole run at most `target`, by halving on the
+// ledger's own arithmetic.
+Result<double> noise_of_run(double target, const RunPlan& plan, SitePlan site) {
+  constexpr double kLowest = 1e-2, kHighest = 1e6, kStep = 4, kWidth = 1 + 1e-4;
   // Covers the certificate of the true dimension, and the width of a bracket that is computed anew from other parts.
-  const double margin = file.epsilon ? std::max(1e-3, 2e-3 * *file.epsilon) : 0;
-  const privacy::Delta delta(plan.delta);
-  for (auto& site : plan.sites) {
-    const auto spent = [&](double sigma) {
-      site.noise_multiplier = sigma;
-      const auto run = planned_run(plan, site, 1);
-      const auto bound = run.ok() ? privacy::proven_epsilon(*run, delta) : Result<privacy::ProvenEpsilon>(run.error());
-      return bound.ok() ? bound->upper() : kInfinity;
-    };
-    if (!file.epsilon) {
-      plan.target_epsilon = std::max(plan.target_epsilon, spent(*file.noise_multiplier));
-      continue;
-    }
-    double low = 1e-3, high = 1e6;
-    if (!(spent(high) <= *file.epsilon - margin))
-      return in_file(
-          file, invalid("privacy.epsilon = " + Json(*file.epsilon).dump() + " is out of reach of any noise at this delta"));
-    while (high / low > 1 + 1e-6)
-      (spent(std::sqrt(low * high)) <= *file.epsilon - margin ? high : low) = std::sqrt(low * high);
-    site.noise_multiplier = high;
+  const double goal = target - std::max(1e-3, 2e-3 * target);
+  const auto suffices = [&](double sigma) {
+    site.noise_multiplier = sigma;
+    const auto spent = planned_epsilon(plan, site, 1);
+    return spent.ok() && *spent <= goal;
+  };
+  double high = 1;
+  while (high < kHighest && !suffices(high)) high *= kStep;
+  if (!(high < kHighest) && !suffices(kHighest))
+    return invalid("privacy.epsilon = " + Json(target).dump() + " is out of reach of any noise at this delta");
+  double low = high / kStep;
+  while (high <= 1 && low > kLowest && suffices(low)) {
+    high = low;
+    low /= kStep;
   }
-  if (file.epsilon) plan.target_epsilon = *file.epsilon;
-  return {};
+  while (high / low > kWidth) {
+    const double middle = std::sqrt(low * high);
+    (suffices(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
+Result<double> noise_for(double target, const RunPlan& plan, const SitePlan& site) {
+  if (!is_plain(plan)) return noise_of_run(target, plan, site);
+  SOTTO_TRY(const auto sigma, privacy::calibrate_noise(privacy::Epsilon(target), privacy::Delta(plan.delta),
+                                                       privacy::SamplingRate(site.sampling_rate),
+                                                       std::uint64_t{plan.rounds} * plan.local_steps, privacy::Accountant::kBoth));
+  return sigma.value();
 }
 
 }  // namespace
 
 Result<void> set_noise(const PlanFile& file, RunPlan& plan) {
   if (!plan.privacy) return {};
-  const privacy::Delta delta(plan.delta);
-  const std::uint64_t steps = std::uint64_t{plan.rounds} * plan.local_steps;
-  if (plan.step.sampling == SamplingScheme::kMinSeparation) return set_noise_of_run(file, plan);
-  std::map<std::uint64_t, double> known;  // sites of one size have one noise
-  if (file.epsilon && plan.step.sampling != SamplingScheme::kPoisson)
-    return unsupported(file.path +
-                       ": noise for privacy.epsilon is calibrated for Poisson sampling alone in this version; give "
-                       "privacy.noise_multiplier");
+  std::map<std::uint64_t, double> known;  // by a site's size: sites of one size have one noise, and spend alike
   for (auto& site : plan.sites) {
-    const privacy::SamplingRate rate(site.sampling_rate);
-    if (file.noise_multiplier) {
-      site.noise_multiplier = *file.noise_multiplier;
-    } else if (const auto same = known.find(site.declared_size); same != known.end()) {
+    if (const auto same = known.find(site.declared_size); same != known.end()) {
       site.noise_multiplier = same->second;
-    } else {
-      const auto sigma =
-          privacy::calibrate_noise(privacy::Epsilon(*file.epsilon), delta, rate, steps, privacy::Accountant::kBoth);
-      if (!sigma.ok()) return in_file(file, sigma.error());
-      site.noise_multiplier = sigma->value();
-      known.emplace(site.declared_size, site.noise_multiplier);
+      continue;
     }
-    if (file.epsilon) continue;
-    const auto spent = planned_epsilon(plan, site, 1);
-    if (!spent.ok()) return in_file(file, spent.error());
-    plan.target_epsilon = std::max(plan.target_epsilon, *spent);
+    if (file.epsilon) {
+      const auto sigma = noise_for(*file.epsilon, plan, site);
+      if (!sigma.ok()) return in_file(file, sigma.error());
+      site.noise_multiplier = *sigma;
+    } else {
+      site.noise_multiplier = *file.noise_multiplier;
+      const auto spent = planned_epsilon(plan, site, 1);
+      if (!spent.ok()) return in_file(file, spent.error());
+      plan.target_epsilon = std::max(plan.target_epsilon, *spent);
+    }
+    known.emplace(site.declared_size, site.noise_multiplier);
   }
   if (file.epsilon) plan.target_epsilon = *file.epsilon;
   return {};

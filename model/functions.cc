@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/layer_functions.h"
 #include "model/step_functions.h"
 
 namespace sotto::model {
@@ -14,6 +15,11 @@ using torch::autograd::variable_list;
 class RmsNorm : public Function<RmsNorm> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& weight_C, double eps) {
+    if (takes_layer_kernels(x_RC)) {
+      auto [out_RC, scale_R] = rms_norm_rows(x_RC, weight_C, eps);
+      ctx->save_for_backward({x_RC, weight_C, scale_R});
+      return out_RC;
+    }
     const at::Tensor scale_R1 = at::mean(at::square(x_RC), {1}, true).add_(eps).rsqrt_();
     ctx->save_for_backward({x_RC, weight_C, scale_R1});
     return at::mul(x_RC, scale_R1).mul_(weight_C);
@@ -23,6 +29,7 @@ class RmsNorm : public Function<RmsNorm> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &x_RC = saved[0], &weight_C = saved[1], &scale_R1 = saved[2];
+    if (takes_layer_kernels(x_RC)) return {rms_norm_gradient(x_RC, weight_C, scale_R1, grads[0]), {}, {}};
     at::Tensor g_RC = at::mul(grads[0], weight_C);
     const at::Tensor pull_R1 = at::mean(at::mul(g_RC, x_RC), {1}, true).mul_(at::pow(scale_R1, 3));
     return {g_RC.mul_(scale_R1).addcmul_(x_RC, pull_R1, -1), {}, {}};
@@ -54,12 +61,16 @@ class SwiGlu : public Function<SwiGlu> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_RF, const at::Tensor& up_RF) {
     ctx->save_for_backward({gate_RF, up_RF});
-    return at::silu(gate_RF).mul_(up_RF);
+    return takes_layer_kernels(gate_RF) ? swiglu_numbers(gate_RF, up_RF) : at::silu(gate_RF).mul_(up_RF);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &gate_RF = saved[0], &up_RF = saved[1];
+    if (takes_layer_kernels(gate_RF)) {
+      auto [g_gate_RF, g_up_RF] = swiglu_gradient(gate_RF, up_RF, grads[0]);
+      return {g_gate_RF, g_up_RF};
+    }
     return {at::silu_backward(at::mul(grads[0], up_RF), gate_RF), at::silu(gate_RF).mul_(grads[0])};
   }
 };
@@ -131,6 +142,18 @@ at::Tensor weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const at
   return at::softmax(scores, -1);  // [K, G T, S]
 }
 
+CausalRows causal_rows(const RowSpan& span, const AttentionForm& form) {
+  return {span.length, form.window, static_cast<float>(form.scale)};
+}
+
+// The same of a whole sequence to itself.
+at::Tensor causal_weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KTD, const RowSpan& span, const AttentionForm& form) {
+  if (!masks_by_position(q_KxGTxD, form.softcap)) return weights(q_KxGTxD, k_KTD, mask_of(span, form), form);
+  at::Tensor scores = at::bmm(q_KxGTxD, k_KTD.transpose(1, 2));
+  causal_softmax(scores, causal_rows(span, form));
+  return scores;
+}
+
 // p (g - sum(g p)), per row. LibTorch's own kernel for it gives other bits at another number of threads (measured, 2.13).
 at::Tensor softmax_backward(const at::Tensor& g, const at::Tensor& p) {
   at::Tensor gp = at::mul(g, p);
@@ -148,7 +171,7 @@ void put_causal_attention(const at::Tensor& into_RHD, const at::Tensor& q_RHD, c
     keys(into_RHD, span).copy_(seen.squeeze(0));
     return;
   }
-  const at::Tensor p = weights(queries_by_key(q_RHD, span, k_RKD.size(1)), keys(k_RKD, span), mask_of(span, form), form);
+  const at::Tensor p = causal_weights(queries_by_key(q_RHD, span, k_RKD.size(1)), keys(k_RKD, span), span, form);
   put_queries(into_RHD, span, at::bmm(p, keys(v_RKD, span)));
 }
 
@@ -168,7 +191,7 @@ class Attention : public Function<Attention> {
     ctx->saved_data["window"] = form.window;
     at::Tensor out_RHD = at::zeros_like(q);
     for (const auto& span : pass->spans) {
-      const at::Tensor p = weights(queries_by_key(q, span, k.size(1)), keys(k, span), mask_of(span, form), form);
+      const at::Tensor p = causal_weights(queries_by_key(q, span, k.size(1)), keys(k, span), span, form);
       put_queries(out_RHD, span, at::bmm(p, keys(v_RKD, span)));
       if (keeps_weights(span)) saved.push_back(p);
     }
@@ -189,11 +212,16 @@ class Attention : public Function<Attention> {
     for (const auto& span : pass->spans) {
       const at::Tensor q = queries_by_key(q_RHD, span, k_RKD.size(1)), k = keys(k_RKD, span), v = keys(v_RKD, span);
       const at::Tensor g = queries_by_key(grads[0], span, k_RKD.size(1));
-      const at::Tensor p = keeps_weights(span) ? saved[kept++] : weights(q, k, mask_of(span, form), form);
+      const at::Tensor p = keeps_weights(span) ? saved[kept++] : causal_weights(q, k, span, form);
       keys(gv, span).copy_(at::bmm(p.transpose(1, 2), g));
-      at::Tensor gs = softmax_backward(at::bmm(g, v.transpose(1, 2)), p).mul_(form.scale);
-      if (const at::Tensor capped = capped_scores(q, k, form); capped.defined())
-        gs.addcmul_(gs, at::square(capped), -1 / (form.softcap * form.softcap));
+      at::Tensor gs = at::bmm(g, v.transpose(1, 2));
+      if (masks_by_position(gs, form.softcap)) {
+        causal_softmax_gradient(p, gs, causal_rows(span, form));
+      } else {
+        gs = softmax_backward(gs, p).mul_(form.scale);
+        if (const at::Tensor capped = capped_scores(q, k, form); capped.defined())
+          gs.addcmul_(gs, at::square(capped), -1 / (form.softcap * form.softcap));
+      }
       put_queries(gq, span, at::bmm(gs, k));
       keys(gk, span).copy_(at::bmm(gs.transpose(1, 2), q));
     }
@@ -215,6 +243,7 @@ std::pair<at::Tensor, at::Tensor> rotary_angles(const at::Tensor& positions_R, s
 }
 
 at::Tensor rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps) {
+  if (!at::GradMode::is_enabled() && takes_layer_kernels(x_RC)) return rms_norm_rows(x_RC, weight_C, eps).out_RC;
   return RmsNorm::apply(x_RC, weight_C, eps);
 }
 
@@ -228,6 +257,7 @@ at::Tensor geglu(const at::Tensor& gate_RF, const at::Tensor& up_RF) { return Ge
 
 at::Tensor rotate(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const at::Tensor& sin_RE, double direction) {
   if (!cos_RE.defined()) return x_RHD;
+  if (takes_layer_kernels(x_RHD)) return rotate_rows(x_RHD, cos_RE, sin_RE, direction);
   const auto half = x_RHD.size(2) / 2;
   const at::Tensor cos = cos_RE.unsqueeze(1), sin = sin_RE.unsqueeze(1);  // [R, 1, E]: the same for all heads
   const at::Tensor first = x_RHD.narrow(2, 0, half), second = x_RHD.narrow(2, half, half);
@@ -237,6 +267,8 @@ at::Tensor rotate(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const at::T
   at::mul_out(out_second, second, cos).addcmul_(first, sin, direction);
   return out_RHD;
 }
+
+bool masks_by_position(const at::Tensor& like, double softcap) { return softcap == 0 && takes_layer_kernels(like); }
 
 at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass,
                      const AttentionForm& form) {

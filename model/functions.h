@@ -15,6 +15,7 @@ namespace sotto::model {
 struct RowSpan {
   std::int64_t start = 0;
   std::int64_t length = 0;
+  // Undefined under masks_by_position.
   at::Tensor mask_GTxT;  // 0 where a query sees a key, -inf in its future; the same for the G heads that share a key
   at::Tensor sliding_mask_GTxT;  // the same of sliding layers; undefined where the model has none
 };
@@ -58,6 +59,10 @@ struct AttentionForm {
   double softcap = 0;
   std::int64_t window = 0;  // positions that a query sees, itself included; 0: all before it
 };
+
+// Whether attention finds out by a query's position what it sees, and needs no masks: by the kernels of layer_kernels.h, which
+// have no soft cap. `like`: any tensor that lies where the attention works.
+bool masks_by_position(const at::Tensor& like, double softcap);
 
 // Causal attention of each sequence to itself; q and k are rotated here. Rows of no sequence give zeros.
 at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass,

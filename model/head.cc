@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/layer_functions.h"
 #include "model/step_functions.h"
 
 namespace sotto::model {
@@ -60,6 +61,18 @@ at::Tensor losses_and_derivative(at::Tensor& logits_NV, const Chunk& chunk, doub
   return losses_N;
 }
 
+// The losses of the chunk's logits, which lie in fp32 or in the precision of the base's products, and become the derivative.
+at::Tensor losses_of(at::Tensor& logits_NV, const Chunk& chunk, const Head& head) {
+  if (head.softcap == 0 && takes_layer_kernels(logits_NV)) return losses_and_derivatives(logits_NV, chunk.labels_N, chunk.weights_N);
+  logits_NV = capped(logits_NV.to(at::kFloat), head);
+  return losses_and_derivative(logits_NV, chunk, head.softcap);
+}
+
+// x W^T in W's precision.
+at::Tensor logits_in_precision(const Chunk& chunk, const Head& head) {
+  return at::mm(chunk.x_NC.to(head.rounded_VC.scalar_type()), head.rounded_VC.t());
+}
+
 }  // namespace
 
 TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
@@ -82,8 +95,8 @@ std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const He
   at::Tensor gradient_RC = at::zeros_like(x_RC);
   for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    at::Tensor g_NV = capped(product_in(chunk.x_NC, head.rounded_VC.t()), head);
-    const at::Tensor losses_N = losses_and_derivative(g_NV, chunk, head.softcap);
+    at::Tensor g_NV = logits_in_precision(chunk, head);
+    const at::Tensor losses_N = losses_of(g_NV, chunk, head);
     loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();
     gradient_RC.index_copy_(0, chunk.rows, product_in(g_NV, head.rounded_VC).narrow(0, 0, chunk.used));
   }
@@ -95,8 +108,8 @@ HeadGradient loss_and_derivative(const at::Tensor& x_RC, const Head& head, const
   std::vector<at::Tensor> derivatives, rows;
   for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
-    at::Tensor g_NV = capped(product_in(chunk.x_NC, head.rounded_VC.t()), head);
-    const at::Tensor losses_N = losses_and_derivative(g_NV, chunk, head.softcap);
+    at::Tensor g_NV = logits_in_precision(chunk, head).to(at::kFloat);  // the matrix's own gradient is not rounded
+    const at::Tensor losses_N = losses_of(g_NV, chunk, head);
     out.loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();
     out.gradient_RC.index_copy_(0, chunk.rows, product_in(g_NV, head.rounded_VC).narrow(0, 0, chunk.used));
     derivatives.push_back(g_NV.narrow(0, 0, chunk.used));

@@ -1,5 +1,6 @@
 #include "model/lora_linear.h"
 
+#include "model/layer_functions.h"
 #include "model/step_functions.h"
 
 namespace sotto::model {
@@ -16,6 +17,23 @@ at::Tensor back_product(const at::Tensor& g_RO, const FrozenMatrix& weight_OI) {
 
 at::Tensor frozen_product(const at::Tensor& x_RI, const FrozenMatrix& weight_OI) {
   return product(x_RI, weight_OI.numbers_OI());
+}
+
+// scale * x m^T, and x in the precision of the base's products where that comes along.
+Down down(const at::Tensor& x_RI, const at::Tensor& m_rI, double scale, at::ScalarType base) {
+  if (takes_layer_kernels(x_RI)) return down_product(x_RI, m_rI, scale, base == at::kBFloat16 && has_layer_kernels(true));
+  return {at::mm(x_RI, m_rI.t()).mul_(scale), {}};
+}
+
+// base + scale * h m in fp32.
+at::Tensor up(const at::Tensor& base_RO, const at::Tensor& h_Rr, const at::Tensor& m_rO, double scale) {
+  if (takes_layer_kernels(base_RO)) return up_product(base_RO, h_Rr, m_rO, scale);
+  return base_RO.to(at::kFloat).addmm_(h_Rr, m_rO, 1, scale);
+}
+
+// x in the precision of the base's products.
+const at::Tensor in_precision(const at::Tensor& x_RI, const at::Tensor& rounded_RI, at::ScalarType base) {
+  return rounded_RI.defined() ? rounded_RI : x_RI.to(base);
 }
 
 // The frozen matrix on its way from the forward to the backward pass.
@@ -62,6 +80,12 @@ class FactorGradients {
   void add_factors(const at::Tensor& g_RO, const at::Tensor& h_Rr, const at::Tensor& gh_Rr,
                    const at::Tensor& kept_RI) const {
     for_each_sequence([&](const at::Tensor& gradient_P, const RowSpan& span) {
+      if (takes_layer_kernels(g_RO) && gradient_P.is_cpu()) {
+        float* const gradient = gradient_P.data_ptr<float>();
+        if (b_offset_ >= 0) outer_sum(rows(h_Rr, span), rows(g_RO, span), scale_, Order::kRankLast, gradient + b_offset_);
+        if (a_offset_ >= 0) outer_sum(rows(gh_Rr, span), rows(kept_RI, span), 1, Order::kRankFirst, gradient + a_offset_);
+        return;
+      }
       // As (h^T g)^T: with the few rows of h in front the product is three times as fast.
       if (b_offset_ >= 0)
         gradient_P.narrow(0, b_offset_, g_RO.size(1) * h_Rr.size(1))
@@ -104,30 +128,30 @@ class LoraLinear : public Function<LoraLinear> {
                             const at::Tensor& /*anchor*/, const std::optional<at::Tensor>& dropout_RI,
                             const LoraOnDevice& lora, const PassRowsPtr& pass, const SequenceGradientsPtr& gradients) {
     const at::Tensor kept_RI = dropout_RI ? at::mul(x_RI, *dropout_RI) : x_RI;
-    const at::Tensor h_Rr = at::mm(kept_RI, lora.a_rI.t());
+    const at::Tensor numbers_OI = weight_OI.numbers_OI();
+    const at::ScalarType base = numbers_OI.scalar_type();
+    const auto [h_Rr, rounded_RI] = down(kept_RI, lora.a_rI, 1, base);
     const bool trains_a = lora.a_offset >= 0;
     ctx->save_for_backward(
-        {lora.a_rI, lora.b_Or, h_Rr, trains_a ? kept_RI : at::Tensor(), dropout_RI.value_or(at::Tensor())});
+        {lora.a_rI, lora.b_rO, h_Rr, trains_a ? kept_RI : at::Tensor(), dropout_RI.value_or(at::Tensor())});
     keep(ctx, weight_OI);
     keep(ctx, lora, pass, gradients);
-    return frozen_product(x_RI, weight_OI).addmm_(h_Rr, lora.b_Or.t(), 1, lora.scale);
+    return up(at::mm(in_precision(x_RI, dropout_RI ? at::Tensor() : rounded_RI, base), numbers_OI.t()), h_Rr, lora.b_rO, lora.scale);
   }
 
   // dx = g W + (scale * g B) A.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    const auto &a_rI = saved[0], &b_Or = saved[1], &h_Rr = saved[2], &kept_RI = saved[3], &dropout_RI = saved[4];
+    const auto &a_rI = saved[0], &b_rO = saved[1], &h_Rr = saved[2], &kept_RI = saved[3], &dropout_RI = saved[4];
     const FactorGradients factors(ctx);
     const at::Tensor& g_RO = grads[0];
-    const at::Tensor gh_Rr = at::mm(g_RO, b_Or).mul_(factors.scale());
+    const FrozenMatrix weight_OI = kept_matrix(ctx);
+    const auto [gh_Rr, rounded_RO] = down(g_RO, b_rO, factors.scale(), weight_OI.scalar_type());
     factors.add_factors(g_RO, h_Rr, gh_Rr, kept_RI);
     if (!ctx->needs_input_grad(0)) return {{}, {}, {}, {}, {}, {}, {}};
-    at::Tensor gx_RI = back_product(g_RO, kept_matrix(ctx));
-    if (dropout_RI.defined())
-      gx_RI.addcmul_(at::mm(gh_Rr, a_rI), dropout_RI);
-    else
-      gx_RI.addmm_(gh_Rr, a_rI);
-    return {gx_RI, {}, {}, {}, {}, {}, {}};
+    const at::Tensor gx_RI = at::mm(in_precision(g_RO, rounded_RO, weight_OI.scalar_type()), weight_OI.numbers_OI());
+    if (!dropout_RI.defined()) return {up(gx_RI, gh_Rr, a_rI, 1), {}, {}, {}, {}, {}, {}};
+    return {gx_RI.to(at::kFloat).addcmul_(at::mm(gh_Rr, a_rI), dropout_RI), {}, {}, {}, {}, {}, {}};
   }
 };
 

@@ -15,11 +15,12 @@ namespace sotto::model {
 struct LoraOnDevice {
   at::Tensor a_rI;  // fp32
   at::Tensor b_Or;  // fp32
+  at::Tensor b_rO;  // the same, as products read it
   double scale = 1;
   at::Tensor gain_O;           // DoRA's factor m / norm of each row, fp32; undefined: plain LoRA
   at::Tensor norm_O;           // its |W + scale * B A|
   std::int64_t a_offset = -1;  // where the gradients lie in the vector of trained numbers; -1: A is not trained
-  std::int64_t b_offset = 0;   // -1: B is not
+  std::int64_t b_offset = -1;  // -1: B is not
   std::int64_t m_offset = 0;   // of DoRA's magnitude
 };
 

@@ -63,16 +63,4 @@ at::Tensor step_cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RK
   return out;
 }
 
-at::Tensor step_rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps) {
-  const at::Tensor x = x_RC.contiguous(), weight = weight_C.contiguous();
-  at::Tensor out = at::empty_like(x);
-  const std::int64_t columns = x.size(1);
-  at::parallel_for(0, x.size(0), std::max<std::int64_t>(1, kGrain / columns), [&](std::int64_t first, std::int64_t end) {
-    for (std::int64_t r = first; r < end; ++r)
-      row_rms_norm({x.const_data_ptr<float>() + r * columns, weight.const_data_ptr<float>(), out.data_ptr<float>() + r * columns,
-                    columns, eps});
-  });
-  return out;
-}
-
 }  // namespace sotto::model

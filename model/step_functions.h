@@ -16,7 +16,4 @@ at::Tensor step_product(const at::Tensor& x_RI, const at::Tensor& weight_OI);
 at::Tensor step_cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const CachedPass& at,
                                  const AttentionForm& form);
 
-// rms_norm without a derivative.
-at::Tensor step_rms_norm(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps);
-
 }  // namespace sotto::model

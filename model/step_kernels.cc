@@ -4,84 +4,40 @@
 #include <cmath>
 #include <vector>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "base/check.h"
+#include "model/avx512.h"
 
 namespace sotto::model {
 
 #if defined(__x86_64__)
 
-#define SOTTO_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-
-bool has_step_kernels(bool bf16) {
-  const bool avx512 = __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-                      __builtin_cpu_supports("avx512vl") != 0;
-  return avx512 && (!bf16 || __builtin_cpu_supports("avx512bf16") != 0);
-}
+bool has_step_kernels(bool bf16) { return has_avx512(bf16); }
 
 namespace {
 
-// The intrinsics' headers, and what stands for a conversion between register types, cast in old style; their undefined registers
-// look uninitialized.
+// As in avx512.h.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
-#pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wuninitialized"
-
-// A mask of the first `count` of 16 lanes, or of all.
-__mmask16 first(std::int64_t count) { return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1U); }
 
 // How a register of numbers is read, and multiplied into 16 sums.
 struct Fp32 {
   using Number = float;
-  static constexpr std::int64_t kLanes = 16;
+  static constexpr std::int64_t kNumbers = 16;
   SOTTO_AVX512 static __m512 load(const float* p) { return _mm512_loadu_ps(p); }
-  SOTTO_AVX512 static __m512 load_some(const float* p, std::int64_t count) { return _mm512_maskz_loadu_ps(first(count), p); }
+  SOTTO_AVX512 static __m512 load_some(const float* p, std::int64_t count) { return sotto::model::load(p, count); }
   SOTTO_AVX512 static __m512 add_product(__m512 sum, __m512 a, __m512 b) { return _mm512_fmadd_ps(a, b, sum); }
 };
 
 struct Bf16 {
   using Number = std::uint16_t;
-  static constexpr std::int64_t kLanes = 32;
+  static constexpr std::int64_t kNumbers = 32;
   SOTTO_AVX512 static __m512bh load(const std::uint16_t* p) { return (__m512bh)_mm512_loadu_epi16(p); }
   SOTTO_AVX512 static __m512bh load_some(const std::uint16_t* p, std::int64_t count) {
     return (__m512bh)_mm512_maskz_loadu_epi16((1U << count) - 1U, p);
   }
   SOTTO_AVX512 static __m512 add_product(__m512 sum, __m512bh a, __m512bh b) { return _mm512_dpbf16_ps(sum, a, b); }
 };
-
-// The lanes of a sum are always added in one order: i + (i + 8), then + 4, + 2, + 1.
-SOTTO_AVX512 float total(__m512 sums) {
-  alignas(64) float lanes[16];
-  _mm512_store_ps(lanes, sums);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
-}
-
-// The totals of 16 sums at once: that of sums[4 o + r] in lane 4 r + o. Each step adds the halves of two registers into one.
-SOTTO_AVX512 __m512 totals(const __m512* sums) {
-  __m512 eighths[8], quarters[4], halves[2];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    const __m512 a = sums[2 * i], b = sums[2 * i + 1];
-    eighths[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    const __m512 a = eighths[2 * i], b = eighths[2 * i + 1];
-    quarters[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
-  }
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i) {
-    const __m512 a = quarters[2 * i], b = quarters[2 * i + 1];
-    halves[i] = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xEE));
-  }
-  return _mm512_add_ps(_mm512_shuffle_ps(halves[0], halves[1], 0x88), _mm512_shuffle_ps(halves[0], halves[1], 0xDD));
-}
 
 // x as a matrix of T's numbers.
 template <class T>
@@ -105,8 +61,8 @@ SOTTO_AVX512 void block(const Rows<T>& rows, std::int64_t r, std::int64_t o) {
   __m512 sums[kR * kO];
 #pragma GCC unroll 16
   for (int s = 0; s < kR * kO; ++s) sums[s] = _mm512_setzero_ps();
-  const std::int64_t whole = p.in / T::kLanes * T::kLanes;
-  for (std::int64_t i = 0; i < whole; i += T::kLanes) {
+  const std::int64_t whole = p.in / T::kNumbers * T::kNumbers;
+  for (std::int64_t i = 0; i < whole; i += T::kNumbers) {
 #pragma GCC unroll 4
     for (int k = 0; k < kO; ++k) _mm_prefetch(reinterpret_cast<const char*>(w + k * p.in + i) + kBytesAhead, _MM_HINT_T0);
 #pragma GCC unroll 16
@@ -149,26 +105,19 @@ void all_outputs(const Rows<T>& rows, std::int64_t first, std::int64_t end) {
 }
 
 SOTTO_AVX512 void to_bf16(const float* x, std::uint16_t* out, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; i += Fp32::kLanes) {
-    const std::int64_t left = count - i;
-    _mm256_mask_storeu_epi16(out + i, first(left), (__m256i)_mm512_cvtneps_pbh(Fp32::load_some(x + i, left)));
-  }
+  for (std::int64_t i = 0; i < count; i += kLanes) store(out + i, load(x + i, count - i), count - i);
 }
 
 SOTTO_AVX512 float dot(const float* a, const float* b, std::int64_t count) {
   __m512 sum = _mm512_setzero_ps();
-  for (std::int64_t i = 0; i < count; i += Fp32::kLanes)
-    sum = Fp32::add_product(sum, Fp32::load_some(a + i, count - i), Fp32::load_some(b + i, count - i));
+  for (std::int64_t i = 0; i < count; i += kLanes) sum = add_product(sum, load(a + i, count - i), load(b + i, count - i));
   return total(sum);
 }
 
 // y += factor x
 SOTTO_AVX512 void add_scaled(float* y, const float* x, float factor, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; i += Fp32::kLanes) {
-    const std::int64_t left = count - i;
-    const __m512 sum = Fp32::add_product(Fp32::load_some(y + i, left), Fp32::load_some(x + i, left), _mm512_set1_ps(factor));
-    _mm512_mask_storeu_ps(y + i, first(left), sum);
-  }
+  for (std::int64_t i = 0; i < count; i += kLanes)
+    store(y + i, add_product(load(y + i, count - i), load(x + i, count - i), _mm512_set1_ps(factor)), count - i);
 }
 
 #pragma GCC diagnostic pop
@@ -213,18 +162,12 @@ SOTTO_AVX512 void rotate_head(const float* x, const Rotation& by, float* out) {
   }
 }
 
-SOTTO_AVX512 void row_rms_norm(const RowNorm& n) {
-  const float scale = 1 / std::sqrt(dot(n.x, n.x, n.count) / static_cast<float>(n.count) + static_cast<float>(n.eps));
-  for (std::int64_t i = 0; i < n.count; ++i) n.out[i] = n.x[i] * scale * n.weight[i];
-}
-
 #else
 
 bool has_step_kernels(bool) { return false; }
 void few_rows_product(const FewRows&, std::int64_t, std::int64_t) { SOTTO_CHECK(false); }
 void step_attention(const StepAttention&) { SOTTO_CHECK(false); }
 void rotate_head(const float*, const Rotation&, float*) { SOTTO_CHECK(false); }
-void row_rms_norm(const RowNorm&) { SOTTO_CHECK(false); }
 
 #endif
 

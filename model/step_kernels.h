@@ -45,14 +45,4 @@ struct StepAttention {
 };
 void step_attention(const StepAttention& a);
 
-// out = x / sqrt(mean(x^2) + eps) * weight of one row.
-struct RowNorm {
-  const float* x;
-  const float* weight;
-  float* out;
-  std::int64_t count;
-  double eps;
-};
-void row_rms_norm(const RowNorm& n);
-
 }  // namespace sotto::model

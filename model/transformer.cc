@@ -3,7 +3,7 @@
 #include <limits>
 #include <map>
 
-#include "model/step_functions.h"
+#include "model/layer_functions.h"
 
 namespace sotto::model {
 namespace {
@@ -25,7 +25,6 @@ at::Tensor normed(const at::Tensor& x_RC, const NormWeights& norm, const ModelCo
     return recorded_scale(n_RC, norm, training->whole);
   }
   if (norm.bias_C.defined()) return layer_norm(x_RC, norm.weight_C, norm.bias_C, c.norm_eps);
-  if (training == nullptr && takes_step_kernels(norm.weight_C)) return step_rms_norm(x_RC, norm.weight_C, c.norm_eps);
   return rms_norm(x_RC, norm.weight_C, c.norm_eps);
 }
 
@@ -209,6 +208,7 @@ PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int
   rows->head_dim = c.head_dim;
   std::vector<std::int64_t> ids(pass.rows, 0), position(pass.rows, 0), prompt_rows, prompt_index;
   std::map<std::uint32_t, std::array<at::Tensor, 2>> masks;  // by length: whole, sliding
+  const bool masked = !masks_by_position(weights.embedding_VC, c.attention_softcap);
   for (const auto& segment : pass.segments) {
     for (std::uint32_t t = 0; t < segment.length; ++t) {
       const std::int64_t id = sequences[segment.sequence][t];
@@ -221,8 +221,8 @@ PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int
       position[segment.start + t] = positions[segment.sequence] + t;
     }
     auto& [whole, sliding] = masks[segment.length];
-    if (!whole.defined()) whole = causal_mask(segment.length, 0, c.heads / c.kv_heads, device);
-    if (c.sliding_window > 0 && !sliding.defined())
+    if (masked && !whole.defined()) whole = causal_mask(segment.length, 0, c.heads / c.kv_heads, device);
+    if (masked && c.sliding_window > 0 && !sliding.defined())
       sliding = causal_mask(segment.length, c.sliding_window, c.heads / c.kv_heads, device);
     rows->spans.push_back({segment.start, segment.length, whole, sliding});
   }

@@ -172,8 +172,11 @@ AdapterOnDevice put_on_device(const AdapterState& state, TrainedPart part, const
     const std::int64_t rank = module.rank, in = module.in, out = module.out;
     const std::size_t layer = index / kinds.size();
     const at::Device& device = weights.layers[layer].device;
-    LoraOnDevice lora{to_tensor(state.factors[m].a, {rank, in}, at::kFloat, device),
-                      to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device), module.scale, {}, {}, -1, -1, 0};
+    LoraOnDevice lora;
+    lora.a_rI = to_tensor(state.factors[m].a, {rank, in}, at::kFloat, device);
+    lora.b_Or = to_tensor(state.factors[m].b, {out, rank}, at::kFloat, device);
+    lora.b_rO = lora.b_Or.t().contiguous();
+    lora.scale = module.scale;
     if (part != TrainedPart::kB) {
       lora.a_offset = offset;
       offset += rank * in;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "audit/spending.h"
 #include "base/files.h"
 #include "coordinator/coordinator_folder.h"
 #include "coordinator/plan_report.h"
@@ -168,6 +169,35 @@ TEST_CASE("noise is calibrated to epsilon for every site", "[coordinator]") {
     CHECK(site.epsilon > 7.98);  // the calibration leaves the bracket's width free
   }
   CHECK(to_json(*report).at("sites").items().size() == 3);
+}
+
+// A site's plan under each way to sample: what its epsilon gives must be what the run is charged, whatever its dimension.
+TEST_CASE("noise is calibrated to epsilon under every sampling", "[coordinator]") {
+  const auto [lines, rounds] = GENERATE(table<std::string, int>({
+      {"sampling = \"truncated_poisson\"\nmax_batch = 48", 4},
+      {"sampling = \"fixed_size\"", 4},
+      {"sampling = \"random_allocation\"", 15},  // one epoch
+      {"sampling = \"min_separation\"", 30},
+      {"sampling = \"min_separation\"\nnoise = \"banded\"\nbands = 4", 30},
+  }));
+  TemporaryFolder folder;
+  auto text = with("rounds", "rounds = " + std::to_string(rounds));
+  text.insert(text.find("expected_batch"), lines + "\n");
+  REQUIRE(write_file_atomically(folder.file("run.toml"), text).ok());
+  const auto file = read_plan_file(folder.file("run.toml"), audit::PlanUse::kAlone);
+  REQUIRE(file.ok());
+  RunPlan plan = file->plan;
+  plan.local_steps = 1;
+  SitePlan site;
+  site.declared_size = 360;
+  site.sampling_rate = 24.0 / 360;
+  plan.sites = {site};
+  REQUIRE(audit::set_noise(*file, plan).ok());
+  CHECK(plan.target_epsilon == 8);
+  const auto spent = audit::planned_epsilon(plan, plan.sites[0], 2'000'000);
+  REQUIRE(spent.ok());
+  CHECK(*spent <= 8);
+  CHECK(*spent > 7.9);
 }
 
 TEST_CASE("a given noise multiplier is taken, and the epsilon it costs is told", "[coordinator]") {
