@@ -15,8 +15,8 @@ bool is_plain(const RunPlan& plan) {
   return plan.step.sampling == SamplingScheme::kPoisson && plan.step.noise == NoiseScheme::kIndependent;
 }
 
-// The smallest noise (to 1e-4, rounded up) by which the ledger charges the site's whole run at most `target`, by halving on the
-// ledger's own arithmetic.
+// The smallest noise (to 1e-4, rounded up) by which the ledger charges the site's whole run at most `target`, by halving on
+// the ledger's own arithmetic.
 Result<double> noise_of_run(double target, const RunPlan& plan, SitePlan site) {
   constexpr double kLowest = 1e-2, kHighest = 1e6, kStep = 4, kWidth = 1 + 1e-4;
   // Covers the certificate of the true dimension, and the width of a bracket that is computed anew from other parts.
@@ -44,9 +44,10 @@ Result<double> noise_of_run(double target, const RunPlan& plan, SitePlan site) {
 
 Result<double> noise_for(double target, const RunPlan& plan, const SitePlan& site) {
   if (!is_plain(plan)) return noise_of_run(target, plan, site);
-  SOTTO_TRY(const auto sigma, privacy::calibrate_noise(privacy::Epsilon(target), privacy::Delta(plan.delta),
-                                                       privacy::SamplingRate(site.sampling_rate),
-                                                       std::uint64_t{plan.rounds} * plan.local_steps, privacy::Accountant::kBoth));
+  SOTTO_TRY(const auto sigma,
+            privacy::calibrate_noise(privacy::Epsilon(target), privacy::Delta(plan.delta),
+                                     privacy::SamplingRate(site.sampling_rate),
+                                     std::uint64_t{plan.rounds} * plan.local_steps, privacy::Accountant::kBoth));
   return sigma.value();
 }
 
