@@ -1,5 +1,5 @@
-// Registers of 16 fp32 numbers: what the kernels of this folder are written in. Internal to model/; x86-64 alone. Everything here
-// is inlined into functions that have asked for the instructions by SOTTO_AVX512; those ask the CPU first (has_avx512).
+// Registers of 16 fp32 numbers: what the kernels of this folder are written in. Internal to model/; x86-64 alone. Everything
+// here is inlined into functions that have asked for the instructions by SOTTO_AVX512; those ask the CPU first (has_avx512).
 #pragma once
 
 #if defined(__x86_64__)
@@ -8,8 +8,8 @@
 
 #include <cstdint>
 
-// The intrinsics' headers, and what stands for a conversion between register types, cast in old style; their undefined registers
-// look uninitialized.
+// The intrinsics' headers, and what stands for a conversion between register types, cast in old style; their undefined
+// registers look uninitialized.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -29,7 +29,9 @@ inline bool has_avx512(bool bf16) {
 inline constexpr std::int64_t kLanes = 16;
 
 // A mask of the first `count` of 16 lanes, or of all.
-SOTTO_AVX512_INLINE __mmask16 first_lanes(std::int64_t count) { return static_cast<__mmask16>(count >= kLanes ? 0xFFFFU : (1U << count) - 1U); }
+SOTTO_AVX512_INLINE __mmask16 first_lanes(std::int64_t count) {
+  return static_cast<__mmask16>(count >= kLanes ? 0xFFFFU : (1U << count) - 1U);
+}
 
 // Numbers in memory, fp32 or bf16: of the first `count` lanes, zeros behind them.
 SOTTO_AVX512_INLINE __m512 load(const float* p, std::int64_t count) { return _mm512_maskz_loadu_ps(first_lanes(count), p); }
@@ -80,7 +82,8 @@ SOTTO_AVX512_INLINE __m512 exponential(__m512 x) {
   const __m512 clamped = _mm512_max_ps(_mm512_set1_ps(-200.0F), x);  // a NaN stays one
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(clamped, _mm512_set1_ps(1.44269504F)), _MM_FROUND_TO_NEAREST_INT);
   // ln(2) in two parts, of which the first has few enough bits for n times it to be exact.
-  const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4F), _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375F), clamped));
+  const __m512 r =
+      _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4F), _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375F), clamped));
   constexpr float kTerms[] = {1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 1.0F / 2, 1.0F, 1.0F};
   __m512 sum = _mm512_set1_ps(1.0F / 5040);
 #pragma GCC unroll 7

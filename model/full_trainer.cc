@@ -69,8 +69,9 @@ std::vector<UnitsPass> passes_of(const std::vector<DrawnWhole>& units) {
   return out;
 }
 
-Targets targets_of(const DrawnWhole& unit, std::uint32_t start, RecordLoss loss) {
+Targets targets_of(const DrawnWhole& unit, std::uint32_t start, RecordLoss loss, std::int64_t vocabulary) {
   Targets targets;
+  targets.heights = head_heights(vocabulary);
   for (const auto& example : unit.examples) {
     const float weight = loss == RecordLoss::kMean ? 1.0F / static_cast<float>(example.rows.size()) : 1.0F;
     for (std::size_t i = 0; i < example.rows.size(); ++i) {
@@ -80,7 +81,7 @@ Targets targets_of(const DrawnWhole& unit, std::uint32_t start, RecordLoss loss)
     }
     start += static_cast<std::uint32_t>(example.ids.size());
   }
-  return targets;
+  return targets;  // of one unit alone: heights that depend on how many there are depend on nothing else
 }
 
 }  // namespace
@@ -130,7 +131,7 @@ struct FullTrainer::State {
     at::Tensor gradient_RC = at::zeros_like(x_RC, at::TensorOptions().requires_grad(false));
     std::vector<UnitRows> rows;
     for (std::size_t u = 0; u < units.units.size(); ++u) {
-      const auto targets = targets_of(*units.units[u], units.starts[u], loss);
+      const auto targets = targets_of(*units.units[u], units.starts[u], loss, weights.head.weight_VC.size(0));
       rows.push_back({units.starts[u], units.units[u]->length, loss_and_derivative(x_RC.detach(), weights.head, targets)});
       gradient_RC.add_(rows.back().head.gradient_RC);
       rows.back().head.gradient_RC.reset();

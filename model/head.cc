@@ -18,7 +18,10 @@ struct Chunk {
 };
 
 Chunk chunk_at(const at::Tensor& x_RC, const Targets& targets, std::size_t begin) {
-  const auto height = static_cast<std::size_t>(targets.height), end = std::min(targets.rows.size(), begin + height);
+  const auto left = static_cast<std::int64_t>(targets.rows.size() - begin);
+  const auto filled = std::ranges::find_if(targets.heights, [&](std::int64_t rows) { return rows <= left; });
+  const std::int64_t rows = filled != targets.heights.end() ? *filled : targets.heights.back();
+  const auto height = static_cast<std::size_t>(rows), end = std::min(targets.rows.size(), begin + height);
   const auto slice = [&]<class T>(const std::vector<T>& all, std::size_t size) {
     std::vector<T> part(size);
     const auto known = std::min(end, all.size());  // weights are only for training
@@ -27,7 +30,7 @@ Chunk chunk_at(const at::Tensor& x_RC, const Targets& targets, std::size_t begin
                 part.begin());
     return at::tensor(at::ArrayRef<T>(part), c10::CppTypeToScalarType<T>::value).to(x_RC.device());
   };
-  Chunk chunk{at::zeros({targets.height, x_RC.size(1)}, x_RC.options()), slice(targets.rows, end - begin),
+  Chunk chunk{at::zeros({rows, x_RC.size(1)}, x_RC.options()), slice(targets.rows, end - begin),
               slice(targets.labels, height), slice(targets.weights, height), static_cast<std::int64_t>(end - begin)};
   chunk.x_NC.narrow(0, 0, chunk.used).copy_(x_RC.index_select(0, chunk.rows));
   return chunk;
@@ -75,6 +78,15 @@ at::Tensor logits_in_precision(const Chunk& chunk, const Head& head) {
 
 }  // namespace
 
+std::vector<std::int64_t> head_heights(std::int64_t vocabulary) {
+  constexpr std::int64_t kMostLogits = 1 << 24;
+  std::vector<std::int64_t> heights;
+  for (std::int64_t rows = 256; rows > kHeadRows; rows /= 2)
+    if (rows * vocabulary <= kMostLogits) heights.push_back(rows);
+  heights.push_back(kHeadRows);
+  return heights;
+}
+
 TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
   const at::Tensor x_NC = x_RC.index_select(0, at::tensor(targets.rows, at::kLong).to(x_RC.device()));
   const at::Tensor labels_N1 = at::tensor(targets.labels, at::kLong).to(x_RC.device()).unsqueeze(1);
@@ -93,8 +105,9 @@ TokenLosses token_losses(const at::Tensor& x_RC, const Head& head, const Targets
 std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
   double loss_sum = 0;
   at::Tensor gradient_RC = at::zeros_like(x_RC);
-  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
+  for (std::size_t begin = 0; begin < targets.rows.size();) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
+    begin += static_cast<std::size_t>(chunk.used);
     at::Tensor g_NV = logits_in_precision(chunk, head);
     const at::Tensor losses_N = losses_of(g_NV, chunk, head);
     loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();
@@ -106,8 +119,9 @@ std::pair<double, at::Tensor> loss_and_gradient(const at::Tensor& x_RC, const He
 HeadGradient loss_and_derivative(const at::Tensor& x_RC, const Head& head, const Targets& targets) {
   HeadGradient out{0, at::zeros_like(x_RC), {}, {}};
   std::vector<at::Tensor> derivatives, rows;
-  for (std::size_t begin = 0; begin < targets.rows.size(); begin += static_cast<std::size_t>(targets.height)) {
+  for (std::size_t begin = 0; begin < targets.rows.size();) {
     const Chunk chunk = chunk_at(x_RC, targets, begin);
+    begin += static_cast<std::size_t>(chunk.used);
     at::Tensor g_NV = logits_in_precision(chunk, head).to(at::kFloat);  // the matrix's own gradient is not rounded
     const at::Tensor losses_N = losses_of(g_NV, chunk, head);
     out.loss_sum += at::sum(losses_N.narrow(0, 0, chunk.used), at::kDouble).item<double>();

@@ -15,6 +15,10 @@ inline constexpr std::int64_t kHeadRows = 32;
 // For training, where a sequence has many labels: a product of this height runs at a third more of the CPU's rate.
 inline constexpr std::int64_t kTallHeadRows = 128;
 
+// All heights that products of training may have, from the largest: more logits than 2^24 are never made at once, if 32 rows of
+// them are not more already.
+std::vector<std::int64_t> head_heights(std::int64_t vocabulary);
+
 struct Head {
   at::Tensor weight_VC;   // fp32
   at::Tensor rounded_VC;  // the same in the precision of the base's linears: what is multiplied with; prepare_head
@@ -27,7 +31,9 @@ struct Targets {
   std::vector<std::int64_t> rows;    // of a pass
   std::vector<std::int64_t> labels;  // the next token of each
   std::vector<float> weights;        // of its loss in the sum that is differentiated
-  std::int64_t height = kHeadRows;   // rows that meet the vocabulary at a time in training
+  // How many rows meet the vocabulary at a time in training, from the largest: as many as fill a height, the last ones with rows
+  // of zeros behind them.
+  std::vector<std::int64_t> heights = {kHeadRows};
 };
 
 struct TokenLosses {

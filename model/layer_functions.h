@@ -1,4 +1,5 @@
-// layer_kernels.h on tensors and on all threads. Internal to model/: uses LibTorch. Shapes as in functions.h and lora_linear.h.
+// layer_kernels.h on tensors and on all threads. Internal to model/: uses LibTorch. Shapes as in functions.h and
+// lora_linear.h.
 #pragma once
 
 #include "model/layer_kernels.h"
@@ -26,10 +27,12 @@ struct NormedRows {
   at::Tensor out_RC, scale_R;
 };
 NormedRows rms_norm_rows(const at::Tensor& x_RC, const at::Tensor& weight_C, double eps);
-at::Tensor rms_norm_gradient(const at::Tensor& x_RC, const at::Tensor& weight_C, const at::Tensor& scale_R, const at::Tensor& g_RC);
+at::Tensor rms_norm_gradient(const at::Tensor& x_RC, const at::Tensor& weight_C, const at::Tensor& scale_R,
+                             const at::Tensor& g_RC);
 
 at::Tensor swiglu_numbers(const at::Tensor& gate_RF, const at::Tensor& up_RF);
-std::pair<at::Tensor, at::Tensor> swiglu_gradient(const at::Tensor& gate_RF, const at::Tensor& up_RF, const at::Tensor& g_RF);
+std::pair<at::Tensor, at::Tensor> swiglu_gradient(const at::Tensor& gate_RF, const at::Tensor& up_RF,
+                                                  const at::Tensor& g_RF);
 
 // x_RHD with its heads' pairs rotated, and back by direction -1.
 at::Tensor rotate_rows(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const at::Tensor& sin_RE, double direction);

@@ -20,8 +20,8 @@ namespace {
 
 constexpr std::int64_t kRanks = 8;  // columns of LoRA's products that are summed side by side
 
-// Two rows of x with up to eight of m: 16 sums, whose totals come out in order, row by row. Behind the last row, or the last of m,
-// that one is taken again.
+// Two rows of x with up to eight of m: 16 sums, whose totals come out in order, row by row. Behind the last row, or the last
+// of m, that one is taken again.
 SOTTO_AVX512 void down_block(const DownProduct& p, const float* x0, const float* x1, std::int64_t k, std::uint16_t* rounded0,
                              std::uint16_t* rounded1, float* out) {
   const float* m[kRanks];
@@ -70,7 +70,8 @@ SOTTO_AVX512 void up_block(const UpProduct& p, std::int64_t r, std::int64_t o) {
   for (int i = 0; i < kR; ++i) {
     float* y = p.y + (r + i) * p.out + o;
     store(y, add_product(load(base + i * p.out, left[0]), scale, sums[2 * i]), left[0]);
-    if (left[1] > 0) store(y + kLanes, add_product(load(base + i * p.out + kLanes, left[1]), scale, sums[2 * i + 1]), left[1]);
+    if (left[1] > 0)
+      store(y + kLanes, add_product(load(base + i * p.out + kLanes, left[1]), scale, sums[2 * i + 1]), left[1]);
   }
 }
 
@@ -86,6 +87,10 @@ SOTTO_AVX512 void all_up_rows(const UpProduct& p, std::int64_t first, std::int64
   for (; r < end; ++r) up_rows<Base, 1>(p, r);
 }
 
+// How many rows ahead of what is summed the next ones are asked for: they lie too far apart for the processor to foresee
+// them. A hint may point behind the end.
+constexpr std::int64_t kRowsAhead = 8;
+
 // 32 columns with up to eight of h. Behind the last of h, that one is taken again.
 SOTTO_AVX512 void outer_block(const OuterSum& p, std::int64_t k, std::int64_t i) {
   const std::int64_t left[2] = {p.in - i, p.in - i - kLanes}, ranks = std::min(kRanks, p.rank - k);
@@ -97,6 +102,8 @@ SOTTO_AVX512 void outer_block(const OuterSum& p, std::int64_t k, std::int64_t i)
   for (std::int64_t t = 0; t < p.rows; ++t) {
     const float* x = p.x + t * p.in + i;
     const float* h = p.h + t * p.rank;
+    _mm_prefetch(reinterpret_cast<const char*>(x + kRowsAhead * p.in), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(x + kRowsAhead * p.in + kLanes), _MM_HINT_T0);
     const __m512 x0 = load(x, left[0]), x1 = left[1] > 0 ? load(x + kLanes, left[1]) : _mm512_setzero_ps();
 #pragma GCC unroll 8
     for (int j = 0; j < kRanks; ++j) {
@@ -192,7 +199,8 @@ void outer_sum(const OuterSum& p, std::int64_t first, std::int64_t end) {
     for (std::int64_t k = 0; k < p.rank; k += kRanks) outer_block(p, k, i);
 }
 
-SOTTO_AVX512 void rms_norm_rows(const RmsNormRows& p, double eps, float* out, float* scale, std::int64_t first, std::int64_t end) {
+SOTTO_AVX512 void rms_norm_rows(const RmsNormRows& p, double eps, float* out, float* scale, std::int64_t first,
+                                std::int64_t end) {
   for (std::int64_t r = first; r < end; ++r) {
     const float* x = p.x + r * p.columns;
     __m512 squares = _mm512_setzero_ps();
@@ -268,7 +276,8 @@ SOTTO_AVX512 void causal_softmax(const CausalRows& c, float* scores, std::int64_
   }
 }
 
-SOTTO_AVX512 void causal_softmax_gradient(const CausalRows& c, const float* p, float* g, std::int64_t first, std::int64_t end) {
+SOTTO_AVX512 void causal_softmax_gradient(const CausalRows& c, const float* p, float* g, std::int64_t first,
+                                          std::int64_t end) {
   for (std::int64_t r = first; r < end; ++r) {
     const Seen seen = seen_by(c, r);
     const float* const of_p = p + r * c.length + seen.begin;
@@ -299,7 +308,9 @@ void down_product(const DownProduct&, std::int64_t, std::int64_t) { SOTTO_CHECK(
 void up_product(const UpProduct&, std::int64_t, std::int64_t) { SOTTO_CHECK(false); }
 void outer_sum(const OuterSum&, std::int64_t, std::int64_t) { SOTTO_CHECK(false); }
 void rms_norm_rows(const RmsNormRows&, double, float*, float*, std::int64_t, std::int64_t) { SOTTO_CHECK(false); }
-void rms_norm_gradient(const RmsNormRows&, const float*, const float*, float*, std::int64_t, std::int64_t) { SOTTO_CHECK(false); }
+void rms_norm_gradient(const RmsNormRows&, const float*, const float*, float*, std::int64_t, std::int64_t) {
+  SOTTO_CHECK(false);
+}
 void swiglu_numbers(const float*, const float*, float*, std::int64_t, std::int64_t) { SOTTO_CHECK(false); }
 void swiglu_gradient(const SwiGluGradient&, std::int64_t, std::int64_t) { SOTTO_CHECK(false); }
 void causal_softmax(const CausalRows&, float*, std::int64_t, std::int64_t) { SOTTO_CHECK(false); }

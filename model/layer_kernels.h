@@ -1,17 +1,19 @@
-// What a training pass does besides products with the model's matrices: LoRA's products of a few columns, norms, activations,
-// softmaxes and losses. LibTorch takes several sweeps through memory for each of them; here each is one. Every function works on
-// the rows [first, end) of its arrays, and a row's bits depend on that row alone, whatever rows and threads work beside it.
-// Plain arrays, no tensors; pure functions. A bf16 number is the upper half of an fp32 one.
+// What a training pass does besides products with the model's matrices: LoRA's products of a few columns, norms,
+// activations, softmaxes and losses. LibTorch takes several sweeps through memory for each of them; here each is one. Every
+// function works on the rows [first, end) of its arrays, and a row's bits depend on that row alone, whatever rows and
+// threads work beside it. Plain arrays, no tensors; pure functions. A bf16 number is the upper half of an fp32 one.
 #pragma once
 
 #include <cstdint>
 
 namespace sotto::model {
 
-// Whether this CPU has what they need: AVX-512, for bf16 numbers with its BF16 instructions. Without, none of them may be called.
+// Whether this CPU has what they need: AVX-512, for bf16 numbers with its BF16 instructions. Without, none of them may be
+// called.
 bool has_layer_kernels(bool bf16);
 
-// h[r, k] = scale * sum_i x[r, i] m[k, i], and x itself in bf16 where it is asked for. x [rows, in], m [rank, in], h [rows, rank].
+// h[r, k] = scale * sum_i x[r, i] m[k, i], and x itself in bf16 where it is asked for. x [rows, in], m [rank, in], h [rows,
+// rank].
 struct DownProduct {
   const float* x;
   const float* m;
@@ -22,8 +24,8 @@ struct DownProduct {
 };
 void down_product(const DownProduct& p, std::int64_t first, std::int64_t end);
 
-// y[r, o] = base[r, o] + scale * sum_k h[r, k] m[k, o]. base and y [rows, out], h [rows, rank], m [rank, out]. base is fp32, and may
-// be y itself, or bf16.
+// y[r, o] = base[r, o] + scale * sum_k h[r, k] m[k, o]. base and y [rows, out], h [rows, rank], m [rank, out]. base is fp32,
+// and may be y itself, or bf16.
 struct UpProduct {
   const void* base;
   bool bf16;
@@ -35,8 +37,8 @@ struct UpProduct {
 };
 void up_product(const UpProduct& p, std::int64_t first, std::int64_t end);
 
-// out[k, i] = scale * sum_t h[t, k] x[t, i] for the columns i in [first, end), which are whole multiples of kColumns but for the
-// last. h [rows, rank], x [rows, in]; out [rank, in], or [in, rank] where it is transposed.
+// out[k, i] = scale * sum_t h[t, k] x[t, i] for the columns i in [first, end), which are whole multiples of kColumns but for
+// the last. h [rows, rank], x [rows, in]; out [rank, in], or [in, rank] where it is transposed.
 struct OuterSum {
   static constexpr std::int64_t kColumns = 32;
   const float* h;
@@ -56,7 +58,8 @@ struct RmsNormRows {
   std::int64_t columns;
 };
 void rms_norm_rows(const RmsNormRows& p, double eps, float* out, float* scale, std::int64_t first, std::int64_t end);
-void rms_norm_gradient(const RmsNormRows& p, const float* scale, const float* g, float* gx, std::int64_t first, std::int64_t end);
+void rms_norm_gradient(const RmsNormRows& p, const float* scale, const float* g, float* gx, std::int64_t first,
+                       std::int64_t end);
 
 // out = silu(gate) up, and the gradients of both from that of out. Any shape: numbers [first, end).
 void swiglu_numbers(const float* gate, const float* up, float* out, std::int64_t first, std::int64_t end);
@@ -69,9 +72,9 @@ struct SwiGluGradient {
 };
 void swiglu_gradient(const SwiGluGradient& p, std::int64_t first, std::int64_t end);
 
-// Scores of causal attention, [rows, length]: row r is a query at position r % length, and sees `window` positions up to its own
-// (0: all). In place: p = softmax(scale * score) over what it sees, 0 elsewhere; and on the way back, from the gradient g of p, that
-// of the scores: scale * p (g - sum(g p)).
+// Scores of causal attention, [rows, length]: row r is a query at position r % length, and sees `window` positions up to its
+// own (0: all). In place: p = softmax(scale * score) over what it sees, 0 elsewhere; and on the way back, from the gradient
+// g of p, that of the scores: scale * p (g - sum(g p)).
 struct CausalRows {
   std::int64_t length, window;
   float scale;
@@ -79,8 +82,8 @@ struct CausalRows {
 void causal_softmax(const CausalRows& c, float* scores, std::int64_t first, std::int64_t end);
 void causal_softmax_gradient(const CausalRows& c, const float* p, float* g, std::int64_t first, std::int64_t end);
 
-// Of each row of logits, [rows, vocabulary], fp32 or bf16: the loss -log softmax(logits)[label], and in the logits' place its
-// derivative times `weight`: weight * (softmax - one-hot).
+// Of each row of logits, [rows, vocabulary], fp32 or bf16: the loss -log softmax(logits)[label], and in the logits' place
+// its derivative times `weight`: weight * (softmax - one-hot).
 struct LossRows {
   void* logits;
   bool bf16;

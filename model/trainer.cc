@@ -94,16 +94,18 @@ class DropoutMasks {
   std::vector<std::unique_ptr<RandomSource>> current_;
 };
 
-// Labelled rows in the products that they meet the vocabulary in. Which one a row is in depends on how many labels its own
-// sequence has, on nothing else: as many as fill a tall product, or half of one, go into tall ones.
-std::array<Targets, 2> targets_of(const Pass& pass, std::span<const DrawnRecord> records, RecordLoss loss) {
+// Labelled rows in the products that they meet the vocabulary in. Unless these may have any height, which one a row is in depends
+// on how many labels its own sequence has, on nothing else: as many as fill a tall product, or half of one, go into tall ones.
+std::array<Targets, 2> targets_of(const Pass& pass, std::span<const DrawnRecord> records, RecordLoss loss, Heights heights,
+                                  std::int64_t vocabulary) {
   std::array<Targets, 2> out;
-  out[1].height = kTallHeadRows;
+  if (heights == Heights::kAny) out[0].heights = head_heights(vocabulary);
+  out[1].heights = {kTallHeadRows};
   constexpr auto kTall = static_cast<std::size_t>(kTallHeadRows);
   for (const auto& segment : pass.segments) {
     const auto& example = records[segment.sequence].example;
     const std::size_t count = example.rows.size(), rest = count % kTall;
-    const std::size_t tall = rest >= kTall / 2 ? count : count - rest;
+    const std::size_t tall = heights == Heights::kAny ? 0 : rest >= kTall / 2 ? count : count - rest;
     const float weight = loss == RecordLoss::kMean ? 1.0F / static_cast<float>(count) : 1.0F;
     for (std::size_t i = 0; i < count; ++i) {
       Targets& targets = out[i < tall ? 1 : 0];
@@ -175,7 +177,7 @@ struct Trainer::State {
     }
     const at::Tensor x_RC = final_hidden(weights, &on_device, make_pass(pass, sequences, starts, weights), &training);
     at::Tensor gradient_RC = at::zeros_like(x_RC, at::TensorOptions().requires_grad(false));
-    for (const Targets& targets : targets_of(pass, records, loss)) {
+    for (const Targets& targets : targets_of(pass, records, loss, heights, weights.head.weight_VC.size(0))) {
       if (targets.rows.empty()) continue;
       const auto [loss_sum, part_RC] = loss_and_gradient(x_RC.detach(), weights.head, targets);
       gradient_RC.add_(part_RC);  // each row has its gradient from one of them
@@ -205,7 +207,10 @@ Result<Trainer> Trainer::make(LanguageModel& model, const Adapter& start, Traine
   state->part = part_in_round(trained, RoundId(0));
   state->dropout = dropout;
   state->put_adapter(start);
-  state->heights = guarded([&] { return measured_heights(model.state().weights, state->on_device); });
+  state->heights = guarded([&] {
+    prepare_head(model.state().weights);
+    return measured_heights(model.state().weights, state->on_device);
+  });
   return Trainer(std::move(state));
 }
 
