@@ -5,6 +5,7 @@ SmolLM2-135M, rank 8 on all linear layers, records of about 128 tokens, all core
     bench/forecast.py [--cells B1-fp32,B8-bf16-AB-checkpointed,...]     cells that are done are kept; the table has every one of them"""
 import argparse
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def make_records(file, count):
 def run(cell):
     units, precision, *rest = cell.split("-")
     name = cell.lower()
+    for folder in ("out", "budget"):  # a run that has ended would not run again
+        shutil.rmtree(WORK / f"{name}.{folder}", ignore_errors=True)
     declared = 5 * int(units[1:])
     make_records(WORK / f"{name}.jsonl", declared)
     values = {"run": name, "precision": precision, "units": units[1:], "declared": declared, "part": "AB" if "AB" in rest else "B", "steps": STEPS,

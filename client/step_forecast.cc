@@ -16,7 +16,10 @@
 namespace sotto::client {
 namespace {
 
-constexpr int kSteps = 3;  // the first one warms caches up, takes as much memory as any, and is not counted
+// The first step takes as much memory as any, the second one makes the kernels for the shapes of an average one; neither is counted.
+// Short steps are measured more often: one of them by itself tells little.
+constexpr int kUncounted = 2, kFewest = 2, kMost = 10;
+constexpr double kEnoughSeconds = 3;
 
 // Units of the site, their tokens shuffled.
 data::DataSet shuffled(const data::DataSet& own, const std::vector<std::size_t>& units, const RunPlan& plan, RandomSource& random) {
@@ -88,7 +91,8 @@ Result<StepForecast> forecast_step(const RunPlan& plan, model::Training& trainin
   const model::DropoutStreams dropout = masks(plan, random);
   StepForecast forecast;
   double seconds = 0;
-  for (int k = 0; k < kSteps; ++k) {
+  int counted = 0;
+  for (int k = 0; counted < kFewest || (counted < kMost && seconds < kEnoughSeconds); ++k) {
     const auto throw_away = shuffled(data, k == 0 ? fullest_step(data) : average_step(data, plan, random), plan, random);
     std::vector<std::uint32_t> records;
     for (const auto& unit : throw_away.units) records.push_back(static_cast<std::uint32_t>(unit.examples.size()));
@@ -107,10 +111,12 @@ Result<StepForecast> forecast_step(const RunPlan& plan, model::Training& trainin
       mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
     }
     training.step(optimizer, mean, 1e-6);
-    if (k > 0) seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    if (k < kUncounted) continue;
+    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    ++counted;
   }
   SOTTO_TRY_VOID(training.set_state(before));
-  forecast.seconds = seconds / (kSteps - 1);
+  forecast.seconds = seconds / counted;
   forecast.peak_bytes = peak_memory();
   return forecast;
 }
