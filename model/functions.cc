@@ -38,8 +38,8 @@ class RmsNorm : public Function<RmsNorm> {
 
 class LayerNorm : public Function<LayerNorm> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& weight_C, const at::Tensor& bias_C,
-                            double eps) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RC, const at::Tensor& weight_C,
+                            const at::Tensor& bias_C, double eps) {
     const at::Tensor centred_RC = at::sub(x_RC, at::mean(x_RC, {1}, true));
     const at::Tensor scale_R1 = at::mean(at::square(centred_RC), {1}, true).add_(eps).rsqrt_();
     const at::Tensor unit_RC = at::mul(centred_RC, scale_R1);
@@ -142,15 +142,37 @@ at::Tensor weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const at
   return at::softmax(scores, -1);  // [K, G T, S]
 }
 
-CausalRows causal_rows(const RowSpan& span, const AttentionForm& form) {
-  return {span.length, form.window, static_cast<float>(form.scale)};
+// Queries of a sequence that are worked on together, and the keys that any of them sees: no product is made of what lies
+// behind the last query's place, or before the first one's window.
+struct QueryBlock {
+  RowSpan queries, keys;
+  CausalRows rows;
+};
+
+// Of a sequence alone, whatever stands beside it. Where masks are needed, one block that has them.
+std::vector<QueryBlock> query_blocks(const RowSpan& span, const AttentionForm& form, const at::Tensor& like) {
+  constexpr std::int64_t kQueries = 128;
+  const bool whole = !masks_by_position(like, form.softcap);
+  std::vector<QueryBlock> blocks;
+  for (std::int64_t begin = 0, end = 0; begin < span.length; begin = end) {
+    end = whole ? span.length : std::min(span.length, begin + kQueries);
+    const std::int64_t oldest = whole || form.window == 0 ? 0 : std::max<std::int64_t>(0, begin + 1 - form.window);
+    QueryBlock block{span, span, {end - begin, end - oldest, begin - oldest, form.window, static_cast<float>(form.scale)}};
+    block.queries.start += begin;
+    block.queries.length = end - begin;
+    block.keys.start += oldest;
+    block.keys.length = end - oldest;
+    blocks.push_back(std::move(block));
+  }
+  return blocks;
 }
 
-// The same of a whole sequence to itself.
-at::Tensor causal_weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KTD, const RowSpan& span, const AttentionForm& form) {
-  if (!masks_by_position(q_KxGTxD, form.softcap)) return weights(q_KxGTxD, k_KTD, mask_of(span, form), form);
-  at::Tensor scores = at::bmm(q_KxGTxD, k_KTD.transpose(1, 2));
-  causal_softmax(scores, causal_rows(span, form));
+// P of a block. q_KxGTxD and k_KSD are its queries and keys.
+at::Tensor causal_weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const QueryBlock& block,
+                          const AttentionForm& form) {
+  if (!masks_by_position(q_KxGTxD, form.softcap)) return weights(q_KxGTxD, k_KSD, mask_of(block.queries, form), form);
+  at::Tensor scores = at::bmm(q_KxGTxD, k_KSD.transpose(1, 2));
+  causal_softmax(scores, block.rows);
   return scores;
 }
 
@@ -162,17 +184,20 @@ at::Tensor softmax_backward(const at::Tensor& g, const at::Tensor& p) {
 }
 
 // Causal attention of one sequence to itself, q and k rotated, without derivative. LibTorch's own skips what is masked.
-void put_causal_attention(const at::Tensor& into_RHD, const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD,
-                          const RowSpan& span, const AttentionForm& form) {
+void put_causal_attention(const at::Tensor& into_RHD, const at::Tensor& q_RHD, const at::Tensor& k_RKD,
+                          const at::Tensor& v_RKD, const RowSpan& span, const AttentionForm& form) {
   if (form.softcap == 0 && (form.window == 0 || span.length <= form.window)) {
     const auto by_head = [&](const at::Tensor& x_RHD) { return keys(x_RHD, span).unsqueeze(0); };  // [1, H, T, D]
-    const at::Tensor seen = at::scaled_dot_product_attention(by_head(q_RHD), by_head(k_RKD), by_head(v_RKD), {}, 0, true, form.scale,
-                                                             q_RHD.size(1) != k_RKD.size(1));
+    const at::Tensor seen = at::scaled_dot_product_attention(by_head(q_RHD), by_head(k_RKD), by_head(v_RKD), {}, 0, true,
+                                                             form.scale, q_RHD.size(1) != k_RKD.size(1));
     keys(into_RHD, span).copy_(seen.squeeze(0));
     return;
   }
-  const at::Tensor p = causal_weights(queries_by_key(q_RHD, span, k_RKD.size(1)), keys(k_RKD, span), span, form);
-  put_queries(into_RHD, span, at::bmm(p, keys(v_RKD, span)));
+  for (const auto& block : query_blocks(span, form, q_RHD)) {
+    const at::Tensor q = queries_by_key(q_RHD, block.queries, k_RKD.size(1));
+    put_queries(into_RHD, block.queries,
+                at::bmm(causal_weights(q, keys(k_RKD, block.keys), block, form), keys(v_RKD, block.keys)));
+  }
 }
 
 // Whether P of a sequence stays for the backward pass: of a long one it is as large as all its other activations, and is
@@ -190,11 +215,12 @@ class Attention : public Function<Attention> {
     ctx->saved_data["softcap"] = form.softcap;
     ctx->saved_data["window"] = form.window;
     at::Tensor out_RHD = at::zeros_like(q);
-    for (const auto& span : pass->spans) {
-      const at::Tensor p = causal_weights(queries_by_key(q, span, k.size(1)), keys(k, span), span, form);
-      put_queries(out_RHD, span, at::bmm(p, keys(v_RKD, span)));
-      if (keeps_weights(span)) saved.push_back(p);
-    }
+    for (const auto& span : pass->spans)
+      for (const auto& block : query_blocks(span, form, q)) {
+        const at::Tensor p = causal_weights(queries_by_key(q, block.queries, k.size(1)), keys(k, block.keys), block, form);
+        put_queries(out_RHD, block.queries, at::bmm(p, keys(v_RKD, block.keys)));
+        if (keeps_weights(span)) saved.push_back(p);
+      }
     ctx->save_for_backward(std::move(saved));
     return out_RHD;
   }
@@ -209,22 +235,23 @@ class Attention : public Function<Attention> {
                              ctx->saved_data["window"].toInt()};
     std::size_t kept = 3;
     at::Tensor gq = at::zeros_like(q_RHD), gk = at::zeros_like(k_RKD), gv = at::zeros_like(v_RKD);
-    for (const auto& span : pass->spans) {
-      const at::Tensor q = queries_by_key(q_RHD, span, k_RKD.size(1)), k = keys(k_RKD, span), v = keys(v_RKD, span);
-      const at::Tensor g = queries_by_key(grads[0], span, k_RKD.size(1));
-      const at::Tensor p = keeps_weights(span) ? saved[kept++] : causal_weights(q, k, span, form);
-      keys(gv, span).copy_(at::bmm(p.transpose(1, 2), g));
-      at::Tensor gs = at::bmm(g, v.transpose(1, 2));
-      if (masks_by_position(gs, form.softcap)) {
-        causal_softmax_gradient(p, gs, causal_rows(span, form));
-      } else {
-        gs = softmax_backward(gs, p).mul_(form.scale);
-        if (const at::Tensor capped = capped_scores(q, k, form); capped.defined())
-          gs.addcmul_(gs, at::square(capped), -1 / (form.softcap * form.softcap));
+    for (const auto& span : pass->spans)
+      for (const auto& block : query_blocks(span, form, q_RHD)) {
+        const at::Tensor q = queries_by_key(q_RHD, block.queries, k_RKD.size(1)), k = keys(k_RKD, block.keys);
+        const at::Tensor g = queries_by_key(grads[0], block.queries, k_RKD.size(1));
+        const at::Tensor p = keeps_weights(span) ? saved[kept++] : causal_weights(q, k, block, form);
+        keys(gv, block.keys).add_(at::bmm(p.transpose(1, 2), g));
+        at::Tensor gs = at::bmm(g, keys(v_RKD, block.keys).transpose(1, 2));
+        if (masks_by_position(gs, form.softcap)) {
+          causal_softmax_gradient(p, gs, block.rows);
+        } else {
+          gs = softmax_backward(gs, p).mul_(form.scale);
+          if (const at::Tensor capped = capped_scores(q, k, form); capped.defined())
+            gs.addcmul_(gs, at::square(capped), -1 / (form.softcap * form.softcap));
+        }
+        put_queries(gq, block.queries, at::bmm(gs, k));
+        keys(gk, block.keys).add_(at::bmm(gs.transpose(1, 2), q));
       }
-      put_queries(gq, span, at::bmm(gs, k));
-      keys(gk, span).copy_(at::bmm(gs.transpose(1, 2), q));
-    }
     return {rotate(gq, pass->cos_RE, pass->sin_RE, -1), rotate(gk, pass->cos_RE, pass->sin_RE, -1), gv, {}, {}};
   }
 };
@@ -275,8 +302,8 @@ at::Tensor attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at:
   return Attention::apply(q_RHD, k_RKD, v_RKD, pass, form);
 }
 
-at::Tensor inference_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD, const PassRowsPtr& pass,
-                               const AttentionForm& form) {
+at::Tensor inference_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, const at::Tensor& v_RKD,
+                               const PassRowsPtr& pass, const AttentionForm& form) {
   const at::Tensor q = rotate(q_RHD, pass->cos_RE, pass->sin_RE, 1), k = rotate(k_RKD, pass->cos_RE, pass->sin_RE, 1);
   at::Tensor out_RHD = at::zeros_like(q);
   for (const auto& span : pass->spans) put_causal_attention(out_RHD, q, k, v_RKD, span, form);
@@ -306,9 +333,10 @@ at::Tensor cached_attention(const at::Tensor& q_RHD, const at::Tensor& k_RKD, co
       continue;
     }
     const auto seen = form.window == 0 ? cache.used : std::min(cache.used, form.window);
-    put_queries(out_RHD, span,
-                at::bmm(weights(queries_by_key(q, span, k.size(1)), cache.k_KSD.narrow(1, cache.used - seen, seen), {}, form),
-                        cache.v_KSD.narrow(1, cache.used - seen, seen)));
+    put_queries(
+        out_RHD, span,
+        at::bmm(weights(queries_by_key(q, span, k.size(1)), cache.k_KSD.narrow(1, cache.used - seen, seen), {}, form),
+                cache.v_KSD.narrow(1, cache.used - seen, seen)));
   }
   return out_RHD;
 }

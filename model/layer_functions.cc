@@ -122,12 +122,12 @@ at::Tensor rotate_rows(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const 
 }
 
 void causal_softmax(at::Tensor& scores, const CausalRows& rows) {
-  for_rows(scores.numel() / rows.length, rows.length,
+  for_rows(scores.numel() / rows.keys, rows.keys,
            [&](std::int64_t first, std::int64_t end) { causal_softmax(rows, scores.data_ptr<float>(), first, end); });
 }
 
 void causal_softmax_gradient(const at::Tensor& p, at::Tensor& g, const CausalRows& rows) {
-  for_rows(p.numel() / rows.length, rows.length, [&](std::int64_t first, std::int64_t end) {
+  for_rows(p.numel() / rows.keys, rows.keys, [&](std::int64_t first, std::int64_t end) {
     causal_softmax_gradient(rows, numbers(p), g.data_ptr<float>(), first, end);
   });
 }

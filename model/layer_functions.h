@@ -37,7 +37,7 @@ std::pair<at::Tensor, at::Tensor> swiglu_gradient(const at::Tensor& gate_RF, con
 // x_RHD with its heads' pairs rotated, and back by direction -1.
 at::Tensor rotate_rows(const at::Tensor& x_RHD, const at::Tensor& cos_RE, const at::Tensor& sin_RE, double direction);
 
-// In place. scores_KxGTxT, and p and its gradient of the same shape.
+// In place. Scores [K, G queries, keys], and p and its gradient of the same shape.
 void causal_softmax(at::Tensor& scores, const CausalRows& rows);
 void causal_softmax_gradient(const at::Tensor& p, at::Tensor& g, const CausalRows& rows);
 

@@ -137,7 +137,7 @@ struct Seen {
   std::int64_t begin, end;
 };
 Seen seen_by(const CausalRows& c, std::int64_t row) {
-  const std::int64_t end = row % c.length + 1;
+  const std::int64_t end = c.before + row % c.queries + 1;
   return {c.window > 0 ? std::max<std::int64_t>(0, end - c.window) : 0, end};
 }
 
@@ -259,9 +259,9 @@ SOTTO_AVX512 void swiglu_gradient(const SwiGluGradient& p, std::int64_t first, s
 SOTTO_AVX512 void causal_softmax(const CausalRows& c, float* scores, std::int64_t first, std::int64_t end) {
   for (std::int64_t r = first; r < end; ++r) {
     const Seen seen = seen_by(c, r);
-    float* const row = scores + r * c.length;
+    float* const row = scores + r * c.keys;
     std::fill(row, row + seen.begin, 0.0F);
-    std::fill(row + seen.end, row + c.length, 0.0F);
+    std::fill(row + seen.end, row + c.keys, 0.0F);
     float* const x = row + seen.begin;
     const std::int64_t count = seen.end - seen.begin;
     const __m512 scale = _mm512_set1_ps(c.scale), most = _mm512_set1_ps(c.scale * largest(x, count));
@@ -280,8 +280,8 @@ SOTTO_AVX512 void causal_softmax_gradient(const CausalRows& c, const float* p, f
                                           std::int64_t end) {
   for (std::int64_t r = first; r < end; ++r) {
     const Seen seen = seen_by(c, r);
-    const float* const of_p = p + r * c.length + seen.begin;
-    float* const row = g + r * c.length;
+    const float* const of_p = p + r * c.keys + seen.begin;
+    float* const row = g + r * c.keys;
     float* const x = row + seen.begin;
     const std::int64_t count = seen.end - seen.begin;
     __m512 products = _mm512_setzero_ps();
@@ -293,7 +293,7 @@ SOTTO_AVX512 void causal_softmax_gradient(const CausalRows& c, const float* p, f
       store(x + i, _mm512_mul_ps(weight, _mm512_sub_ps(load(x + i, count - i), sum)), count - i);
     }
     std::fill(row, row + seen.begin, 0.0F);
-    std::fill(row + seen.end, row + c.length, 0.0F);
+    std::fill(row + seen.end, row + c.keys, 0.0F);
   }
 }
 

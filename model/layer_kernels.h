@@ -72,11 +72,11 @@ struct SwiGluGradient {
 };
 void swiglu_gradient(const SwiGluGradient& p, std::int64_t first, std::int64_t end);
 
-// Scores of causal attention, [rows, length]: row r is a query at position r % length, and sees `window` positions up to its
-// own (0: all). In place: p = softmax(scale * score) over what it sees, 0 elsewhere; and on the way back, from the gradient
-// g of p, that of the scores: scale * p (g - sum(g p)).
+// Scores of causal attention, [rows, keys]: row r is that of query r % queries, which stands where key `before` + r % queries
+// does, and sees `window` keys up to that one (0: all). In place: p = softmax(scale * score) over what it sees, 0 elsewhere; and
+// on the way back, from the gradient g of p, that of the scores: scale * p (g - sum(g p)).
 struct CausalRows {
-  std::int64_t length, window;
+  std::int64_t queries, keys, before, window;
   float scale;
 };
 void causal_softmax(const CausalRows& c, float* scores, std::int64_t first, std::int64_t end);

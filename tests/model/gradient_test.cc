@@ -125,6 +125,31 @@ TEST_CASE("gradients agree with finite differences of the loss", "[model]") {
   }
 }
 
+// Longer than what attention works on together, with and without a sliding window and a soft cap. Losses are evaluated by another
+// attention than training's.
+TEST_CASE("a long record's gradient agrees with finite differences of the loss", "[model]") {
+  const std::string name = GENERATE("llama", "mistral", "gemma2");
+  auto model = LanguageModel::load(vector_path("tiny/" + name), {.precision = Precision::kFp32, .threads = 1}).value();
+  LoraPlan plan;
+  plan.targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+  const auto adapter = scattered_adapter(model.config(), plan);
+  const std::vector<std::uint32_t> lengths = {230};
+  const auto data = random_data(lengths, 51);
+  auto trainer = Trainer::make(model, adapter, TrainedPart::kAB).value();
+  const auto gradient = unit_gradients(trainer, data)[0];
+  const auto values = trained_vector(adapter, TrainedPart::kAB);
+  const auto loss_at = [&](double step) {
+    auto moved = values;
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += static_cast<float>(step * static_cast<double>(gradient[i]));
+    REQUIRE(model.set_adapter(with_trained(adapter, TrainedPart::kAB, moved)).ok());
+    const auto one = model.evaluate(data.examples).value().front();
+    return one.loss_sum / one.tokens;
+  };
+  const double length = norm(gradient), step = 2e-3 / length;
+  INFO(name << ": gradient of length " << length);
+  CHECK((loss_at(step) - loss_at(-step)) / (2 * step) == Approx(length * length).epsilon(2e-3));
+}
+
 // Loss and gradient with masks, as functions of the adapter: the same streams give the same function, so differences apply.
 TEST_CASE("gradients under dropout agree with finite differences", "[model]") {
   const Case c;

@@ -156,7 +156,8 @@ TEST_CASE("a causal softmax sees what lies before it, in its window, and nothing
   if (!has_layer_kernels(false)) return;
   for (const std::int64_t length : {1, 5, 16, 17, 40})
     for (const std::int64_t window : {0, 1, 7}) {
-      const std::int64_t rows = 2 * length;  // two heads
+      constexpr std::int64_t kHeads = 2;
+      const std::int64_t rows = kHeads * length;
       const auto scores = waves(rows * length, 0.7, 30), g = waves(rows * length, 1.1);
       std::vector<double> p(scores.size()), gradient(scores.size());
       for (std::int64_t r = 0; r < rows; ++r) {
@@ -171,10 +172,24 @@ TEST_CASE("a causal softmax sees what lies before it, in its window, and nothing
           at(gradient, r * length + s) = 0.5 * at(p, r * length + s) * (at(g, r * length + s) - products);
       }
       auto out = scores, back = g;
-      causal_softmax({length, window, 0.5F}, out.data(), 0, rows);
+      const CausalRows whole{length, length, 0, window, 0.5F};
+      causal_softmax(whole, out.data(), 0, rows);
       CHECK(largest_difference(out, p) < 2e-6);
-      causal_softmax_gradient({length, window, 0.5F}, out.data(), back.data(), 0, rows);
+      causal_softmax_gradient(whole, out.data(), back.data(), 0, rows);
       CHECK(largest_difference(back, gradient) < 2e-6);
+
+      // The last queries alone, which see all keys, give the same bits.
+      const std::int64_t before = length / 2, queries = length - before;
+      const CausalRows last{queries, length, before, window, 0.5F};
+      for (std::int64_t head = 0; head < kHeads; ++head) {
+        const std::int64_t first = (head * length + before) * length;
+        std::vector<float> some(scores.begin() + first, scores.begin() + first + queries * length);
+        std::vector<float> some_back(g.begin() + first, g.begin() + first + queries * length);
+        causal_softmax(last, some.data(), 0, queries);
+        causal_softmax_gradient(last, some.data(), some_back.data(), 0, queries);
+        CHECK(std::equal(some.begin(), some.end(), out.begin() + first));
+        CHECK(std::equal(some_back.begin(), some_back.end(), back.begin() + first));
+      }
     }
 }
 
@@ -210,13 +225,13 @@ TEST_CASE("losses and their derivatives are those of plain loops, in fp32 and in
 TEST_CASE("what is not a number stays none, and very small and large scores are exact", "[model]") {
   if (!has_layer_kernels(false)) return;
   std::vector<float> scores = {0, NAN, 0, 0};
-  causal_softmax({2, 0, 1}, scores.data(), 0, 2);
+  causal_softmax({2, 2, 0, 0, 1}, scores.data(), 0, 2);
   CHECK(scores[0] == 1);
   scores = {0, 0, -INFINITY, 3e38F, 0, 0, 0, 0, 0};
-  causal_softmax({3, 0, 1}, scores.data(), 0, 2);
+  causal_softmax({3, 3, 0, 0, 1}, scores.data(), 0, 2);
   CHECK(scores[3] == 1);
   scores = {0, 0, NAN, 0};
-  causal_softmax({2, 0, 1}, scores.data(), 0, 2);
+  causal_softmax({2, 2, 0, 0, 1}, scores.data(), 0, 2);
   CHECK(std::isnan(scores[2]));
   CHECK(std::isnan(scores[3]));
   const std::vector<float> gate = {-200, 200, NAN, -0.0F}, up = {1, 1, 1, 1};
