@@ -19,7 +19,7 @@ Down down_product(const at::Tensor& x_RI, const at::Tensor& m_rI, double scale, 
 // base + scale * h m in fp32, in place of an fp32 base.
 at::Tensor up_product(const at::Tensor& base_RO, const at::Tensor& h_Rr, const at::Tensor& m_rO, double scale);
 
-// scale * h^T x into out_rI, or transposed into out_Ir: the kernel tells which by its sizes' order.
+// scale * h^T x, written to `out` as [r, I] or as [I, r].
 enum class Order : std::uint8_t { kRankFirst, kRankLast };
 void outer_sum(const at::Tensor& h_Tr, const at::Tensor& x_TI, double scale, Order order, float* out);
 
