@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "model/layer_functions.h"
 #include "model/step_functions.h"
 
@@ -170,7 +171,11 @@ std::vector<QueryBlock> query_blocks(const RowSpan& span, const AttentionForm& f
 // P of a block. q_KxGTxD and k_KSD are its queries and keys.
 at::Tensor causal_weights(const at::Tensor& q_KxGTxD, const at::Tensor& k_KSD, const QueryBlock& block,
                           const AttentionForm& form) {
-  if (!masks_by_position(q_KxGTxD, form.softcap)) return weights(q_KxGTxD, k_KSD, mask_of(block.queries, form), form);
+  if (!masks_by_position(q_KxGTxD, form.softcap)) {
+    const at::Tensor& mask = mask_of(block.queries, form);
+    SOTTO_CHECK(mask.defined());
+    return weights(q_KxGTxD, k_KSD, mask, form);
+  }
   at::Tensor scores = at::bmm(q_KxGTxD, k_KSD.transpose(1, 2));
   causal_softmax(scores, block.rows);
   return scores;

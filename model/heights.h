@@ -8,8 +8,8 @@
 
 namespace sotto::model {
 
-// kAny if every product of a training step, for every height below kRowsPerPass that a pass may have, gives the bits that it
-// gives at kRowsPerPass rows; measured, on random numbers, with this process's number of threads. kFixed on a GPU, where
+// kAny if every product of a training step, for every height below kRowsPerPass that a pass may have (of the head: for every one of head_heights),
+// gives the bits that it gives at kRowsPerPass rows; measured, on random numbers, with this process's number of threads. kFixed on a GPU, where
 // libraries choose by height.
 Heights measured_heights(const Weights& weights, const AdapterOnDevice& adapter);
 

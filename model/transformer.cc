@@ -1,5 +1,6 @@
 #include "model/transformer.h"
 
+#include <algorithm>
 #include <limits>
 #include <map>
 
@@ -208,7 +209,8 @@ PassRowsPtr make_pass(const Pass& pass, std::span<const std::span<const std::int
   rows->head_dim = c.head_dim;
   std::vector<std::int64_t> ids(pass.rows, 0), position(pass.rows, 0), prompt_rows, prompt_index;
   std::map<std::uint32_t, std::array<at::Tensor, 2>> masks;  // by length: whole, sliding
-  const bool masked = !masks_by_position(weights.embedding_VC, c.attention_softcap);
+  const bool masked = !masks_by_position(weights.embedding_VC, c.attention_softcap) ||
+                      !std::ranges::all_of(weights.layers, [](const auto& layer) { return layer.device.is_cpu(); });
   for (const auto& segment : pass.segments) {
     for (std::uint32_t t = 0; t < segment.length; ++t) {
       const std::int64_t id = sequences[segment.sequence][t];
