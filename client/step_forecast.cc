@@ -16,10 +16,10 @@
 namespace sotto::client {
 namespace {
 
-// The first step takes as much memory as any, the second one makes the kernels for the shapes of an average one; neither is counted.
-// Short steps are measured more often: one of them by itself tells little.
-constexpr int kUncounted = 2, kFewest = 2, kMost = 10;
-constexpr double kEnoughSeconds = 3;
+// The first step takes as much memory as any, and is not counted; nor is the second one where steps are short, since kernels are
+// made for the shapes of an average one in it. Short steps are measured more often: one of them by itself tells little.
+constexpr int kFewest = 2, kMost = 12;
+constexpr double kShortSeconds = 2, kEnoughSeconds = 5;
 
 // Units of the site, their tokens shuffled.
 data::DataSet shuffled(const data::DataSet& own, const std::vector<std::size_t>& units, const RunPlan& plan, RandomSource& random) {
@@ -111,8 +111,9 @@ Result<StepForecast> forecast_step(const RunPlan& plan, model::Training& trainin
       mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
     }
     training.step(optimizer, mean, 1e-6);
-    if (k < kUncounted) continue;
-    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    if (k == 0 || (k == 1 && took < kShortSeconds)) continue;
+    seconds += took;
     ++counted;
   }
   SOTTO_TRY_VOID(training.set_state(before));
