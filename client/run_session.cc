@@ -244,6 +244,7 @@ Event RunSession::train(const Train& action) {
   if (!update.ok()) return refuse("training_failed", "the training engine failed; see this site's own log");  // its message may tell of data
   if (const auto committed = context_.ledger->commit(plan.run, round, update->events(), now()); !committed.ok())
     return refuse("not_as_planned", committed.error().message);
+  training_->tell_clipped();
 
   const auto ring = aggregation::Ring::make(plan.ring, static_cast<std::uint32_t>(plan.sites.size()));
   if (!ring.ok()) return refuse("bad_ring", ring.error().message);

@@ -147,10 +147,22 @@ Result<void> TrainRun::check_budget() {
   return in_.ledger->can_afford(audit::merged(to_come), {policy.epsilon_limit, policy.delta}, budget_);
 }
 
+// What the part of a run that was killed had reserved pays for the same steps once: not for those of another plan, nor again
+// for steps whose result has left.
 Result<void> TrainRun::reserve(RoundId round) {
   const RunPlan& plan = file().plan;
-  if (in_.ledger->spending().rounds().contains({plan.run, round})) return {};  // by the part of the run that was killed
   SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(round), round));
+  const auto& rounds = in_.ledger->spending().rounds();
+  if (const auto known = rounds.find({plan.run, round}); known != rounds.end()) {
+    const auto& spent = known->second;
+    if (spent.state == audit::RoundSpend::State::kReserved && spent.planned.same_as(audit::RoundCost(planned))) return {};
+    return refused("'" + in_.setup->out + "/log' counts round " + std::to_string(round.value()) + " of run '" +
+                   plan.run.value() + "' already, " +
+                   (spent.state == audit::RoundSpend::State::kReserved
+                        ? "with other noise, sampling or steps than the plan's"
+                        : "and the checkpoint beside it does not hold its result") +
+                   "; name another folder with --out to begin anew (what was spent stays spent)");
+  }
   if (!plan.privacy || in_.setup->covered) return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, now());
   const audit::BudgetLimit limit{in_.setup->config.policy.epsilon_limit, in_.setup->config.policy.delta};
   return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, now());
@@ -185,12 +197,26 @@ Result<void> TrainRun::evaluate() {
   const bool is_best = best_of(at_.evaluations) == std::prev(at_.evaluations.end());
   if (validates && is_best && file().alone.patience > 0) at_.best = in_.training->state();
   if (file().alone.forgetting_stops && !forgets(found)) at_.within = in_.training->state();
-  if (validates) log(Level::kInfo, "evaluated", {{"steps", at_.steps}, {"loss", found.loss}, {"token_accuracy", found.accuracy}});
-  if (watches) log(Level::kInfo, "general_text", {{"steps", at_.steps}, {"loss", found.general}, {"risen_by", found.general - at_.evaluations.front().general}});
-  if (forgets(found))
-    log(Level::kWarning, "forgetting", {{"steps", at_.steps}, {"risen_by", found.general - at_.evaluations.front().general}, {"limit", file().alone.forgetting_limit},
-                                        {"next_step", file().alone.forgetting_stops ? "training stops at the last adapter within the limit" : "mix general text in ([[train.mixture]]), or lower the rate"}});
   return {};
+}
+
+// What the last steps came to: not before their checkpoint, for until then they may be taken again, with other noise.
+void TrainRun::tell() {
+  training_.tell_clipped();
+  if (at_.evaluations.empty() || at_.evaluations.back().step != at_.steps) return;
+  const Evaluation& found = at_.evaluations.back();
+  if (found.loss > 0)
+    log(Level::kInfo, "evaluated", {{"steps", found.step}, {"loss", found.loss}, {"token_accuracy", found.accuracy}});
+  if (in_.data->general.examples.empty()) return;
+  const double risen_by = found.general - at_.evaluations.front().general;
+  log(Level::kInfo, "general_text", {{"steps", found.step}, {"loss", found.general}, {"risen_by", risen_by}});
+  if (forgets(found))
+    log(Level::kWarning, "forgetting",
+        {{"steps", found.step},
+         {"risen_by", risen_by},
+         {"limit", file().alone.forgetting_limit},
+         {"next_step", file().alone.forgetting_stops ? "training stops at the last adapter within the limit"
+                                                     : "mix general text in ([[train.mixture]]), or lower the rate"}});
 }
 
 bool TrainRun::forgets(const Evaluation& evaluation) const {
@@ -245,7 +271,10 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
     SOTTO_TRY_VOID(commit(RoundId(static_cast<std::uint32_t>(at_.steps / plan.local_steps - 1))));
   bool done = must_stop() || at_.steps == total_steps(plan);  // a finished run asks for nothing more
   if (!done) SOTTO_TRY_VOID(check_budget());
-  if (at_.evaluations.empty() && at_.steps == 0) SOTTO_TRY_VOID(evaluate());
+  if (at_.evaluations.empty() && at_.steps == 0) {
+    SOTTO_TRY_VOID(evaluate());
+    tell();
+  }
   Progress progress("training " + plan.run.value() + ", steps", total_steps(plan) - at_.steps);
   while (!done) {
     const auto began = Clock::now();
@@ -261,7 +290,10 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
     if (round_over && (round.value() + 1) % alone.evaluate_every == 0) SOTTO_TRY_VOID(evaluate());
     at_.seconds += std::chrono::duration<double>(Clock::now() - began).count();
     const bool last = at_.steps == total_steps(plan), stopping = stop && stop();
-    if (round_over || last || stopping || at_.seconds - saved_seconds_ >= alone.checkpoint_s) SOTTO_TRY_VOID(checkpoint());
+    if (round_over || last || stopping || at_.seconds - saved_seconds_ >= alone.checkpoint_s) {
+      SOTTO_TRY_VOID(checkpoint());
+      tell();
+    }
     if (round_over) SOTTO_TRY_VOID(commit(round));
     if (stopping && !last) return refused("stopped after " + std::to_string(at_.steps) + " of " + std::to_string(total_steps(plan)) +
                                           " steps; the same command goes on from there");

@@ -58,6 +58,7 @@ class TrainRun {
   Result<void> reserve(RoundId round);
   Result<void> commit(RoundId round);
   Result<void> evaluate();
+  void tell();
   Result<void> checkpoint();
   RoundId round() const;  // of the next step
   void begin(RoundId round);

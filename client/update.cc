@@ -118,11 +118,17 @@ privacy::NoisySum LocalTraining::noised(privacy::ClippedSum&& sum, RandomSource&
   return correlated_->add_noise(std::move(sum), sigma, noise);
 }
 
-// What the log tells is the noised share: post-processing of the step's release.
 void LocalTraining::note_clipped(double fraction) {
-  log(Level::kInfo, "clipped", {{"run", plan_->run.value()}, {"noised_fraction", fraction}, {"threshold", threshold_}});
+  clipped_.push_back({fraction, threshold_});
   if (plan_->step.clipping == ClippingScheme::kAdaptive)
     threshold_ = privacy::next_threshold(threshold_, fraction, plan_->step.clip_quantile, plan_->clip_norm);
+}
+
+// The noised share is post-processing of the step's release.
+void LocalTraining::tell_clipped() {
+  for (const auto& [fraction, threshold] : clipped_)
+    log(Level::kInfo, "clipped", {{"run", plan_->run.value()}, {"noised_fraction", fraction}, {"threshold", threshold}});
+  clipped_.clear();
 }
 
 Result<LocalUpdate> LocalTraining::round(model::Trainer& trainer, const RoundStart& at, RandomSource& random,
@@ -134,6 +140,7 @@ Result<LocalUpdate> LocalTraining::round(model::Trainer& trainer, const RoundSta
   model::Optimizer optimizer(plan.optimizer, trainer.dimension());
   const std::vector<float> before = model::trained_vector(at.adapter, trainer.trained_part());
   std::vector<privacy::DpEvent> events;
+  clipped_.clear();  // of a round that failed
   for (std::uint32_t k = 0; k < plan.local_steps; ++k) {
     SOTTO_TRY(const auto event, step(std::uint64_t{at.round.value()} * plan.local_steps + k, optimizer, random));
     if (event) events.push_back(*event);

@@ -62,11 +62,19 @@ class LocalTraining {
   // Public text that is mixed into every step from now on; it outlives this.
   void mix(const PublicMix& mix) { mix_ = &mix; }
 
+  // Logs the noised shares of clipped units of the steps since the last call. To be called when those steps are sure to
+  // count: steps that a kill undoes are taken again, and must have told nothing.
+  void tell_clipped();
+
   // Where adaptive clipping stands: to go on from later.
   double threshold() const { return threshold_; }
   void set_threshold(double threshold) { threshold_ = threshold; }
 
  private:
+  struct Clipped {
+    double fraction;  // noised
+    double threshold;
+  };
   model::DropoutStreams dropout(std::uint64_t step) const;
   crypto::StreamRandom allocation(std::uint64_t epoch) const;
   privacy::SampledUnits draw(std::uint64_t step, RandomSource& random) const;
@@ -82,6 +90,7 @@ class LocalTraining {
   const RunKey* key_;
   std::optional<privacy::CorrelatedNoise> correlated_;  // of the run, from its first step on
   const PublicMix* mix_ = nullptr;
+  std::vector<Clipped> clipped_;  // not yet told
   double threshold_;  // of clipping; moves where clipping is adaptive
   std::vector<std::uint32_t> records_of_unit_;
 };
