@@ -79,7 +79,8 @@ Result<void> check_noise(const RunPlan& p) {
   const auto& s = p.step;
   const bool correlated = s.noise != NoiseScheme::kIndependent;
   if (correlated && s.sampling != SamplingScheme::kMinSeparation)
-    return bad("privacy.sampling", "another", "\"min_separation\" where privacy.noise is correlated: sampling would not be accounted");
+    return bad("privacy.noise", s.noise == NoiseScheme::kBlt ? "blt" : "banded",
+               "\"independent\" unless privacy.sampling is \"min_separation\": sampling would not be accounted with it");
   const std::uint32_t most = s.noise == NoiseScheme::kBlt ? 64 : 4096;
   if (correlated ? s.bands < 1 || s.bands > most : s.bands != 0)
     return bad("privacy.bands", std::to_string(s.bands), correlated ? "from 1 to " + std::to_string(most) : "left out where noise is independent");
@@ -103,6 +104,13 @@ Result<void> check_private_step(const RunPlan& p) {
                                                                             : "left out unless sampling is truncated_poisson");
   if (s.sampling == SamplingScheme::kFixedSize && p.expected_batch != std::floor(p.expected_batch))
     return bad("privacy.expected_batch", number(p.expected_batch), "a whole number of units where batches have a fixed size");
+  for (const auto& site : p.sites)
+    if (s.max_batch > site.declared_size)
+      return bad("privacy.max_batch", std::to_string(s.max_batch),
+                 "at most the " + std::to_string(site.declared_size) + " units that site '" + site.name + "' declares");
+  if (s.sampling == SamplingScheme::kFixedSize && p.canaries > 0)
+    return bad("audit.canaries", std::to_string(p.canaries),
+               "0 where batches have a fixed size: coins decide how many units they add");
   SOTTO_TRY_VOID(check_noise(p));
   if (!(s.clip_quantile > 0 && s.clip_quantile < 1)) return bad("privacy.clip_quantile", number(s.clip_quantile), "in (0, 1)");
   return {};
@@ -322,6 +330,7 @@ Result<Roster> decode_roster(ByteSpan bytes) {
 
 Result<void> validate_alone(const RunPlan& plan) {
   if (plan.sites.size() != 1) return bad("number of sites", std::to_string(plan.sites.size()), "1 where a site trains alone");
+  if (plan.privacy) SOTTO_TRY_VOID(check_audit(plan));
   SOTTO_TRY_VOID(check_training(plan));
   return check_privacy(plan);
 }

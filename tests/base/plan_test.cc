@@ -95,6 +95,60 @@ TEST_CASE("a plan that could not be kept is refused, and the message names the f
   }
 }
 
+TEST_CASE("a private step that no accountant knows is refused, and the message names field and value", "[base]") {
+  using Change = std::function<void(RunPlan&)>;
+  const auto sampled = [](SamplingScheme sampling, const Change& more = {}) {
+    return [=](RunPlan& p) {
+      p.step.sampling = sampling;
+      if (more) more(p);
+    };
+  };
+  const std::vector<std::pair<Change, std::string>> cases{
+      {sampled(static_cast<SamplingScheme>(6)), "privacy.sampling"},
+      {[](RunPlan& p) { p.step.clipping = static_cast<ClippingScheme>(5); }, "privacy.clipping"},
+      {[](RunPlan& p) { p.step.noise = static_cast<NoiseScheme>(0); }, "privacy.noise"},
+      {sampled(SamplingScheme::kTruncatedPoisson), "privacy.max_batch = 0"},
+      {sampled(SamplingScheme::kPoisson, [](RunPlan& p) { p.step.max_batch = 8; }), "privacy.max_batch = 8"},
+      {sampled(SamplingScheme::kTruncatedPoisson, [](RunPlan& p) { p.step.max_batch = 1001; }),
+       "privacy.max_batch = 1001, but it must be at most the 1000 units"},
+      {sampled(SamplingScheme::kFixedSize, [](RunPlan& p) { p.expected_batch = 5.5; }), "privacy.expected_batch = 5.5"},
+      {sampled(SamplingScheme::kFixedSize, [](RunPlan& p) { p.canaries = 16; }), "audit.canaries = 16"},
+      {[](RunPlan& p) { p.canaries = 3; }, "canaries = 3"},
+      {[](RunPlan& p) { p.step.noise = NoiseScheme::kBlt, p.step.bands = 8; }, "privacy.noise = blt"},
+      {sampled(SamplingScheme::kMinSeparation, [](RunPlan& p) { p.step.noise = NoiseScheme::kBanded; }),
+       "privacy.bands = 0"},
+      {sampled(SamplingScheme::kMinSeparation, [](RunPlan& p) { p.step.noise = NoiseScheme::kBlt, p.step.bands = 65; }),
+       "privacy.bands = 65"},
+      {sampled(SamplingScheme::kMinSeparation, [](RunPlan& p) { p.step.bands = 3; }), "privacy.bands = 3"},
+      {sampled(SamplingScheme::kMinSeparation, [](RunPlan& p) { p.rounds = 100000, p.local_steps = 11; }), "1100000"},
+      {sampled(SamplingScheme::kMinSeparation,
+               [](RunPlan& p) {
+                 p.step.noise = NoiseScheme::kBanded, p.step.bands = 2;
+                 p.trained = TrainedPart::kAlternating;
+               }),
+       "alternating"},
+      {[](RunPlan& p) { p.step.clip_quantile = 1; }, "privacy.clip_quantile = 1"},
+      {[](RunPlan& p) { p.step.clip_quantile = std::nan(""); }, "privacy.clip_quantile"},
+  };
+  for (const auto& [change, field] : cases) {
+    RunPlan p = plan_of(4);
+    p.sites.resize(1);
+    change(p);
+    INFO(field);
+    const auto checked = validate_alone(p);
+    REQUIRE_FALSE(checked.ok());
+    CHECK(checked.error().message.find(field) != std::string::npos);
+  }
+  for (const auto sampling :
+       {SamplingScheme::kFixedSize, SamplingScheme::kRandomAllocation, SamplingScheme::kMinSeparation}) {
+    RunPlan p = plan_of(4);
+    p.step.sampling = sampling;
+    CHECK(validate(p).error().code == ErrorCode::kUnsupported);
+    p.sites.resize(1);
+    CHECK(validate_alone(p).ok());
+  }
+}
+
 TEST_CASE("what is trained survives the plan's encoding, and what a federated run cannot train is refused by name", "[base]") {
   auto plan = plan_of(4);
   for (const auto trained : {TrainedPart::kB, TrainedPart::kAB, TrainedPart::kAlternating, TrainedPart::kPrompt}) {
