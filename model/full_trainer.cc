@@ -191,10 +191,13 @@ Result<BatchLoss> FullTrainer::add_gradients(const data::DataSet& data, privacy:
   BatchLoss total;
   guarded([&] {
     prepare_head(state_->model.weights);
+    const auto sizes = state_->sizes();
+    const privacy::GradientPieces zeros{sizes, std::vector<double>(sizes.size()), [&](const auto& take) {
+                                          for (std::size_t p = 0; p < sizes.size(); ++p)
+                                            take(p, std::vector<float>(sizes[p]));
+                                        }};
     for (const auto& unit : units)
-      if (unit.length == 0)
-        sink.add_pieces(unit.position,
-                        {{dimension()}, {0.0}, [&](const auto& take) { take(0, std::vector<float>(dimension())); }});
+      if (unit.length == 0) sink.add_pieces(unit.position, zeros);
     for (const auto& pass : passes_of(units)) state_->add(pass, sink, loss, total);
   });
   return total;
