@@ -82,6 +82,10 @@ Accounted account(const Spent& spent, double delta) {
   });
 }
 
+std::string relation_text(const std::vector<privacy::DpEvent>& events, const std::string& unit) {
+  return (privacy::neighbours_of(events) == privacy::Neighbours::kReplace ? "replace one " : "add or remove one ") + unit;
+}
+
 std::optional<privacy::Relations> relations_of(const Spent& spent, double delta) {
   return recall<std::optional<privacy::Relations>>(spent, delta, [&]() -> std::optional<privacy::Relations> {
     const auto releases = privacy::releases_of(merged(spent.events));

@@ -40,6 +40,10 @@ Accounted account(const Spent& spent, double delta);
 // One unit more, less, replaced or zeroed out, and two units together. None without privacy.
 std::optional<privacy::Relations> relations_of(const Spent& spent, double delta);
 
+// What an epsilon of these events compares, in words: "add or remove one patient"; "replace one patient" where batches of a
+// fixed size tell how many there are.
+std::string relation_text(const std::vector<privacy::DpEvent>& events, const std::string& unit);
+
 struct CurvePoint {
   double delta = 0;
   Accounted epsilon;  // with a finite upper bound

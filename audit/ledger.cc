@@ -24,6 +24,14 @@ Result<void> check_curve(const Spent& before, const Spent& after, const BudgetLi
         "this site's patients were in a run without privacy, or in rounds of which no finite epsilon can be given: "
         "no limit holds for them any more, and no further private run is allowed");
   }
+  if (std::isinf(epsilon) && !after.without_privacy) {
+    return over_budget(
+        "this run has no finite epsilon together with what this site's patients have spent, and this site's limit is "
+        "epsilon " +
+        short_number(most) + " at delta " + short_number(limit.delta) +
+        ": ask for a run with more noise, or with privacy.sampling = \"poisson\" (random allocation has no accountant "
+        "beside batches of a fixed size)");
+  }
   if (std::isinf(epsilon)) {
     return over_budget("this run gives no privacy guarantee, and this site's limit is epsilon " + short_number(most) +
                        " at delta " + short_number(limit.delta) + ": ask for a run with noise");

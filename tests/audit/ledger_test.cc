@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "audit/accounting.h"
 #include "privacy/compose.h"
 #include "tests/audit/audit_fixture.h"
 #include "tests/support/catch.h"
@@ -156,6 +157,29 @@ TEST_CASE("a round without privacy needs a site without a limit, and spends ever
   REQUIRE(site.ledger.commit(kRun, kRound, {}, at(2)).ok());
   REQUIRE(site.ledger.note_report(report_of(kRun, kRound), at(3)).ok());
   CHECK(std::isinf(site.ledger.spent(1e-5)));
+}
+
+TEST_CASE("a run whose sampling has no accountant beside an earlier run's is refused, and not called one without privacy",
+          "[ledger]") {
+  Site site;
+  auto fixed = some_event(), allocated = some_event();
+  fixed.sampling = privacy::SamplingKind::kFixedSize;
+  fixed.sampling_rate = allocated.sampling_rate = privacy::SamplingRate(1);
+  fixed.population = 50;
+  fixed.batch_size = 5;
+  allocated.sampling = privacy::SamplingKind::kRandomAllocation;
+  allocated.epoch_steps = 8;
+  allocated.count = 1;
+  const BudgetLimit wide{100, 1e-5};
+  CHECK(relation_text({allocated}, "patient") == "add or remove one patient");
+  CHECK(site.ledger.can_afford(RoundCost({allocated}), wide).ok());
+  REQUIRE(site.ledger.reserve(kRun, kRound, {fixed}, wide, at(1)).ok());
+  CHECK(relation_text(site.ledger.spending().total(kDefaultBudget).events, "record") == "replace one record");
+  const auto refused_run = site.ledger.reserve(RunId("second"), kRound, {allocated}, wide, at(2));
+  REQUIRE_FALSE(refused_run.ok());
+  CHECK(refused_run.error().message.find("no finite epsilon together with what this site's patients have spent") !=
+        std::string::npos);
+  CHECK(site.ledger.reserve(RunId("second"), kRound, {some_event()}, wide, at(3)).ok());
 }
 
 TEST_CASE("where sites share the noise, the curve by the own share alone has a limit of its own", "[ledger]") {
