@@ -280,14 +280,20 @@ UnclippedAccumulator::UnclippedAccumulator(SampledUnits&& units, std::size_t dim
 void UnclippedAccumulator::add(std::size_t position, std::span<const float> gradient) {
   SOTTO_CHECK(position < added_.size() && !added_[position] && gradient.size() == values_.size());
   added_[position] = true;
-  if (!std::isfinite(l2_norm(gradient))) return;
+  if (!std::isfinite(l2_norm(gradient))) {
+    ++lost_;
+    return;
+  }
   add_to_sum(gradient.data(), values_.data(), values_.size());
 }
 
 void UnclippedAccumulator::add_pieces(std::size_t position, const GradientPieces& pieces) {
   SOTTO_CHECK(position < added_.size() && !added_[position]);
   added_[position] = true;
-  if (!std::ranges::all_of(pieces.squared_norms, [](double n) { return std::isfinite(n); })) return;
+  if (!std::ranges::all_of(pieces.squared_norms, [](double n) { return std::isfinite(n); })) {
+    ++lost_;
+    return;
+  }
   pieces.visit([&](std::size_t piece, std::span<const float> values) {
     add_to_sum(values.data(), values_.data() + offset_of(pieces, piece), values.size());
   });
@@ -296,7 +302,8 @@ void UnclippedAccumulator::add_pieces(std::size_t position, const GradientPieces
 UnclippedSum UnclippedAccumulator::finish() && {
   SOTTO_CHECK(all_added(*this, added_));
   if (workers_ != nullptr) workers_->sum(values_);
-  return UnclippedSum(std::move(values_));
+  const auto mine = static_cast<std::size_t>(std::ranges::count(added_, true));
+  return UnclippedSum(std::move(values_), mine > 0 && lost_ == mine);
 }
 
 }  // namespace sotto::privacy

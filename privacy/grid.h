@@ -134,11 +134,16 @@ class UnclippedSum {
   UnclippedSum(const UnclippedSum&) = delete;
   UnclippedSum& operator=(const UnclippedSum&) = delete;
 
+  // Units were drawn, and none of them had a finite gradient: the model's numbers are not, or have run away.
+  bool lost_every_unit() const { return lost_every_unit_; }
+
  private:
   friend class UnclippedAccumulator;
   friend class NonPrivateSum;
-  explicit UnclippedSum(std::vector<double> values) : values_(std::move(values)) {}
+  UnclippedSum(std::vector<double> values, bool lost_every_unit)
+      : values_(std::move(values)), lost_every_unit_(lost_every_unit) {}
   std::vector<double> values_;
+  bool lost_every_unit_;
 };
 
 class UnclippedAccumulator final : public UnitSink {
@@ -155,6 +160,7 @@ class UnclippedAccumulator final : public UnitSink {
   SampledUnits units_;
   Workers* workers_ = nullptr;
   std::vector<bool> added_;
+  std::size_t lost_ = 0;  // of those added, units whose gradient is not finite: they add zeros
   std::vector<double> values_;
 };
 

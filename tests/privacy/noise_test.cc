@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <type_traits>
 
@@ -273,4 +274,18 @@ TEST_CASE("a run without privacy sums the same gradients as they are", "[privacy
   sum.add(1, std::vector<float>{50, 1});
   const NonPrivateSum plain(std::move(sum).finish());
   CHECK(plain.mean(ExpectedBatch(SamplingRate(1), 2)) == std::vector<float>{75, -1});
+}
+
+TEST_CASE("without privacy a step of which no gradient is finite says so, and one lost unit does not", "[privacy]") {
+  const float infinite = std::numeric_limits<float>::infinity();
+  const auto lost = [&](std::vector<std::vector<float>> gradients) {
+    FixedRandom random(20);
+    UnclippedAccumulator sum(
+        SampledUnits::draw(Unit::kPatient, std::vector<std::uint32_t>(gradients.size(), 1), SamplingRate(1), 1, random), 2);
+    for (std::size_t i = 0; i < gradients.size(); ++i) sum.add(i, gradients[i]);
+    return std::move(sum).finish().lost_every_unit();
+  };
+  CHECK(lost({{infinite, 1}, {0, std::nanf("")}}));
+  CHECK_FALSE(lost({{infinite, 1}, {0, 1}}));
+  CHECK_FALSE(lost({}));
 }
