@@ -21,6 +21,8 @@ Level level_from_environment() {
   return Level::kInfo;
 }
 
+std::atomic<int> silences{0};
+
 std::atomic<Level>& threshold() {
   static std::atomic<Level> level{level_from_environment()};
   return level;
@@ -59,8 +61,12 @@ std::string timestamp() {
 
 void set_log_level(Level level) { threshold() = level; }
 
+Silence::Silence() { ++silences; }
+Silence::~Silence() { --silences; }
+bool Silence::holds() { return silences > 0; }
+
 void log(Level level, std::string_view event, std::initializer_list<Json::Member> fields) {
-  if (level < threshold()) return;
+  if (level < threshold() || Silence::holds()) return;
   std::string line;
   if (::isatty(STDERR_FILENO)) {
     line = std::string(colour_of(level)) + std::string(event) + "\033[0m";

@@ -15,4 +15,14 @@ enum class Level { kDebug, kInfo, kWarning, kError };
 void set_log_level(Level level);
 void log(Level level, std::string_view event, std::initializer_list<Json::Member> fields = {});
 
+// While one lives, neither the log nor a Progress writes anything: around work of which nobody may see more than its result.
+class Silence {
+ public:
+  Silence();
+  ~Silence();
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+  static bool holds();
+};
+
 }  // namespace sotto

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/log.h"
+
 namespace sotto {
 namespace {
 using Clock = std::chrono::steady_clock;
@@ -33,6 +35,7 @@ void Progress::finish() {
 }
 
 void Progress::draw(bool last) {
+  if (Silence::holds()) return;
   drawn_ = Clock::now();
   const double elapsed = seconds_between(start_, drawn_);
   const double fraction = static_cast<double>(done_) / static_cast<double>(total_);

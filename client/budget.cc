@@ -6,6 +6,7 @@
 #include <iostream>
 #include <optional>
 
+#include "audit/accounting.h"
 #include "audit/log_reader.h"
 #include "audit/plan_file.h"
 #include "client/patient_book.h"
@@ -56,9 +57,12 @@ Result<std::optional<Asked>> asked_for(const BudgetQuery& query, const SiteFolde
     if (at == out.plan.sites.end()) return refused("run '" + query.run + "' does not name this site");
     own = *at;
   }
-  if (out.plan.step.sampling == SamplingScheme::kRandomAllocation)
-    return unsupported("how many rounds of random allocation are affordable is not told in this version; 'sotto-client approve " + out.plan.run.value() +
-                       "' shows what the whole run costs");
+  if (out.plan.step.sampling == SamplingScheme::kRandomAllocation ||
+      out.plan.step.sampling == SamplingScheme::kMinSeparation)
+    return unsupported(
+        "how many rounds of random allocation, or of a run that is one release, are affordable is not told in this version; "
+        "'sotto-client approve " +
+        out.plan.run.value() + "' shows what the whole run costs");
   if (!out.plan.privacy) return refused("run '" + out.plan.run.value() + "' has no privacy: it costs the whole budget, for good");
   SOTTO_TRY(const auto shape, read_model_config(config.model));
   SOTTO_TRY(const auto layout, model::adapter_layout(shape, out.plan));
@@ -99,8 +103,8 @@ std::string shown(const Json& number) {
 }
 
 void print(const Json& b) {
-  std::printf("privacy budget '%s' of this site's patients, all runs, at delta %g (add or remove one %s)\n", b.at("budget").as_string().c_str(),
-              b.at("delta").as_double(), b.at("unit").as_string().c_str());
+  std::printf("privacy budget '%s' of this site's patients, all runs, at delta %g (%s)\n",
+              b.at("budget").as_string().c_str(), b.at("delta").as_double(), b.at("neighbours").as_string().c_str());
   std::printf("  limit      %s\n  spent      %s (open reservations included)\n  reserved   %s\n  left       %s\n", shown(b.at("limit")).c_str(),
               shown(b.at("spent")).c_str(), shown(b.at("reserved")).c_str(), shown(b.at("left")).c_str());
   for (const auto& run : b.at("runs").items())
@@ -160,15 +164,17 @@ Result<void> show_budget(const BudgetQuery& query) {
   const Policy& policy = config.policy;
   const audit::Spent all = spending.total(policy.budget);
   const double spent = composed_epsilon(all, policy.delta);
-  Json out = Json::object({{"budget", policy.budget},
-                           {"unit", spending.unit_of(policy.budget).value_or("patient")},
-                           {"limit", policy.epsilon_limit},
-                           {"delta", policy.delta},
-                           {"spent", number_or_none(spent)},
-                           {"reserved", number_or_none(composed_epsilon(spending.reserved(policy.budget), policy.delta))},
-                           {"left", std::max(0.0, policy.epsilon_limit - spent)},
-                           {"spent_elsewhere", number_or_none(composed_epsilon(spending.elsewhere(policy.budget), policy.delta))},
-                           {"runs", runs_of(spending, policy.budget, policy.delta)}});
+  Json out =
+      Json::object({{"budget", policy.budget},
+                    {"unit", spending.unit_of(policy.budget).value_or("patient")},
+                    {"neighbours", audit::relation_text(all.events, spending.unit_of(policy.budget).value_or("patient"))},
+                    {"limit", policy.epsilon_limit},
+                    {"delta", policy.delta},
+                    {"spent", number_or_none(spent)},
+                    {"reserved", number_or_none(composed_epsilon(spending.reserved(policy.budget), policy.delta))},
+                    {"left", std::max(0.0, policy.epsilon_limit - spent)},
+                    {"spent_elsewhere", number_or_none(composed_epsilon(spending.elsewhere(policy.budget), policy.delta))},
+                    {"runs", runs_of(spending, policy.budget, policy.delta)}});
   if (policy.own_share_limit)
     out.set("own_share", Json::object({{"limit", *policy.own_share_limit}, {"spent", number_or_none(composed_epsilon(all, policy.delta, Curve::kOwnShareAlone))}}));
   if (asked) out.set("plan", plan_json(*asked, all, policy));

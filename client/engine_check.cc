@@ -2,24 +2,39 @@
 
 #include <cmath>
 
+#include "audit/spending.h"
 #include "base/log.h"
 #include "model/lora.h"
 #include "model/self_check.h"
+#include "privacy/correlation.h"
 #include "privacy/noise.h"
 
 namespace sotto::client {
 namespace {
 
-// Does the noise that this build draws have the spread that its event states? On a sum over nobody, so that what comes out is
-// noise alone. The empirical deviation of n draws strays by 1 / sqrt(2 n), here 0.55 %; a stray of 4 % happens by chance with a
-// probability below 1e-12.
+constexpr std::size_t kDraws = 16384;
+
+// What a step of the run adds to a sum over nobody. Of correlated noise the first step's, which is a fresh draw.
+privacy::NoisySum noise_of(const RunPlan& plan, const SitePlan& own, RandomSource& random) {
+  const privacy::ClipNorm clip(plan.clip_norm);
+  const privacy::NoiseMultiplier sigma(own.noise_multiplier);
+  const auto correlation = audit::correlation_of(plan);
+  if (correlation.kind == privacy::CorrelationKind::kNone) {
+    auto nobody =
+        privacy::SampledUnits::draw(privacy::Unit::kPatient, {}, privacy::SamplingRate(own.sampling_rate), 1, random);
+    return privacy::add_noise(privacy::GridAccumulator(std::move(nobody), privacy::Grid(clip, kDraws)).finish(), sigma,
+                              random);
+  }
+  auto nobody = privacy::SampledUnits::draw_separated({}, {epoch_steps(plan, own), correlation.steps, 1}, random, random);
+  auto zero = privacy::GridAccumulator(std::move(nobody), privacy::correlated_grid(clip, kDraws)).finish();
+  return privacy::CorrelatedNoise(correlation, kDraws).add_noise(std::move(zero), sigma, random);
+}
+
+// Does the noise that this build draws have the spread that its event states? The empirical deviation of n draws strays by
+// 1 / sqrt(2 n), here 0.55 %; a stray of 4 % happens by chance with a probability below 1e-12.
 Result<void> check_noise(const RunPlan& plan, const SitePlan& own, RandomSource& random) {
-  constexpr std::size_t kDraws = 16384;
   constexpr double kTolerance = 0.04;
-  const privacy::Grid grid(privacy::ClipNorm(plan.clip_norm), kDraws);
-  auto nobody = privacy::SampledUnits::draw(privacy::Unit::kPatient, {}, privacy::SamplingRate(own.sampling_rate), 1, random);
-  privacy::ClippedSum zero = privacy::GridAccumulator(std::move(nobody), grid).finish();
-  const auto noise = privacy::add_noise(std::move(zero), privacy::NoiseMultiplier(own.noise_multiplier), random);
+  const auto noise = noise_of(plan, own, random);
   double squares = 0;
   for (const auto v : noise.values()) squares += static_cast<double>(v) * static_cast<double>(v);
   const double ratio = std::sqrt(squares / kDraws) / static_cast<double>(noise.event().noise_stddev);
@@ -27,9 +42,20 @@ Result<void> check_noise(const RunPlan& plan, const SitePlan& own, RandomSource&
   return refused("the noise that this machine draws has " + std::to_string(ratio) + " times the stated deviation; nothing was trained. Rebuild, and run 'make test'");
 }
 
+// By the plan and the model alone: a run that stopped at a record would tell that somebody has one so long.
+Result<void> check_length(const RunPlan& plan, const model::ModelConfig& config) {
+  const std::uint64_t prompt = plan.trained == TrainedPart::kPrompt ? plan.prompt.tokens : 0;
+  if (plan.max_tokens + prompt <= config.max_positions) return {};
+  return invalid("training.max_tokens = " + std::to_string(plan.max_tokens) +
+                 (prompt > 0 ? " and prompt.tokens = " + std::to_string(prompt) : "") + (prompt > 0 ? " are" : " is") +
+                 " more than the " + std::to_string(config.max_positions) +
+                 " tokens that this model takes; lower training.max_tokens");
+}
+
 }  // namespace
 
 Result<void> check_engine(const RunPlan& plan, const SitePlan& own, model::LanguageModel& model, RandomSource& random) {
+  SOTTO_TRY_VOID(check_length(plan, model.config()));
   if (!plan.privacy) return {};
   SOTTO_TRY_VOID(check_noise(plan, own, random));
   const privacy::ClipNorm clip(plan.clip_norm);

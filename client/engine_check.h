@@ -9,7 +9,8 @@
 
 namespace sotto::client {
 
-// Nothing is checked in a plan without privacy. Refused with what differed and by how much. Leaves `model` without an adapter.
+// Of a plan without privacy only the length of its records is checked. Refused with what differed and by how much. Leaves
+// `model` without an adapter.
 Result<void> check_engine(const RunPlan& plan, const SitePlan& own, model::LanguageModel& model, RandomSource& random);
 
 }  // namespace sotto::client

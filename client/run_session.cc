@@ -8,7 +8,9 @@
 #include "aggregation/fedsvd.h"
 #include "aggregation/ring.h"
 #include "aggregation/server_step.h"
+#include "audit/accounting.h"
 #include "audit/empirical_result.h"
+#include "audit/plan_json.h"
 #include "audit/program.h"
 #include "audit/signed_head.h"
 #include "base/log.h"
@@ -322,7 +324,9 @@ Json RunSession::passport() const {
   facts.precision = model_->precision() == Precision::kBf16 ? "bf16" : "fp32";
   facts.steps = std::uint64_t{plan.rounds} * plan.local_steps;
   facts.epsilon = audit::composed_epsilon(spending.of_run(plan.run), plan.delta);
-  facts.epsilon_with_earlier_runs = audit::composed_epsilon(spending.total(spending.budget_of(plan.run)), plan.delta);
+  const auto all = spending.total(spending.budget_of(plan.run));
+  facts.epsilon_with_earlier_runs = audit::composed_epsilon(all, plan.delta);
+  facts.neighbours_with_earlier_runs = audit::relation_text(all.events, audit::to_string(plan.unit));
   facts.data = data_facts(data_fingerprint_, plan.sites.at(site_.value()), plan.unit);
   facts.log = log_facts(context_.log->image());
   return lineage::make_passport(facts);

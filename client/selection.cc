@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 
+#include "audit/accounting.h"
 #include "audit/ledger.h"
 #include "audit/plan_json.h"
 #include "client/own_log.h"
@@ -145,6 +146,9 @@ Result<SearchCost> cost_of(const Tuner& tuner) {
   for (auto& event : out.events) event.trials.choices = out.events.size();
   out.selection = epsilon_of(out.events, {}, delta);
   out.selection_with_earlier = epsilon_of(out.events, before, delta);
+  auto all = out.events;
+  all.insert(all.end(), before.events.begin(), before.events.end());
+  out.relation_with_earlier = audit::relation_text(all, std::string(privacy::to_string(all.front().unit)));
   return out;
 }
 
@@ -155,7 +159,7 @@ Result<Selected> select_best(Tuner& tuner, const SearchCost& cost, const std::fu
   SOTTO_TRY_VOID(ledger.reserve(in.file.plan, in.config.policy, cost.events));
   crypto::SystemRandom random;
   const std::uint64_t number = privacy::draw_number(cost.events.front().trials, random);
-  const Covered covered{cost.selection, cost.selection_with_earlier};
+  const Covered covered{cost.selection, cost.selection_with_earlier, cost.relation_with_earlier};
   const std::string kept = plan.out + "/best";
   remove(kept);
   Trial best;

@@ -12,6 +12,7 @@ namespace sotto::client {
 struct SearchCost {
   std::vector<privacy::DpEvent> events;  // of the selection: what one run may be, as its settings are drawn
   double selection = 0, selection_with_earlier = 0;
+  std::string relation_with_earlier;               // audit::relation_text
   double composed = 0, composed_with_earlier = 0;  // of `trials` runs of the dearest settings, each released
 };
 // Refused by name: a setting drawn from a range that changes what a run costs, more than 64 different costs, a sampler or part

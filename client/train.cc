@@ -99,6 +99,8 @@ lineage::RunFacts facts_of(const TrainContext& context, const TrainOutcome& outc
   facts.steps = outcome.steps;
   facts.epsilon = outcome.epsilon;
   facts.epsilon_with_earlier_runs = outcome.epsilon_with_earlier_runs;
+  facts.neighbours = outcome.relation;
+  facts.neighbours_with_earlier_runs = outcome.relation_with_earlier_runs;
   facts.data = data_facts(context.data->fingerprint, in.file.plan.sites.front(), in.file.plan.unit);
   facts.log = log_facts(context.log->image());
   facts.recipe = in.recipe;
@@ -139,7 +141,8 @@ Result<Json> save(const TrainContext& context, const Tuning& tuning, const Train
 // Where many steps are to come, what one takes is measured first; of several processes, only the first would tell.
 Result<Json> forecast_of(const TrainContext& context, RandomSource& random) {
   const RunPlan& plan = context.setup->file.plan;
-  if (context.group != nullptr || std::uint64_t{plan.rounds} * plan.local_steps < kForecastFrom) return Json();
+  if (context.group != nullptr || Silence::holds() || std::uint64_t{plan.rounds} * plan.local_steps < kForecastFrom)
+    return Json();
   SOTTO_TRY(const auto forecast, forecast_step(plan, *context.training, context.data->training, random));
   std::cerr << text_of(forecast, plan);
   return Json::object({{"seconds_per_step", forecast.seconds}, {"peak_memory_bytes", static_cast<std::int64_t>(forecast.peak_bytes)}});

@@ -22,6 +22,7 @@ namespace sotto::client {
 struct Covered {
   double epsilon = 0;  // of the search
   double epsilon_with_earlier_runs = 0;
+  std::string relation_with_earlier_runs;  // that the latter is about: audit::relation_text
 };
 
 struct TrainRequest {

@@ -5,9 +5,10 @@
 #include <cmath>
 #include <cstdio>
 
+#include "audit/accounting.h"
+#include "audit/plan_json.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "audit/plan_json.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
 #include "crypto/stream_random.h"
@@ -192,6 +193,8 @@ Result<void> TrainRun::evaluate() {
     SOTTO_TRY(const auto general, evaluation_of(*in_.model, in_.data->general));
     found.general = general.loss;
   }
+  if (!std::isfinite(found.loss) || !std::isfinite(found.general))
+    return ran_away("the loss on data outside the guarantee is not a finite number");
   found.step = at_.steps;
   at_.evaluations.push_back(found);
   const bool is_best = best_of(at_.evaluations) == std::prev(at_.evaluations.end());
@@ -233,8 +236,18 @@ bool TrainRun::must_stop() const {
   return out_of_patience() || (file().alone.forgetting_stops && !at_.evaluations.empty() && forgets(at_.evaluations.back()));
 }
 
+Error TrainRun::ran_away(const std::string& what) const {
+  if (at_.steps == 0)
+    return invalid("'" + in_.setup->config.model + "': before the first step " + what + "; check the model's files");
+  return refused("after " + std::to_string(at_.steps) + " steps " + what +
+                 ": training has run away; lower optimizer.learning_rate and begin "
+                 "anew with another --out (what was spent stays spent)");
+}
+
 Result<void> TrainRun::checkpoint() {
   at_.state = in_.training->state();
+  if (!std::ranges::all_of(at_.state, [](float v) { return std::isfinite(v); }))
+    return ran_away("a trained number is not finite");
   at_.optimizer = optimizer_.state();
   at_.threshold = training_.threshold();
   saved_seconds_ = at_.seconds;
@@ -243,19 +256,32 @@ Result<void> TrainRun::checkpoint() {
 
 TrainOutcome TrainRun::outcome(bool stopped) const {
   const RunPlan& plan = file().plan;
-  TrainOutcome out{in_.training->state(), at_.steps, at_.evaluations, INFINITY, INFINITY, at_.seconds, stopped, false};
+  const std::string unit = audit::to_string(plan.unit);
+  TrainOutcome out{.state = in_.training->state(),
+                   .steps = at_.steps,
+                   .evaluations = at_.evaluations,
+                   .epsilon = INFINITY,
+                   .relation = audit::relation_text({}, unit),
+                   .epsilon_with_earlier_runs = INFINITY,
+                   .relation_with_earlier_runs = audit::relation_text({}, unit),
+                   .seconds = at_.seconds,
+                   .stopped_early = stopped};
   out.forgetting = std::ranges::any_of(at_.evaluations, [&](const Evaluation& e) { return forgets(e); });
   if (at_.best) out.state = *at_.best;
   if (at_.within && !at_.evaluations.empty() && forgets(at_.evaluations.back())) out.state = *at_.within;
   if (!plan.privacy) return out;
+  const auto& spending = in_.ledger->spending();
+  const auto own = spending.of_run(plan.run), all = spending.total(budget_);
+  out.relation = audit::relation_text(own.events, unit);
   if (const auto& covered = in_.setup->covered) {
     out.epsilon = covered->epsilon;
     out.epsilon_with_earlier_runs = covered->epsilon_with_earlier_runs;
+    out.relation_with_earlier_runs = covered->relation_with_earlier_runs;
     return out;
   }
-  const auto& spending = in_.ledger->spending();
-  out.epsilon = audit::composed_epsilon(spending.of_run(plan.run), plan.delta);
-  out.epsilon_with_earlier_runs = audit::composed_epsilon(spending.total(budget_), plan.delta);
+  out.epsilon = audit::composed_epsilon(own, plan.delta);
+  out.epsilon_with_earlier_runs = audit::composed_epsilon(all, plan.delta);
+  out.relation_with_earlier_runs = audit::relation_text(all.events, unit);
   return out;
 }
 
@@ -330,7 +356,10 @@ Json to_json(const TrainOutcome& outcome, const RunPlan& plan) {
                            {"evaluations", evaluations_json(outcome.evaluations)},
                            {"forgetting", outcome.forgetting}});
   out.set("epsilon", std::isfinite(outcome.epsilon) ? Json(outcome.epsilon) : Json("none"));
+  out.set("neighbours", outcome.relation);
+  out.set("neighbours", outcome.relation);
   out.set("epsilon_with_earlier_runs", std::isfinite(outcome.epsilon_with_earlier_runs) ? Json(outcome.epsilon_with_earlier_runs) : Json("none"));
+  out.set("neighbours_with_earlier_runs", outcome.relation_with_earlier_runs);
   return out;
 }
 
@@ -338,8 +367,8 @@ std::string text_of(const TrainOutcome& outcome, const RunPlan& plan) {
   char line[200];
   std::string out = "run " + plan.run.value() + ": " + std::to_string(outcome.steps) + " steps, ";
   if (std::isfinite(outcome.epsilon))
-    std::snprintf(line, sizeof line, "epsilon %.4f at delta %g (add or remove one %s)\n", outcome.epsilon, plan.delta,
-                  plan.unit == PrivacyUnit::kPatient ? "patient" : "record");
+    std::snprintf(line, sizeof line, "epsilon %.4f at delta %g (%s)\n", outcome.epsilon, plan.delta,
+                  outcome.relation.c_str());
   else
     std::snprintf(line, sizeof line, "without privacy: no guarantee\n");
   out += line;

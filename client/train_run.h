@@ -35,7 +35,9 @@ struct TrainOutcome {
   std::uint64_t steps = 0;
   std::vector<Evaluation> evaluations;
   double epsilon = 0;  // of the run; infinite without privacy
+  std::string relation;                  // that it is about: audit::relation_text
   double epsilon_with_earlier_runs = 0;  // .. and of everything else that the budget had spent
+  std::string relation_with_earlier_runs;
   double seconds = 0;  // over all parts of a run that was interrupted
   bool stopped_early = false;
   bool forgetting = false;  // the watched text got worse than the limit allows
@@ -60,6 +62,7 @@ class TrainRun {
   Result<void> evaluate();
   void tell();
   Result<void> checkpoint();
+  Error ran_away(const std::string& what) const;
   RoundId round() const;  // of the next step
   void begin(RoundId round);
   TrainOutcome outcome(bool stopped) const;

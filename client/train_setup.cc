@@ -161,7 +161,12 @@ Result<TrainData> read_train_data(const TrainSetup& in, const PatientBook& book,
   data::Split parts = data::split(std::move(records), hold_out_of(book, in.config));
   std::ranges::move(planted_of(make_canaries(plan, key)), std::back_inserter(parts.training));
   out.training = data::encode(std::move(parts.training), chat, {plan.unit, plan.max_tokens});
-  if (out.training.units.empty()) return invalid("the site's data hold no record that can be trained on");
+  if (out.training.units.empty())
+    return invalid("the site's data hold no record that can be trained on: " +
+                   (out.training.refused > 0
+                        ? out.training.refusal
+                        : "no response begins within training.max_tokens = " + std::to_string(plan.max_tokens) +
+                              " tokens; raise it, or see 'sotto-client data check'"));
   out.validation_name = "held-out patients of this site";
   if (in.file.alone.validation.empty()) {
     out.validation = data::encode(std::move(parts.held_out), chat, {PrivacyUnit::kRecord, plan.max_tokens});

@@ -49,6 +49,8 @@ Result<TrainSetup> Tuner::set_up_with(const Settings& settings) const {
 
 Result<void> Tuner::run(Trial& trial, std::int64_t rung, const std::optional<Covered>& covered) {
   // Of a search that tells its best alone, no name may tell which of how many it was.
+  std::optional<Silence> silence;  // nor may what it logs: its losses are of a model that is not told
+  if (covered) silence.emplace();
   const std::string name = covered ? "tuned" : "t" + std::to_string(trial.number) + "-" + std::to_string(rung);
   std::string text = with_setting(text_with(trial.settings), "run", Json(run_ + "-" + name).dump());
   if (!trial.folder.empty()) text = with_setting(text, "train.parent", Json(fs::absolute(trial.folder + "/adapter").string()).dump());
@@ -64,7 +66,7 @@ Result<void> Tuner::run(Trial& trial, std::int64_t rung, const std::optional<Cov
     return {};
   }
   SOTTO_TRY_VOID(take(trial, *summary, request.out));
-  if (!covered) log(Level::kInfo, "trial", {{"trial", trial.number}, {"loss", trial.loss}});
+  log(Level::kInfo, "trial", {{"trial", trial.number}, {"loss", trial.loss}});
   return {};
 }
 

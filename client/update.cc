@@ -93,6 +93,10 @@ Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, 
   auto units = draw(step, random);
   if (!plan.privacy) {
     SOTTO_TRY(privacy::UnclippedSum sum, training_->unclipped_sum(*data_, std::move(units), dropout(step)));
+    if (sum.lost_every_unit())
+      return invalid("step " + std::to_string(step) +
+                     ": no record has a finite gradient, so the model's numbers are not finite or have run away; "
+                     "check the model's files, or lower optimizer.learning_rate");
     std::vector<float> mean = privacy::NonPrivateSum(std::move(sum)).mean(batch);
     if (mix_) SOTTO_TRY_VOID(mix_->mix_into(mean, step, *training_));
     if (plan.optimizer.max_grad_norm > 0) model::clip_global_norm(mean, plan.optimizer.max_grad_norm);

@@ -38,9 +38,14 @@ std::string privacy_text(const Passport& passport) {
   const std::string unit = privacy.at("unit").as_string();
   if (!privacy.at("guarantee").as_bool())
     return "**None.** The model was trained without clipping and noise: it may give away what stood in its training data. Treat it as the data itself.\n";
-  return "Differential privacy for each " + unit + ": epsilon **" + shown(privacy.at("epsilon")) + "** at delta " + shown(privacy.at("delta")) + " (" + shown(privacy.at("neighbours")) +
-         ") for this training run, and **" + shown(privacy.at("epsilon_with_earlier_runs")) +
-         "** together with everything else that the same data had spent when it ended. Whoever holds the model learns at most that much about whether somebody's records were in it. "
+  const Json* with_earlier = privacy.find("neighbours_with_earlier_runs");
+  const bool same = with_earlier == nullptr || with_earlier->dump() == privacy.at("neighbours").dump();
+  return "Differential privacy for each " + unit + ": epsilon **" + shown(privacy.at("epsilon")) + "** at delta " +
+         shown(privacy.at("delta")) + " (" + shown(privacy.at("neighbours")) + ") for this training run, and **" +
+         shown(privacy.at("epsilon_with_earlier_runs")) +
+         "** together with everything else that the same data had spent when it ended" +
+         (same ? "" : " (" + shown(*with_earlier) + ")") +
+         ". Whoever holds the model learns at most that much about whether somebody's records were in it. "
          "Numbers that were measured on private items, below, are not covered by it.\n";
 }
 

@@ -47,12 +47,15 @@ Json epsilon_json(double epsilon) { return audit::rounded_up(epsilon); }
 
 Json privacy_json(const RunFacts& facts) {
   const RunPlan& plan = *facts.plan;
+  const std::string usual = audit::relation_text({}, audit::to_string(plan.unit));
   return Json::object({{"guarantee", plan.privacy},
                        {"unit", audit::to_string(plan.unit)},
                        {"epsilon", epsilon_json(facts.epsilon)},
                        {"delta", plan.delta},
                        {"epsilon_with_earlier_runs", epsilon_json(facts.epsilon_with_earlier_runs)},
-                       {"neighbours", "add or remove one " + audit::to_string(plan.unit)}});
+                       {"neighbours", facts.neighbours.empty() ? usual : facts.neighbours},
+                       {"neighbours_with_earlier_runs",
+                        facts.neighbours_with_earlier_runs.empty() ? usual : facts.neighbours_with_earlier_runs}});
 }
 
 }  // namespace

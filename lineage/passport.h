@@ -46,6 +46,9 @@ struct RunFacts {
   std::uint64_t steps = 0; // that the adapter has seen of its own run
   double epsilon = 0;      // of the run at the plan's delta; infinite: no guarantee
   double epsilon_with_earlier_runs = 0;  // of all that was spent from the same budget, this run included
+  // What the two compare (audit::relation_text); empty: one unit more or less.
+  std::string neighbours = "";
+  std::string neighbours_with_earlier_runs = "";
   Json data = {};  // what may be told: no count that follows from a private record
   Json log = {};   // {"id", "entries", "root"} of the log that says so
   Json recipe = {};  // of one site alone: what shaped the training besides the plan; null in a federated run

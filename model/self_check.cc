@@ -86,6 +86,23 @@ Result<std::vector<double>> slow_sum(const SlowGradient& gradient_of, std::size_
   return sum;
 }
 
+double length(const std::vector<double>& v) {
+  double square = 0;
+  for (const double x : v) square += x * x;
+  return std::sqrt(square);
+}
+
+// Not the machine's fault: the clip norm is so far above the gradients' norms that its grid does not resolve them.
+Error too_coarse(const ClipAt& at, double rounding) {
+  char text[240];
+  std::snprintf(text, sizeof text,
+                "self-check: privacy.clip_norm = %g is far above the norms of gradients here: rounding to its grid changes "
+                "their sum by "
+                "%.2g of itself; give a clip norm near those norms (docs/privacy.md, 3)",
+                at.clip.l2(), rounding);
+  return invalid(text);
+}
+
 // |fast * step - slow| / |slow|
 double relative_difference(const std::vector<std::int64_t>& fast, double step, const std::vector<double>& slow) {
   double difference = 0, whole = 0;
@@ -133,10 +150,17 @@ Result<SelfCheckReport> check_once(Training& trainer, const SlowGradient& gradie
     return unavailable(
         "self-check: a unit's clipped gradient depends on which units share its pass; this CPU or device must not be used "
         "for private training");
+  if (!std::isfinite(length(slow)))
+    return invalid(
+        "self-check: the gradients of random tokens are not finite, so the model's weights are not; check the model's "
+        "files");
+  SelfCheckReport report;
+  // Each unit's coordinates are moved by at most half a step, evenly spread.
+  report.rounding = grid.step() * std::sqrt(static_cast<double>(data.units.size() * grid.dimension()) / 12) / length(slow);
+  if (report.rounding > 0.5) return too_coarse(at, report.rounding);
   if (!step_moves_weights(trainer, fast))
     return unavailable("self-check: an optimizer step left the weights where they were or made them infinite");
 
-  SelfCheckReport report;
   report.units = static_cast<std::uint32_t>(data.units.size());
   report.tolerance = at.precision == Precision::kBf16 ? 0.05 : 2e-3;
   report.relative_difference = relative_difference(fast.reveal_without_noise(), grid.step(), slow);
@@ -156,12 +180,13 @@ Result<SelfCheckReport> check_adapter_once(LanguageModel& model, const AdapterLa
 }
 
 // A bf16 model's random tokens have a tail.
-Result<SelfCheckReport> within_draws(Precision precision, const std::function<Result<SelfCheckReport>()>& draw) {
+Result<SelfCheckReport> within_draws(const ClipAt& at, const std::function<Result<SelfCheckReport>()>& draw) {
   SelfCheckReport report;
   for (int i = 0; i < kDraws; ++i) {
     SOTTO_TRY(report, draw());
     if (report.relative_difference <= report.tolerance) return report;
-    if (precision != Precision::kBf16) break;
+    if (report.rounding > report.tolerance / 2) return too_coarse(at, report.rounding);
+    if (at.precision != Precision::kBf16) break;
   }
   return unavailable("self-check: the " + report.text() +
                      "; this build, CPU or device does not compute what it should: train nothing with it");
@@ -178,13 +203,14 @@ std::string SelfCheckReport::text() const {
 
 Result<SelfCheckReport> self_check(LanguageModel& model, const AdapterLayout& layout, TrainedPart part,
                                    privacy::ClipNorm clip, RandomSource& random) {
-  return within_draws(model.precision(), [&] { return check_adapter_once(model, layout, part, clip, random); });
+  return within_draws({model.config(), model.precision(), clip},
+                      [&] { return check_adapter_once(model, layout, part, clip, random); });
 }
 
 Result<SelfCheckReport> self_check_full(LanguageModel& model, privacy::ClipNorm clip, RandomSource& random) {
   FullTrainer trainer(model);
   const auto loaded = trainer.state();
-  return within_draws(model.precision(), [&]() -> Result<SelfCheckReport> {
+  return within_draws({model.config(), model.precision(), clip}, [&]() -> Result<SelfCheckReport> {
     auto data = random_data(model.config(), 0, random);
     data.units.resize(2);  // a whole gradient is large
     PlainModel plain(model.state().weights, {});

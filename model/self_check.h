@@ -19,6 +19,7 @@ struct SelfCheckReport {
   // factor. Random tokens have a tail there (28 draws on SmolLM2: median 0.013, largest 0.058), so that bf16 is refused when
   // three draws in a row are above; a wrong gradient is above in every draw.
   double tolerance = 0;
+  double rounding = 0;  // what of the difference the grid's rounding explains, relative
   std::uint32_t units = 0;
   std::string text() const;
 };

@@ -162,6 +162,8 @@ class Test(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         report = json.loads(done.stdout)
         self.assertEqual((report["accounting"], "trials" in report), ("repeat_and_select", False))
+        for told in ("evaluated", "training", "self_check", "noised_fraction", "trial"):  # of no run but the best, nor how many there were
+            self.assertNotIn(told, done.stderr)
         self.assertTrue(2.0 < report["bounds"]["composition"] and 2.0 < report["epsilon"] == report["bounds"]["repeat_and_select"] < 6)
         once = self.folder / "once"
         self.assertEqual(sorted(p.name for p in once.iterdir() if p.is_dir()), ["best"])
