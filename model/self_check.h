@@ -15,11 +15,13 @@ namespace sotto::model {
 
 struct SelfCheckReport {
   double relative_difference = 0;  // L2, clipped sum against the slow one
-  // fp32 2e-3: rounding to the grid moves a unit by up to 1e-3 of the clip norm. bf16 0.05: products keep 8 bits of each
-  // factor. Random tokens have a tail there (28 draws on SmolLM2: median 0.013, largest 0.058), so that bf16 is refused when
-  // three draws in a row are above; a wrong gradient is above in every draw.
+  // fp32 2e-3, bf16 0.05 as products keep 8 bits of each factor; and twice the rounding. Random tokens have a tail there (28
+  // draws on SmolLM2: median 0.013, largest 0.058), so that bf16 is refused when three draws in a row are above; a wrong
+  // gradient is above in every draw.
   double tolerance = 0;
-  double rounding = 0;  // what of the difference the grid's rounding explains, relative
+  // What of the difference the grid's rounding explains, relative: a unit is moved by up to 1e-3 of the clip norm, which is
+  // much of a gradient that is far shorter.
+  double rounding = 0;
   std::uint32_t units = 0;
   std::string text() const;
 };
