@@ -107,10 +107,12 @@ Result<void> TrainRun::resume() {
     at_.state = in_.training->state();
     return {};
   }
-  if (plan.step.noise != NoiseScheme::kIndependent && stored->steps < total_steps(plan))
-    return refused("'" + in_.setup->out + "/checkpoint': a run with correlated noise that was interrupted does not go on, because what its noise "
-                   "is combined with was kept in memory alone; name another folder with --out to begin anew (what was spent stays spent)");
   at_ = std::move(*stored);
+  if (plan.step.noise != NoiseScheme::kIndependent && at_.steps < total_steps(plan) && !must_stop())
+    return refused("'" + in_.setup->out +
+                   "/checkpoint': a run with correlated noise that was interrupted does not go on, because what its noise "
+                   "is combined with was kept in memory alone; name another folder with --out to begin anew (what was spent "
+                   "stays spent)");
   log(Level::kInfo, "training_resumed", {{"run", plan.run.value()}, {"steps_taken", at_.steps}});
   SOTTO_TRY_VOID(in_.training->set_state(at_.state));
   training_.set_threshold(at_.threshold);

@@ -77,6 +77,16 @@ class Test(Alone):
             self.assertFalse((self.folder / "out/adapter").exists())
             (self.folder / "out/checkpoint").unlink(missing_ok=True)
 
+    def test_a_run_of_correlated_noise_that_stopped_early_is_done_and_charged_whole(self):
+        # Steps too short to change a float: the loss stays where it is, whatever is drawn.
+        plan = self.plan(rounds=20, steps=1, rate=1e-12, more_privacy='sampling = "min_separation"\nnoise = "blt"',
+                         train=f'patience = 1\nvalidation = "{MODEL}/records.jsonl"')
+        for _ in range(2):
+            done = self.train(plan)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual((self.summary()["steps"], self.summary()["stopped_early"]), (1, True))
+            self.assertTrue(7.8 < self.summary()["epsilon"] <= 8.0, self.summary())
+
     def test_the_whole_model_learns_without_privacy_and_a_killed_run_of_it_goes_on(self):
         plan = self.plan(rounds=6, rate=0.003, train=f'validation = "{MODEL}/records.jsonl"\ncheckpoint_s = 0', trained="", what='trained = "full"')
         process = subprocess.Popen(self.command(plan, "--no-privacy"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

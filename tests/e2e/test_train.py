@@ -254,18 +254,21 @@ class Test(Alone):
         self.assertEqual(sampled.returncode, 1)
         self.assertIn("min_separation", sampled.stderr)
 
-    def test_two_processes_train_one_model(self):
+    def train_in_two_processes(self, plan):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
-        # Every unit in every step, without noise: what two processes find is what one finds, up to the order of sums.
-        plan = self.plan(privacy="enabled = false", rounds=3, rate=0.01, train=f'validation = "{MODEL}/records.jsonl"')
-        plan.write_text(plan.read_text().replace("expected_batch = 5", "expected_batch = 40"))
         group = lambda rank: dict(os.environ, WORLD_SIZE="2", RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
         both = [subprocess.Popen(self.command(plan), env=group(rank), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
         for process in both:
             out, err = process.communicate(timeout=240)
             self.assertEqual(process.returncode, 0, err)
+
+    def test_two_processes_train_one_model(self):
+        # Every unit in every step, without noise: what two processes find is what one finds, up to the order of sums.
+        plan = self.plan(privacy="enabled = false", rounds=3, rate=0.01, train=f'validation = "{MODEL}/records.jsonl"')
+        plan.write_text(plan.read_text().replace("expected_batch = 5", "expected_batch = 40"))
+        self.train_in_two_processes(plan)
         losses = [e["loss"] for e in self.summary()["evaluations"]]
         shutil.rmtree(self.folder / "out")
         self.assertEqual(self.train(plan).returncode, 0)
@@ -275,6 +278,24 @@ class Test(Alone):
         lonely = subprocess.run(self.command(plan), env=dict(os.environ, WORLD_SIZE="2"), text=True, capture_output=True)
         self.assertEqual(lonely.returncode, 1)
         self.assertIn("RANK", lonely.stderr)
+
+    def test_two_processes_add_their_noise_once(self):
+        # One step of SGD from B = 0 under noise that drowns the gradients: B is the noise, times 1000 * 0.5 / 5. Noise of each process
+        # would double the mean square; by chance it strays 5 standard deviations, 5 sqrt(2 / d), with a probability of 5.8e-7.
+        plan = self.plan(privacy="noise_multiplier = 1000.0", rounds=1, steps=1, rate=1.0)
+        plan.write_text(plan.read_text().replace("[optimizer]", '[optimizer]\nkind = "sgd"'))
+        self.train_in_two_processes(plan)
+        numbers = (self.folder / "out/adapter/adapter_model.safetensors").read_bytes()
+        size = int.from_bytes(numbers[:8], "little")
+        b = []
+        for name, tensor in json.loads(numbers[8:8 + size]).items():
+            if "lora_B" in name:
+                b += [x for x, in struct.iter_unpack("<f", numbers[8 + size + tensor["data_offsets"][0]:8 + size + tensor["data_offsets"][1]])]
+        self.assertEqual(len(b), self.summary()["trained_parameters"])
+        self.assertAlmostEqual(sum(x * x for x in b) / len(b) / 100 ** 2, 1, delta=5 * (2 / len(b)) ** 0.5)
+        shown = self.audit("ledger", "show", self.folder / "out/log", "--json", lines=True)
+        self.assertEqual([e["count"] for s in shown if s["type"] == "committed" for e in s["event"]["taken"]], [1])
+
     def test_forgetting_raises_an_alarm_and_ends_training_at_the_last_adapter_within_the_limit(self):
         # A stage teaches the words, and the codes that come then drive them out.
         words = [{"patient_id": str(i), "instruction": "Say it.", "input": "", "output": f"a {word} of the house"} for i, word in enumerate(["door", "window", "roof", "garden"])]
