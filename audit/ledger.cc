@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "privacy/compose.h"
+
 namespace sotto::audit {
 namespace {
 
@@ -11,6 +13,11 @@ std::string short_number(double v) {
   char text[32];
   std::snprintf(text, sizeof text, "%.4g", v);
   return text;
+}
+
+std::string why_not(const std::vector<privacy::DpEvent>& events, double delta) {
+  const auto bound = privacy::proven_epsilon(merged(events), privacy::Delta(delta), privacy::neighbours_of(events));
+  return bound.ok() ? "its noise is too small" : bound.error().message;
 }
 
 Result<void> check_curve(const Spent& before, const Spent& after, const BudgetLimit& limit, Curve curve) {
@@ -25,12 +32,10 @@ Result<void> check_curve(const Spent& before, const Spent& after, const BudgetLi
         "no limit holds for them any more, and no further private run is allowed");
   }
   if (std::isinf(epsilon) && !after.without_privacy) {
-    return over_budget(
-        "this run has no finite epsilon together with what this site's patients have spent, and this site's limit is "
-        "epsilon " +
-        short_number(most) + " at delta " + short_number(limit.delta) +
-        ": ask for a run with more noise, or with privacy.sampling = \"poisson\" (random allocation has no accountant "
-        "beside batches of a fixed size)");
+    return over_budget("this run has no finite epsilon together with what this site's patients have spent (" +
+                       why_not(after.on(curve), limit.delta) + "), and this site's limit is epsilon " + short_number(most) +
+                       " at delta " + short_number(limit.delta) +
+                       ": ask for a run with more noise, or with the sampling and the unit of the earlier ones");
   }
   if (std::isinf(epsilon)) {
     return over_budget("this run gives no privacy guarantee, and this site's limit is epsilon " + short_number(most) +
