@@ -158,3 +158,28 @@ TEST_CASE("in an epoch of random allocation every unit takes part exactly once",
   }
   CHECK(seen == std::vector<int>(97, 1));
 }
+
+// 40,000 units over 8 steps: chi-square with 7 degrees of freedom is above 46 with probability 9e-8. Neighbouring units'
+// steps: 64 pairs, 63 degrees, above 143 with probability 4e-8.
+TEST_CASE("each step of an epoch is equally likely for a unit, whatever its neighbour's", "[privacy]") {
+  const std::vector<std::uint32_t> records(40000, 1);
+  FixedRandom random(26);
+  std::vector<std::uint64_t> step_of(records.size());
+  for (std::uint64_t step = 1; step <= 8; ++step) {
+    FixedRandom allocation(27);
+    const SampledUnits drawn = SampledUnits::draw_allocated({Unit::kRecord, records, 1}, {8, step}, allocation, random);
+    for (const auto& unit : drawn.units()) step_of[unit.unit] = step - 1;
+  }
+  std::vector<double> steps(8), pairs(64);
+  for (std::size_t u = 0; u < step_of.size(); ++u) {
+    steps[step_of[u]] += 1;
+    if (u % 2 == 0) pairs[step_of[u] * 8 + step_of[u + 1]] += 1;
+  }
+  const auto chi_square = [](const std::vector<double>& counts, double expected) {
+    double sum = 0;
+    for (const double count : counts) sum += (count - expected) * (count - expected) / expected;
+    return sum;
+  };
+  CHECK(chi_square(steps, 5000) < 46);
+  CHECK(chi_square(pairs, 20000.0 / 64) < 143);
+}
