@@ -31,6 +31,16 @@ Result<void> begin_own_log(audit::EventLog& log, const RunKey& key, RandomSource
   return {};
 }
 
+Result<void> check_own_key(const std::string& folder, const audit::EventLog& log, const RunKey& key) {
+  const audit::Event first = log.event(0);
+  const auto* created = std::get_if<audit::SiteCreated>(&first);
+  if (created && created->identity == crypto::verify_key(signing_key(key)).value()) return {};
+  return refused(
+      "'" + folder + "/log' was begun under another key than '" + folder +
+      "/run.key', from which follows in which steps units take part; put that key back, or name another folder with "
+      "--out to begin anew (what was spent stays spent)");
+}
+
 Result<void> write_own_head(const std::string& folder, const audit::EventLog& log, const RunKey& key) {
   return write_file_atomically(folder + "/head.json", audit::to_json(audit::sign_head(log.image(), "alone", signing_key(key))).dump(2) + "\n");
 }

@@ -14,6 +14,8 @@ namespace sotto::client {
 Result<RunKey> own_key(const std::string& folder, RandomSource& random);
 // The first entry of a new log makes its id unlike any other's: the book of patients tells logs apart by it.
 Result<void> begin_own_log(audit::EventLog& log, const RunKey& key, RandomSource& random);
+// A log that goes on: refused unless `key` began it.
+Result<void> check_own_key(const std::string& folder, const audit::EventLog& log, const RunKey& key);
 Result<void> write_own_head(const std::string& folder, const audit::EventLog& log, const RunKey& key);
 
 audit::Time wall_clock();

@@ -172,6 +172,7 @@ Result<Trained> lead(TrainContext context, Tuning& tuning, const data::ChatTempl
   const TrainSetup& in = *context.setup;
   SOTTO_TRY(auto event_log, audit::EventLog::open(in.out + "/log"));
   SOTTO_TRY_VOID(begin_own_log(event_log, *context.run_key, random));
+  if (in.file.plan.privacy) SOTTO_TRY_VOID(check_own_key(in.out, event_log, *context.run_key));
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
   context.ledger = &ledger;
   context.log = &event_log;

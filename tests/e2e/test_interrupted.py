@@ -58,6 +58,16 @@ class Test(Alone):
         self.assertIn("counts round 0 of run 'alone' already, and the checkpoint beside it does not hold its result", again.stderr)
         self.assertEqual((self.folder / "out/adapter/adapter_model.safetensors").read_bytes(), adapter)
 
+    def test_a_run_whose_key_is_gone_does_not_go_on_with_another(self):
+        plan = self.plan(rounds=40, steps=3, more_privacy='sampling = "random_allocation"', privacy="noise_multiplier = 2.0", train="checkpoint_s = 0")
+        self.kill_when(plan, (self.folder / "out/checkpoint").exists)
+        key = (self.folder / "out/run.key").rename(self.folder / "kept.key")
+        lost = self.train(plan)  # with a fresh key a unit could take part twice in the epoch that was begun
+        self.assertEqual(lost.returncode, 1)
+        self.assertIn("was begun under another key than", lost.stderr)
+        key.replace(self.folder / "out/run.key")
+        self.assertEqual(self.train(plan).returncode, 0)
+
     def test_a_killed_run_has_told_nothing_of_steps_that_are_taken_again(self):
         plan = self.plan(rounds=1, steps=250, more_privacy="count_clipped = true", train="checkpoint_s = 1000")
         spent = self.folder / "site.budget/spent"
