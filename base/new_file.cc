@@ -8,8 +8,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "base/files.h"
-
 namespace sotto {
 namespace {
 
@@ -31,8 +29,9 @@ Result<void> sync_parent(const std::string& path) {
 
 }  // namespace
 
-Result<NewFile> NewFile::create(const std::string& path) {
-  const int fd = ::open((path + ".new").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+Result<NewFile> NewFile::create(const std::string& path, FileMode mode) {
+  const mode_t bits = mode == FileMode::kPrivate ? 0600 : 0644;
+  const int fd = ::open((path + ".new").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, bits);
   if (fd < 0) return system_error("cannot write", path + ".new");
   return NewFile(path, fd);
 }

@@ -6,12 +6,13 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "base/files.h"
 
 namespace sotto {
 
 class NewFile {
  public:
-  static Result<NewFile> create(const std::string& path);
+  static Result<NewFile> create(const std::string& path, FileMode mode = FileMode::kPublic);
   NewFile(NewFile&& other) noexcept;
   NewFile& operator=(NewFile&& other) noexcept;
   ~NewFile();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,20 +22,28 @@ struct Evaluation {
   double general = 0;      // nats a response token on the text that is watched for forgetting; 0: none is
 };
 
-struct TrainCheckpoint {
+// What a run itself keeps.
+struct TrainPosition {
   Digest plan{};                          // of the plan and recipe that it belongs to
   std::uint64_t steps = 0;                // taken
-  std::vector<float> state;               // of the training (model/training.h)
-  model::OptimizerState optimizer;
   std::vector<privacy::DpEvent> events;   // of the steps of the round that is under way
   std::vector<Evaluation> evaluations;
   std::optional<std::vector<float>> best;    // the state at the best evaluation
   std::optional<std::vector<float>> within;  // .. at the last one within the limit of forgetting
   double threshold = 0;                   // of clipping
-  double seconds = 0;                     // spent so far
+  double seconds = 0;                     // that steps have taken so far
 };
 
-Result<void> save_checkpoint(const std::string& path, const TrainCheckpoint& checkpoint);
+// .. and what is read back beside it.
+struct TrainCheckpoint {
+  TrainPosition at;
+  std::vector<float> state;  // of the training (model/training.h)
+  model::OptimizerState optimizer;
+};
+
+// Of a whole model all this is several times its size: it goes to the file piece by piece, never copied.
+Result<void> save_checkpoint(const std::string& path, const TrainPosition& at, std::span<const float> state,
+                             const model::OptimizerState& optimizer);
 // nullopt when there is no file. Refused, by file and cause: damage, or another plan's.
 Result<std::optional<TrainCheckpoint>> load_checkpoint(const std::string& path, const Digest& plan);
 

@@ -104,21 +104,20 @@ Result<void> TrainRun::resume() {
   SOTTO_TRY(auto stored, load_checkpoint(in_.setup->out + "/checkpoint", digest));
   if (!stored) {
     at_.plan = digest;
-    at_.state = in_.training->state();
     return {};
   }
-  at_ = std::move(*stored);
+  at_ = std::move(stored->at);
   if (plan.step.noise != NoiseScheme::kIndependent && at_.steps < total_steps(plan) && !must_stop())
     return refused("'" + in_.setup->out +
                    "/checkpoint': a run with correlated noise that was interrupted does not go on, because what its noise "
                    "is combined with was kept in memory alone; name another folder with --out to begin anew (what was spent "
                    "stays spent)");
   log(Level::kInfo, "training_resumed", {{"run", plan.run.value()}, {"steps_taken", at_.steps}});
-  SOTTO_TRY_VOID(in_.training->set_state(at_.state));
+  SOTTO_TRY_VOID(in_.training->set_state(stored->state));
   training_.set_threshold(at_.threshold);
   begin(round());
   const bool goes_on = plan.trained != TrainedPart::kAlternating || at_.steps % plan.local_steps != 0;
-  return goes_on ? optimizer_.restore(at_.optimizer) : Result<void>();
+  return goes_on ? optimizer_.restore(std::move(stored->optimizer)) : Result<void>();
 }
 
 RoundId TrainRun::round() const { return RoundId(static_cast<std::uint32_t>(at_.steps / file().plan.local_steps)); }
@@ -247,13 +246,11 @@ Error TrainRun::ran_away(const std::string& what) const {
 }
 
 Result<void> TrainRun::checkpoint() {
-  at_.state = in_.training->state();
-  if (!std::ranges::all_of(at_.state, [](float v) { return std::isfinite(v); }))
-    return ran_away("a trained number is not finite");
-  at_.optimizer = optimizer_.state();
+  const auto state = in_.training->state();
+  if (!std::ranges::all_of(state, [](float v) { return std::isfinite(v); })) return ran_away("a trained number is not finite");
   at_.threshold = training_.threshold();
   saved_seconds_ = at_.seconds;
-  return save_checkpoint(in_.setup->out + "/checkpoint", at_);
+  return save_checkpoint(in_.setup->out + "/checkpoint", at_, state, optimizer_.state());
 }
 
 TrainOutcome TrainRun::outcome(bool stopped) const {
@@ -314,9 +311,9 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
     if (*event) at_.events.push_back(**event);
     ++at_.steps;
     progress.advance();
+    at_.seconds += std::chrono::duration<double>(Clock::now() - began).count();
     const bool round_over = at_.steps % plan.local_steps == 0;
     if (round_over && (round.value() + 1) % alone.evaluate_every == 0) SOTTO_TRY_VOID(evaluate());
-    at_.seconds += std::chrono::duration<double>(Clock::now() - began).count();
     const bool last = at_.steps == total_steps(plan), stopping = stop && stop();
     if (round_over || last || stopping || at_.seconds - saved_seconds_ >= alone.checkpoint_s) {
       SOTTO_TRY_VOID(checkpoint());

@@ -38,7 +38,7 @@ struct TrainOutcome {
   std::string relation;                  // that it is about: audit::relation_text
   double epsilon_with_earlier_runs = 0;  // .. and of everything else that the budget had spent
   std::string relation_with_earlier_runs;
-  double seconds = 0;  // over all parts of a run that was interrupted
+  double seconds = 0;  // that the steps took, over all parts of a run that was interrupted
   bool stopped_early = false;
   bool forgetting = false;  // the watched text got worse than the limit allows
 };
@@ -76,7 +76,7 @@ class TrainRun {
   RandomSource* random_;
   LocalTraining training_;
   model::Optimizer optimizer_;
-  TrainCheckpoint at_;
+  TrainPosition at_;
   double saved_seconds_ = 0;  // time at the last checkpoint
 };
 

@@ -18,6 +18,9 @@ at::Tensor textbook_gelu(const at::Tensor& x) {
 
 std::vector<float> gradients_of(const std::vector<at::Tensor>& leaves) {
   std::vector<float> out;
+  std::size_t numbers = 0;
+  for (const auto& leaf : leaves) numbers += static_cast<std::size_t>(leaf.numel());
+  out.reserve(numbers);  // of a whole model, twice as many would be held while it grows
   for (const auto& leaf : leaves) {
     const at::Tensor g = leaf.grad().to(at::kFloat).cpu().contiguous();
     out.insert(out.end(), g.const_data_ptr<float>(), g.const_data_ptr<float>() + g.numel());

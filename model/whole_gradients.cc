@@ -14,6 +14,8 @@ WholeGradients& whole_of(AutogradContext* ctx) {
   return *c10::static_intrusive_pointer_cast<WholeGradients>(ctx->saved_data["whole"].toCapsule());
 }
 
+// Inputs are kept detached: with their graph they would hold its nodes, which hold the capsule, which holds them, and no
+// pass would ever be freed.
 class RecordedLinear : public Function<RecordedLinear> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_RI, const at::Tensor& weight_OI,
@@ -27,7 +29,7 @@ class RecordedLinear : public Function<RecordedLinear> {
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    whole_of(ctx).linears.push_back({saved[1], saved[2], saved[0], grads[0]});
+    whole_of(ctx).linears.push_back({saved[1], saved[2], saved[0].detach(), grads[0]});
     const at::Tensor gx_RI = at::mm(grads[0].to(saved[1].scalar_type()), saved[1]).to(at::kFloat);
     return {gx_RI, {}, {}, {}, {}};
   }
@@ -46,7 +48,7 @@ class RecordedScale : public Function<RecordedScale> {
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    whole_of(ctx).scales.push_back({saved[1], saved[2], saved[0], grads[0]});
+    whole_of(ctx).scales.push_back({saved[1], saved[2], saved[0].detach(), grads[0]});
     return {at::mul(grads[0], saved[1]), {}, {}, {}, {}};
   }
 };

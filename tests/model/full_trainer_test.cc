@@ -1,4 +1,10 @@
 // Full fine-tuning: gradients of every parameter against automatic differentiation, and the exact sums of a private step.
+#include <cstdlib>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "model/architecture.h"
 #include "model/full_trainer.h"
 #include "model/merge.h"
@@ -148,6 +154,22 @@ TEST_CASE("per-layer clipping of whole gradients holds each layer to its share",
     at += size;
   }
 }
+
+#if defined(__GLIBC__)
+TEST_CASE("steps of full fine-tuning hold no more memory the more of them there were", "[model]") {
+  const auto data = units_of_records();
+  auto model = tiny("llama");
+  FullTrainer trainer(model);
+  const privacy::Grid grid(privacy::ClipNorm(0.1), trainer.dimension());
+  const auto held_after = [&](int steps) {
+    for (int k = 0; k < steps; ++k) REQUIRE(trainer.clipped_sum(data, all_units(data), grid).ok());
+    const auto info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const auto first = held_after(3);
+  CHECK(held_after(10) < first + (std::size_t{1} << 18));  // what a single pass keeps for its derivatives is more
+}
+#endif
 
 TEST_CASE("a drawn unit without records adds zeros to whole gradients", "[model]") {
   auto data = units_of_records();
