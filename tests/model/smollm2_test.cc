@@ -90,4 +90,14 @@ TEST_CASE("the demo's adapter on the real model trains what it says, and passes 
   CHECK(report.ok());
 }
 
+TEST_CASE("a soft prompt of the real model passes the self-check in the demo's precision", "[model]") {
+  auto model = LanguageModel::load(model_path(), {.threads = 1}).value();
+  AdapterLayout layout;
+  layout.prompt = {16, model.config().hidden_size, 0.1};
+  FixedRandom random(4);
+  const auto report = self_check(model, layout, TrainedPart::kPrompt, privacy::ClipNorm(0.3), random);
+  INFO((report.ok() ? report->text() : report.error().message));
+  CHECK(report.ok());
+}
+
 }  // namespace sotto::model
