@@ -3,7 +3,7 @@
 move as it should, is what comes out read again with the same loss, and what do a step and its memory cost beside plain private LoRA.
 SmolLM2-135M, the demo's ICD records, batches of eight. Writes bench/modes.md and build/bench/modes.json. Some ten minutes on two cores.
 
-    bench/modes.py [--modes lora-b,full,...] [--anew]     modes that are done are kept; the table has every one of them
+    bench/modes.py [--modes lora-b,full,...] [--anew] [--busy]     modes that are done are kept; the table has every one of them
 
 Few steps of few records: what privacy costs in learning is for bench/learning.py to tell."""
 import argparse
@@ -211,20 +211,21 @@ def measure(mode, patients):
     return result
 
 
-def table(results):
+def table(results, busy):
     base = next((r for r in results if r["mode"] == "lora-b"), results[0])
     lines = ["# Every mode of training on a real model", "",
              f"`make bench-modes`: `sotto-client train`, SmolLM2-135M (bf16 where nothing else is said), the demo's ICD records ({PATIENTS} patients declared, "
              f"expected batch {BATCH}, delta 1e-5), LoRA of rank 4 on q, v, o and down of the upper half, two threads. Loss: on 16 records of patients that never "
-             "train, in nats a token; the last column is what `sotto-client eval` finds of what was saved. With privacy steps are SGD's under noise that "
-             "drowns most of what so few steps of eight patients could teach; without it they are Adam's. Seconds and memory "
-             f"(peak of the process, its self-check included) are ratios to the first row: {base['seconds']:.2f} s a step, {base['mb']:.0f} MB.", "",
+             "train, in nats a token; the last column is what `sotto-client eval` finds of what was saved. With privacy steps are SGD's, "
+             "without it Adam's. Memory (peak of the process, its self-check "
+             f"included) and seconds are ratios to the first row: {base['mb']:.0f} MB, " +
+             ("and times are left out, because other programs ran beside." if busy else f"{base['seconds']:.2f} s a step."), "",
              "| mode | trained numbers | epsilon | steps | loss before -> after | s a step | peak memory | loss, read again |",
              "|---|---|---|---|---|---|---|---|"]
     for r in results:
         epsilon = f"{r['epsilon']:.2f}" if r["private"] else "none"
         lines.append(f"| {r['text']} | {r['trained']:,} | {epsilon} | {r['steps']} | {r['before']:.3f} -> {r['after']:.3f} | "
-                     f"{r['seconds'] / base['seconds']:.2f} | {r['mb'] / base['mb']:.2f} | {r['read_again']:.3f} |")
+                     f"{'-' if busy else format(r['seconds'] / base['seconds'], '.2f')} | {r['mb'] / base['mb']:.2f} | {r['read_again']:.3f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -232,6 +233,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modes", default=",".join(m.name for m in MODES))
     parser.add_argument("--anew", action="store_true", help="measure what is done already, too")
+    parser.add_argument("--busy", action="store_true", help="leave times out of the table: the machine was not quiet")
     arguments = parser.parse_args()
     chosen = arguments.modes.split(",")
     if unknown := set(chosen) - {m.name for m in MODES}:
@@ -245,8 +247,8 @@ def main():
             print(kept.read_text(), flush=True)
     results = [json.loads((WORK / f"{m.name}.json").read_text()) for m in MODES if (WORK / f"{m.name}.json").exists()]
     (ROOT / "build/bench/modes.json").write_text(json.dumps(results, indent=1) + "\n")
-    (ROOT / "bench/modes.md").write_text(table(results))
-    print(table(results))
+    (ROOT / "bench/modes.md").write_text(table(results, arguments.busy))
+    print(table(results, arguments.busy))
 
 
 if __name__ == "__main__":
