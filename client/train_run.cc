@@ -44,6 +44,13 @@ class EndOfSteps {
   model::ProcessGroup* group_;
 };
 
+Error stopped(const RunPlan& plan, std::uint64_t steps) {
+  const bool goes_on = plan.step.noise == NoiseScheme::kIndependent;
+  return refused("stopped after " + std::to_string(steps) + " of " + std::to_string(total_steps(plan)) + " steps; " +
+                 (goes_on ? "the same command goes on from there"
+                          : "a run with correlated noise does not go on: name another folder with --out to begin anew (what was spent stays spent)"));
+}
+
 Result<Evaluation> evaluation_of(const model::LanguageModel& model, const data::DataSet& data) {
   SOTTO_TRY(const auto losses, model.evaluate(data.examples));
   double loss = 0, tokens = 0, correct = 0;
@@ -320,8 +327,7 @@ Result<TrainOutcome> TrainRun::go(const std::function<bool()>& stop) {
       tell();
     }
     if (round_over) SOTTO_TRY_VOID(commit(round));
-    if (stopping && !last) return refused("stopped after " + std::to_string(at_.steps) + " of " + std::to_string(total_steps(plan)) +
-                                          " steps; the same command goes on from there");
+    if (stopping && !last) return stopped(plan, at_.steps);
     done = last || (round_over && must_stop());
   }
   progress.finish();

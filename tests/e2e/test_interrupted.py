@@ -77,6 +77,23 @@ class Test(Alone):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stderr.count("noised_fraction"), 250)
 
+    def test_a_stopped_run_says_whether_it_goes_on(self):
+        for noise, told in (("", "the same command goes on from there"), ('sampling = "min_separation"\nnoise = "blt"', "correlated noise does not go on")):
+            with self.subTest(noise=noise):
+                self.begin_anew()
+                plan = self.plan(privacy="noise_multiplier = 50.0", rounds=40, steps=10, more_privacy=noise, train="checkpoint_s = 0")
+                process = subprocess.Popen(self.command(plan), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                end = time.monotonic() + 120
+                while not (self.folder / "out/checkpoint").exists() and process.poll() is None and time.monotonic() < end:
+                    time.sleep(0.02)
+                process.send_signal(signal.SIGTERM)
+                _, errors = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 1, errors)
+                self.assertIn(told, errors)
+        again = self.train(plan)
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("with correlated noise that was interrupted does not go on", again.stderr)
+
     def test_correlated_noise_does_not_go_on_after_a_kill(self):
         plan = self.plan(rounds=40, steps=3, more_privacy='sampling = "min_separation"\nnoise = "blt"', train="checkpoint_s = 0")
         self.kill_when(plan, (self.folder / "out/checkpoint").exists)
