@@ -1,15 +1,17 @@
 // Where a site that trains alone stands, kept and read back.
+#include "client/train_checkpoint.h"
+
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
 
 #include "base/files.h"
-#include "client/train_checkpoint.h"
 #include "tests/support/temporary_folder.h"
 
 namespace sotto::client {
 
-TEST_CASE("a checkpoint comes back as it was, is for its owner alone, and is refused damaged or for another plan", "[client]") {
+TEST_CASE("a checkpoint comes back as it was, is for its owner alone, and is refused damaged or for another plan",
+          "[client]") {
   const TemporaryFolder folder;
   const std::string path = folder.path() + "/checkpoint";
   TrainPosition at;
@@ -29,7 +31,8 @@ TEST_CASE("a checkpoint comes back as it was, is for its owner alone, and is ref
   const auto back = load_checkpoint(path, at.plan).value();
   REQUIRE(back);
   CHECK(back->state == state);
-  CHECK((back->optimizer.first == optimizer.first && back->optimizer.second == optimizer.second && back->optimizer.steps == 12));
+  CHECK((back->optimizer.first == optimizer.first && back->optimizer.second == optimizer.second &&
+         back->optimizer.steps == 12));
   CHECK((back->at.steps == 12 && back->at.threshold == 0.3 && back->at.seconds == 4.5));
   CHECK((back->at.best == at.best && !back->at.within));
   REQUIRE(back->at.evaluations.size() == 2);
