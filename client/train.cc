@@ -26,7 +26,7 @@
 namespace sotto::client {
 namespace {
 
-constexpr std::uint64_t kForecastFrom = 20;  // steps; the measurement takes three
+constexpr std::uint64_t kForecastFrom = 20;  // steps; the measurement takes some of them
 
 audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
