@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <map>
@@ -28,8 +29,10 @@ Result<double> noise_of_run(double target, const RunPlan& plan, SitePlan site) {
   };
   double high = 1;
   while (high < kHighest && !suffices(high)) high *= kStep;
-  if (!(high < kHighest) && !suffices(kHighest))
+  if (!(high < kHighest) && !suffices(kHighest)) {
+    SOTTO_TRY([[maybe_unused]] const auto spent, planned_epsilon(plan, site, 1));  // what is wrong may not be the noise
     return invalid("privacy.epsilon = " + Json(target).dump() + " is out of reach of any noise at this delta");
+  }
   double low = high / kStep;
   while (high <= 1 && low > kLowest && suffices(low)) {
     high = low;

@@ -362,7 +362,6 @@ Json to_json(const TrainOutcome& outcome, const RunPlan& plan) {
                            {"forgetting", outcome.forgetting}});
   out.set("epsilon", std::isfinite(outcome.epsilon) ? Json(outcome.epsilon) : Json("none"));
   out.set("neighbours", outcome.relation);
-  out.set("neighbours", outcome.relation);
   out.set("epsilon_with_earlier_runs", std::isfinite(outcome.epsilon_with_earlier_runs) ? Json(outcome.epsilon_with_earlier_runs) : Json("none"));
   out.set("neighbours_with_earlier_runs", outcome.relation_with_earlier_runs);
   return out;

@@ -45,7 +45,7 @@ at::Tensor product_in(const at::Tensor& a, const at::Tensor& b) { return at::mm(
 
 // Turns logits into the derivative of the weighted losses, weight * (softmax - one-hot), in place, and returns each row's
 // loss. A few rows at a time stay in a core's cache; always as many, so that a row is treated alike wherever it stands.
-at::Tensor losses_and_derivative(at::Tensor& logits_NV, const Chunk& chunk, double softcap) {
+at::Tensor losses_by_operations(at::Tensor& logits_NV, const Chunk& chunk, double softcap) {
   constexpr std::int64_t kRowsInCache = 8;
   static_assert(kHeadRows % kRowsInCache == 0 && kTallHeadRows % kRowsInCache == 0);
   at::Tensor losses_N = at::empty({logits_NV.size(0)}, logits_NV.options());
@@ -68,7 +68,7 @@ at::Tensor losses_and_derivative(at::Tensor& logits_NV, const Chunk& chunk, doub
 at::Tensor losses_of(at::Tensor& logits_NV, const Chunk& chunk, const Head& head) {
   if (head.softcap == 0 && takes_layer_kernels(logits_NV)) return losses_and_derivatives(logits_NV, chunk.labels_N, chunk.weights_N);
   logits_NV = capped(logits_NV.to(at::kFloat), head);
-  return losses_and_derivative(logits_NV, chunk, head.softcap);
+  return losses_by_operations(logits_NV, chunk, head.softcap);
 }
 
 // x W^T in W's precision.

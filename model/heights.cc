@@ -1,5 +1,6 @@
 #include "model/heights.h"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <set>
@@ -7,15 +8,24 @@
 namespace sotto::model {
 namespace {
 
-// Whether f, a function of each row alone, gives the same bits at every height that `next` leads to.
+using Rows = std::vector<std::int64_t>;  // heights, from the largest
+
+Rows pass_heights() {
+  Rows heights;
+  for (std::int64_t rows = kRowsPerPass; rows > 0; rows -= kLowestPass) heights.push_back(rows);
+  return heights;
+}
+
+// Whether f, a function of each row alone, gives the same bits at all heights.
 bool agrees(std::int64_t columns, const at::Tensor& like, const std::function<at::Tensor(const at::Tensor&)>& f,
-            const std::function<std::int64_t(std::int64_t)>& next = [](std::int64_t rows) { return rows + kLowestPass; }) {
-  const at::Tensor x = at::linspace(-3, 3, kRowsPerPass * columns, at::kFloat).mul_(1e4).sin_();  // no row like another
-  const at::Tensor x_RI = x.view({kRowsPerPass, columns}).to(like.scalar_type());
+            const Rows& heights = pass_heights()) {
+  const std::int64_t most = heights.front();
+  const at::Tensor x = at::linspace(-3, 3, most * columns, at::kFloat).mul_(1e4).sin_();  // no row like another
+  const at::Tensor x_RI = x.view({most, columns}).to(like.scalar_type());
   const at::Tensor whole = f(x_RI);
-  for (std::int64_t rows = kLowestPass; rows < kRowsPerPass; rows = next(rows))
-    if (!at::equal(f(x_RI.narrow(0, 0, rows)), whole.narrow(0, 0, rows))) return false;
-  return true;
+  return std::all_of(heights.begin() + 1, heights.end(), [&](std::int64_t rows) {
+    return at::equal(f(x_RI.narrow(0, 0, rows)), whole.narrow(0, 0, rows));
+  });
 }
 
 bool product_agrees(const at::Tensor& weight_OI) {
@@ -24,9 +34,9 @@ bool product_agrees(const at::Tensor& weight_OI) {
 }
 
 bool head_agrees(const at::Tensor& head_VC) {
-  const auto of_heights = [](std::int64_t rows) { return 2 * rows; };  // head_heights
-  return agrees(head_VC.size(1), head_VC, [&](const at::Tensor& x) { return at::mm(x, head_VC.t()); }, of_heights) &&
-         agrees(head_VC.size(0), head_VC, [&](const at::Tensor& g) { return at::mm(g, head_VC); }, of_heights);
+  const Rows heights = head_heights(head_VC.size(0));
+  return agrees(head_VC.size(1), head_VC, [&](const at::Tensor& x) { return at::mm(x, head_VC.t()); }, heights) &&
+         agrees(head_VC.size(0), head_VC, [&](const at::Tensor& g) { return at::mm(g, head_VC); }, heights);
 }
 
 bool lora_agrees(const LoraOnDevice& lora) {
