@@ -6,6 +6,8 @@ JOBS ?= $(shell nproc)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 export CCACHE_SLOPPINESS = pch_defines,time_macros,include_file_mtime,include_file_ctime
+# Cold, the cache costs nothing then: dependencies come from the compiler instead of a second run of the preprocessor.
+export CCACHE_DEPEND := 1
 export OMP_WAIT_POLICY ?= passive
 
 .PHONY: all setup browser configure demo test bench clean

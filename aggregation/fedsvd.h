@@ -15,8 +15,8 @@ namespace sotto::aggregation {
 Result<AdapterState> refactor(const AdapterState& state);
 
 // B = 0 and A with orthonormal rows, drawn from a public seed: QR of a Gaussian matrix from a StreamRandom under
-// HKDF-SHA256(ikm = seed, info = "sotto/initial-adapter/v1" | module index). A prompt: normal numbers of its deviation, drawn
-// likewise (info = "sotto/initial-prompt/v1"). Fails as refactor does.
+// HKDF-SHA256(ikm = seed, info = "sotto/initial-adapter/v1" | module index). A prompt: normal numbers of its deviation,
+// drawn likewise (info = "sotto/initial-prompt/v1"). Fails as refactor does.
 Result<AdapterState> initial_adapter(const AdapterLayout& layout, const Digest& seed);
 
 // The largest |entry| of A A^T - I over all modules.

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "base/run_plan.h"
+#include "plan/run_plan.h"
 
 namespace sotto::aggregation {
 

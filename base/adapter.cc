@@ -20,8 +20,8 @@ void write(ByteWriter& out, const AdapterLayout& layout) {
 Result<PromptShape> read_prompt(ByteReader& in) {
   const PromptShape prompt{in.u32(), in.u32(), in.f64()};
   if (!in.ok()) return invalid("adapter layout ends too early");
-  const bool sane = prompt.tokens > 0 && prompt.tokens <= kMaxDimension && prompt.width > 0 && prompt.width <= kMaxDimension &&
-                    std::isfinite(prompt.deviation) && prompt.deviation > 0;
+  const bool sane = prompt.tokens > 0 && prompt.tokens <= kMaxDimension && prompt.width > 0 &&
+                    prompt.width <= kMaxDimension && std::isfinite(prompt.deviation) && prompt.deviation > 0;
   if (!sane) return invalid("adapter layout: it has neither modules nor a prompt of possible sizes");
   return prompt;
 }

@@ -30,9 +30,9 @@ struct PromptShape {
   bool operator==(const PromptShape&) const = default;
 };
 
-// What a run trains. kAlternating (RoLoRA, Chen et al. 2024, arXiv 2409.02346): B in rounds 0, 2, .., A in the others, so that
-// averaging is exact although both move. kA is what its odd rounds train, and no run's choice. kFull: every parameter of the
-// model; it has no adapter and is for one site alone.
+// What a run trains. kAlternating (RoLoRA, Chen et al. 2024, arXiv 2409.02346): B in rounds 0, 2, .., A in the others, so
+// that averaging is exact although both move. kA is what its odd rounds train, and no run's choice. kFull: every parameter
+// of the model; it has no adapter and is for one site alone.
 enum class TrainedPart : std::uint8_t { kB = 0, kAB = 1, kA = 2, kAlternating = 3, kPrompt = 4, kFull = 5 };
 TrainedPart part_in_round(TrainedPart trained, RoundId round);
 bool trains_lora(TrainedPart trained);
@@ -44,8 +44,8 @@ struct AdapterLayout {
 
   std::size_t a_size() const;  // sum of rank * in
   std::size_t b_size() const;  // sum of out * rank
-  // Length of an update vector: all B in module order (kB), all A (kA); for each module A then B (kAB); the prompt (kPrompt).
-  // kAlternating: of the longer of its two.
+  // Length of an update vector: all B in module order (kB), all A (kA); for each module A then B (kAB); the prompt
+  // (kPrompt). kAlternating: of the longer of its two.
   std::size_t trained_size(TrainedPart part) const;
   bool operator==(const AdapterLayout&) const = default;
 };

@@ -48,7 +48,8 @@ Result<Bytes> from_hex(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); i += 2) {
     const int high = hex_digit(text[i]);
     const int low = hex_digit(text[i + 1]);
-    if (high < 0 || low < 0) return invalid("not hexadecimal at position " + std::to_string(i) + ": '" + std::string(text.substr(i, 2)) + "'");
+    if (high < 0 || low < 0)
+      return invalid("not hexadecimal at position " + std::to_string(i) + ": '" + std::string(text.substr(i, 2)) + "'");
     out.push_back(static_cast<std::uint8_t>(high * 16 + low));
   }
   return out;
@@ -57,7 +58,8 @@ Result<Bytes> from_hex(std::string_view text) {
 Result<Digest> digest_from_hex(std::string_view text) {
   SOTTO_TRY(const Bytes bytes, from_hex(text));
   Digest out{};
-  if (bytes.size() != out.size()) return invalid("a SHA-256 digest has 64 hexadecimal digits, not " + std::to_string(text.size()));
+  if (bytes.size() != out.size())
+    return invalid("a SHA-256 digest has 64 hexadecimal digits, not " + std::to_string(text.size()));
   std::ranges::copy(bytes, out.begin());
   return out;
 }
@@ -65,12 +67,27 @@ Result<Digest> digest_from_hex(std::string_view text) {
 ByteSpan as_bytes(std::string_view text) { return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}; }
 std::string as_text(ByteSpan bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-ByteWriter& ByteWriter::u8(std::uint8_t v) { out_.push_back(v); return *this; }
-ByteWriter& ByteWriter::u16(std::uint16_t v) { append_little_endian(out_, v); return *this; }
-ByteWriter& ByteWriter::u32(std::uint32_t v) { append_little_endian(out_, v); return *this; }
-ByteWriter& ByteWriter::u64(std::uint64_t v) { append_little_endian(out_, v); return *this; }
+ByteWriter& ByteWriter::u8(std::uint8_t v) {
+  out_.push_back(v);
+  return *this;
+}
+ByteWriter& ByteWriter::u16(std::uint16_t v) {
+  append_little_endian(out_, v);
+  return *this;
+}
+ByteWriter& ByteWriter::u32(std::uint32_t v) {
+  append_little_endian(out_, v);
+  return *this;
+}
+ByteWriter& ByteWriter::u64(std::uint64_t v) {
+  append_little_endian(out_, v);
+  return *this;
+}
 ByteWriter& ByteWriter::f64(double v) { return u64(std::bit_cast<std::uint64_t>(v)); }
-ByteWriter& ByteWriter::raw(ByteSpan v) { out_.insert(out_.end(), v.begin(), v.end()); return *this; }
+ByteWriter& ByteWriter::raw(ByteSpan v) {
+  out_.insert(out_.end(), v.begin(), v.end());
+  return *this;
+}
 
 ByteWriter& ByteWriter::bytes(ByteSpan v) {
   SOTTO_CHECK(v.size() <= UINT32_MAX);

@@ -1,5 +1,5 @@
-// Byte strings, hexadecimal, and the fixed-order binary encoding used wherever bytes are hashed or signed (protobuf's are not
-// canonical). Integers are little-endian; doubles are their IEEE-754 bits; strings and byte strings carry a u32 length.
+// Byte strings, hexadecimal, and the fixed-order binary encoding used wherever bytes are hashed or signed (protobuf's are
+// not canonical). Integers are little-endian; doubles are their IEEE-754 bits; strings and byte strings carry a u32 length.
 // ByteWriter and ByteReader are mirror images: what one writes in an order the other reads in the same order.
 #pragma once
 
@@ -32,9 +32,9 @@ class ByteWriter {
   ByteWriter& u32(std::uint32_t v);
   ByteWriter& u64(std::uint64_t v);
   ByteWriter& f64(double v);
-  ByteWriter& raw(ByteSpan v);            // no length: for fixed-size fields
-  ByteWriter& bytes(ByteSpan v);          // u32 length, then the bytes
-  ByteWriter& text(std::string_view v);   // u32 length, then UTF-8
+  ByteWriter& raw(ByteSpan v);                   // no length: for fixed-size fields
+  ByteWriter& bytes(ByteSpan v);                 // u32 length, then the bytes
+  ByteWriter& text(std::string_view v);          // u32 length, then UTF-8
   ByteWriter& floats(std::span<const float> v);  // u32 count, then IEEE-754 bits
   const Bytes& view() const { return out_; }
   Bytes take() { return std::move(out_); }

@@ -18,7 +18,7 @@ class Failure : public std::runtime_error {
 }  // namespace sotto
 
 // Always on. Write conditions so that NaN fails them: SOTTO_CHECK(x > 0), never SOTTO_CHECK(!(x <= 0)).
-#define SOTTO_CHECK(condition) \
-  do {                         \
+#define SOTTO_CHECK(condition)                                             \
+  do {                                                                     \
     if (!(condition)) ::sotto::fail_check(#condition, __FILE__, __LINE__); \
   } while (false)

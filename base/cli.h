@@ -1,5 +1,5 @@
-// Command lines: subcommands, flags, help and version. CLI11 does the parsing (cli.cc). Wrong usage prints one line to stderr
-// and exits 2; an Error from a command prints its sentence and exits 1 (2 for kUnsupported); a Failure exits 1.
+// Command lines: subcommands, flags, help and version. CLI11 does the parsing (cli.cc). Wrong usage prints one line to
+// stderr and exits 2; an Error from a command prints its sentence and exits 1 (2 for kUnsupported); a Failure exits 1.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace sotto {
 
 class Command {
  public:
-  // The value behind `target` is the default; it must outlive run(). `name` as CLI11 takes it: "--epsilon" or "-e,--epsilon";
-  // a name without dashes is positional.
+  // The value behind `target` is the default; it must outlive run(). `name` as CLI11 takes it: "--epsilon" or
+  // "-e,--epsilon"; a name without dashes is positional.
   Command& option(const std::string& name, std::string& target, const std::string& help, bool required = false);
   Command& option(const std::string& name, double& target, const std::string& help, bool required = false);
   Command& option(const std::string& name, std::int64_t& target, const std::string& help, bool required = false);

@@ -55,7 +55,7 @@ struct ConfigReader::State {
   std::unique_ptr<Document> owned;  // of the reader that parsed the file
   Document* document = nullptr;
   const toml::table* table = nullptr;
-  std::string prefix;               // "site[1]." in messages of a sub-reader
+  std::string prefix;  // "site[1]." in messages of a sub-reader
   std::set<std::string> known;
 
   std::string place(const toml::node* node) const {
@@ -66,15 +66,14 @@ struct ConfigReader::State {
     if (!document->first_error) document->first_error = invalid(place(node) + ": " + why);
   }
 
-  const toml::node* find(std::string_view key) const {
-    return table->at_path(key).node();
-  }
+  const toml::node* find(std::string_view key) const { return table->at_path(key).node(); }
 
   const toml::node* read(std::string_view key, bool required) {
     known.insert(std::string(key));
     const toml::node* node = find(key);
     if (!node && required && !document->first_missing)
-      document->first_missing = invalid(place(table->source().begin.line ? table : nullptr) + ": key '" + prefix + std::string(key) + "' is missing");
+      document->first_missing = invalid(place(table->source().begin.line ? table : nullptr) + ": key '" + prefix +
+                                        std::string(key) + "' is missing");
     return node;
   }
 
@@ -120,7 +119,8 @@ Result<ConfigReader> ConfigReader::parse(std::string_view text, std::string_view
   try {
     state->owned->root = toml::parse(text, std::string(origin));
   } catch (const toml::parse_error& e) {
-    return invalid(std::string(origin) + ":" + std::to_string(e.source().begin.line) + ": not valid TOML: " + std::string(e.description()));
+    return invalid(std::string(origin) + ":" + std::to_string(e.source().begin.line) +
+                   ": not valid TOML: " + std::string(e.description()));
   }
   state->document = state->owned.get();
   state->table = &state->document->root;

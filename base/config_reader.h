@@ -1,6 +1,6 @@
 // Strict reading of a TOML file: unknown keys, wrong types and missing keys are errors with file, line and the nearest known
-// key. Use: declare what is read (each get marks its key as known), then finish(), which reports the first error of all reads
-// and any key that nobody asked for. toml++ does the parsing (config_reader.cc).
+// key. Use: declare what is read (each get marks its key as known), then finish(), which reports the first error of all
+// reads and any key that nobody asked for. toml++ does the parsing (config_reader.cc).
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ class ConfigReader {
   ConfigReader& operator=(ConfigReader&&) noexcept;
   ~ConfigReader();
 
-  // `key` is dotted: "policy.epsilon_limit". Without a default the key is required. After the first error all return defaults.
+  // `key` is dotted: "policy.epsilon_limit". Without a default the key is required. After the first error all return
+  // defaults.
   std::string text(std::string_view key, std::optional<std::string> fallback = std::nullopt);
   double number(std::string_view key, std::optional<double> fallback = std::nullopt);  // integers are taken as numbers too
   std::int64_t integer(std::string_view key, std::optional<std::int64_t> fallback = std::nullopt);

@@ -23,7 +23,9 @@ class Descriptor {
   explicit Descriptor(int fd) : fd_(fd) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   int get() const { return fd_; }
 
  private:
@@ -34,7 +36,7 @@ template <class Container>
 Result<Container> read_whole(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return system_error("cannot open", path);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file.get(), &info) != 0) return system_error("cannot read", path);
   if (S_ISDIR(info.st_mode)) return invalid("'" + path + "' is a folder, not a file");
   Container out;
@@ -43,7 +45,10 @@ Result<Container> read_whole(const std::string& path) {
     const std::size_t old = out.size();
     out.resize(old + kChunk);
     const ssize_t n = ::read(file.get(), out.data() + old, kChunk);
-    if (n < 0 && errno == EINTR) { out.resize(old); continue; }
+    if (n < 0 && errno == EINTR) {
+      out.resize(old);
+      continue;
+    }
     if (n < 0) return system_error("cannot read", path);
     out.resize(old + static_cast<std::size_t>(n));
     if (n == 0) return out;
@@ -95,7 +100,8 @@ Result<void> make_folder(const std::string& path, FileMode mode) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return unavailable("cannot make folder '" + path + "': " + error.message());
-  if (!existed && mode == FileMode::kPrivate && ::chmod(path.c_str(), 0700) != 0) return system_error("cannot protect", path);
+  if (!existed && mode == FileMode::kPrivate && ::chmod(path.c_str(), 0700) != 0)
+    return system_error("cannot protect", path);
   return {};
 }
 
@@ -116,6 +122,8 @@ FileLock& FileLock::operator=(FileLock&& other) noexcept {
   std::swap(fd_, other.fd_);
   return *this;
 }
-FileLock::~FileLock() { if (fd_ >= 0) ::close(fd_); }
+FileLock::~FileLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
 
 }  // namespace sotto

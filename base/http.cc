@@ -59,7 +59,8 @@ struct HttpServer::State {
     if (is_ours(lower(in.get_header_value("Host"))) && !open_ended) return false;
     out.status = open_ended ? 415 : 421;
     out.set_header("Connection", "close");  // the body was not read
-    out.set_content("refused: a name that is not this server's, or a compressed or chunked body\n", "text/plain; charset=utf-8");
+    out.set_content("refused: a name that is not this server's, or a compressed or chunked body\n",
+                    "text/plain; charset=utf-8");
     return true;
   }
 
@@ -104,8 +105,11 @@ Result<HttpServer> HttpServer::bind(const HttpOptions& options, std::function<Ht
   s.server.Get(".*", answer);
   s.server.Post(".*", answer);
   const int port = options.port == 0 ? s.server.bind_to_any_port(options.host.c_str())
-                                     : s.server.bind_to_port(options.host.c_str(), options.port) ? options.port : -1;
-  if (port <= 0) return unavailable("cannot listen on " + options.host + ":" + std::to_string(options.port) + "; is the port taken? Choose another with --port");
+                   : s.server.bind_to_port(options.host.c_str(), options.port) ? options.port
+                                                                               : -1;
+  if (port <= 0)
+    return unavailable("cannot listen on " + options.host + ":" + std::to_string(options.port) +
+                       "; is the port taken? Choose another with --port");
   s.port = static_cast<std::uint16_t>(port);
   return HttpServer(std::move(state));
 }

@@ -1,6 +1,6 @@
 // A small HTTP/1.1 server for pages on this machine: one handler, called by one thread at a time. No TLS: it listens on
-// loopback unless told otherwise. cpp-httplib does the protocol (http.cc). Requests are limited in size; a request whose Host
-// is not one of ours is refused, so that no other page's name can be pointed at it (DNS rebinding).
+// loopback unless told otherwise. cpp-httplib does the protocol (http.cc). Requests are limited in size; a request whose
+// Host is not one of ours is refused, so that no other page's name can be pointed at it (DNS rebinding).
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ struct HttpResponse {
   std::string type = "text/plain; charset=utf-8";
   std::string body;
   std::map<std::string, std::string> headers;
-  std::function<void(const HttpWrite&)> stream;  // makes the body piece by piece, in place of `body`; called as the handler is
+  std::function<void(const HttpWrite&)>
+      stream;  // makes the body piece by piece, in place of `body`; called as the handler is
 };
 
 struct HttpOptions {

@@ -15,8 +15,9 @@ namespace {
 using Nlohmann = nlohmann::ordered_json;
 constexpr std::size_t kMaxDepth = 100;
 
-// Builds a Json while nlohmann's parser reads. Its own objects look every member up before adding it, which is quadratic; here
-// an object is checked for members that occur twice once, when it is complete: the last value counts, in the first one's place.
+// Builds a Json while nlohmann's parser reads. Its own objects look every member up before adding it, which is quadratic;
+// here an object is checked for members that occur twice once, when it is complete: the last value counts, in the first
+// one's place.
 class Builder {
  public:
   explicit Builder(std::string_view origin, std::string_view text) : origin_(origin), text_(text) {}
@@ -57,7 +58,8 @@ class Builder {
     }
     const auto until = text_.substr(0, std::min(text_.size(), byte));
     const auto line = 1 + std::count(until.begin(), until.end(), '\n');
-    error_ = invalid(std::string(origin_) + ":" + std::to_string(line) + ": not valid JSON (near byte " + std::to_string(byte) + ")");
+    error_ = invalid(std::string(origin_) + ":" + std::to_string(line) + ": not valid JSON (near byte " +
+                     std::to_string(byte) + ")");
     return false;
   }
 
@@ -159,8 +161,14 @@ std::string Json::dump(int indent) const {
   return to_nlohmann(*this).dump(indent, ' ', false, Nlohmann::error_handler_t::replace);
 }
 
-bool Json::as_bool() const { SOTTO_CHECK(is_bool()); return std::get<bool>(value_); }
-std::int64_t Json::as_int() const { SOTTO_CHECK(is_int()); return std::get<std::int64_t>(value_); }
+bool Json::as_bool() const {
+  SOTTO_CHECK(is_bool());
+  return std::get<bool>(value_);
+}
+std::int64_t Json::as_int() const {
+  SOTTO_CHECK(is_int());
+  return std::get<std::int64_t>(value_);
+}
 
 double Json::as_double() const {
   if (is_int()) return static_cast<double>(std::get<std::int64_t>(value_));
@@ -174,9 +182,18 @@ double Json::as_double() const {
   return std::get<double>(value_);
 }
 
-const std::string& Json::as_string() const { SOTTO_CHECK(is_string()); return std::get<std::string>(value_); }
-const Json::Array& Json::items() const { SOTTO_CHECK(is_array()); return std::get<Array>(value_); }
-const Json::Object& Json::members() const { SOTTO_CHECK(is_object()); return std::get<Object>(value_); }
+const std::string& Json::as_string() const {
+  SOTTO_CHECK(is_string());
+  return std::get<std::string>(value_);
+}
+const Json::Array& Json::items() const {
+  SOTTO_CHECK(is_array());
+  return std::get<Array>(value_);
+}
+const Json::Object& Json::members() const {
+  SOTTO_CHECK(is_object());
+  return std::get<Object>(value_);
+}
 
 const Json* Json::find(std::string_view name) const {
   if (!is_object()) return nullptr;
@@ -191,7 +208,10 @@ const Json& Json::at(std::string_view name) const {
   return *value;
 }
 
-const Json& Json::at(std::size_t index) const { SOTTO_CHECK(index < items().size()); return items()[index]; }
+const Json& Json::at(std::size_t index) const {
+  SOTTO_CHECK(index < items().size());
+  return items()[index];
+}
 
 Result<std::string> Json::get_string(std::string_view name) const {
   const Json* v = find(name);

@@ -21,17 +21,17 @@ class Json {
   using Object = std::vector<Member>;
 
   Json() : value_(nullptr) {}
-  Json(std::nullptr_t) : value_(nullptr) {}                       // NOLINT: implicit, so that literals read well
-  Json(bool v) : value_(v) {}                                     // NOLINT
-  Json(double v) : value_(v) {}                                   // NOLINT
-  Json(const char* v) : value_(std::string(v)) {}                 // NOLINT
-  Json(std::string v) : value_(std::move(v)) {}                   // NOLINT
-  Json(std::string_view v) : value_(std::string(v)) {}            // NOLINT
-  Json(Array v) : value_(std::move(v)) {}                         // NOLINT
-  Json(Object v) : value_(std::move(v)) {}                        // NOLINT
+  Json(std::nullptr_t) : value_(nullptr) {}             // NOLINT: implicit, so that literals read well
+  Json(bool v) : value_(v) {}                           // NOLINT
+  Json(double v) : value_(v) {}                         // NOLINT
+  Json(const char* v) : value_(std::string(v)) {}       // NOLINT
+  Json(std::string v) : value_(std::move(v)) {}         // NOLINT
+  Json(std::string_view v) : value_(std::string(v)) {}  // NOLINT
+  Json(Array v) : value_(std::move(v)) {}               // NOLINT
+  Json(Object v) : value_(std::move(v)) {}              // NOLINT
   template <class T>
     requires(std::is_integral_v<T> && !std::is_same_v<T, bool>)
-  Json(T v) : value_(static_cast<std::int64_t>(v)) {}             // NOLINT
+  Json(T v) : value_(static_cast<std::int64_t>(v)) {}  // NOLINT
   // object({{"name", 1}, ...}); an initializer list alone would be ambiguous between array and object.
   static Json object(std::initializer_list<Member> members = {}) { return Json(Object(members)); }
   static Json array(std::initializer_list<Json> items = {}) { return Json(Array(items)); }
@@ -57,8 +57,8 @@ class Json {
   const Array& items() const;
   const Object& members() const;
 
-  const Json* find(std::string_view name) const;      // nullptr when this is no object or has no such member
-  const Json& at(std::string_view name) const;        // broken invariant when missing: for our own files and tests
+  const Json* find(std::string_view name) const;  // nullptr when this is no object or has no such member
+  const Json& at(std::string_view name) const;    // broken invariant when missing: for our own files and tests
   const Json& at(std::size_t index) const;
 
   // Checked reads for input from outside.
@@ -69,8 +69,8 @@ class Json {
   Result<const Array*> get_array(std::string_view name) const;
   Result<const Object*> get_object(std::string_view name) const;
 
-  Json& set(std::string_view name, Json value);       // adds or replaces a member; makes an object of a null
-  Json& push(Json value);                             // appends; makes an array of a null
+  Json& set(std::string_view name, Json value);  // adds or replaces a member; makes an object of a null
+  Json& push(Json value);                        // appends; makes an array of a null
 
  private:
   std::variant<std::nullptr_t, bool, std::int64_t, double, std::string, Array, Object> value_;

@@ -70,7 +70,8 @@ void log(Level level, std::string_view event, std::initializer_list<Json::Member
   std::string line;
   if (::isatty(STDERR_FILENO)) {
     line = std::string(colour_of(level)) + std::string(event) + "\033[0m";
-    for (const auto& [name, value] : fields) line += " " + name + "=" + (value.is_string() ? value.as_string() : value.dump());
+    for (const auto& [name, value] : fields)
+      line += " " + name + "=" + (value.is_string() ? value.as_string() : value.dump());
   } else {
     Json object = Json::object({{"time", timestamp()}, {"level", name_of(level)}, {"event", event}});
     for (const auto& [name, value] : fields) object.set(name, value);

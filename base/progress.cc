@@ -17,8 +17,11 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
 }  // namespace
 
 Progress::Progress(std::string what, std::uint64_t total)
-    : what_(std::move(what)), total_(std::max<std::uint64_t>(total, 1)), terminal_(::isatty(STDERR_FILENO) != 0),
-      start_(Clock::now()), drawn_(start_) {}
+    : what_(std::move(what)),
+      total_(std::max<std::uint64_t>(total, 1)),
+      terminal_(::isatty(STDERR_FILENO) != 0),
+      start_(Clock::now()),
+      drawn_(start_) {}
 
 Progress::~Progress() { finish(); }
 
@@ -43,8 +46,10 @@ void Progress::draw(bool last) {
   if (terminal_) {
     constexpr int kWidth = 30;
     const int filled = static_cast<int>(fraction * kWidth);
-    const std::string bar = std::string(static_cast<std::size_t>(filled), '#') + std::string(static_cast<std::size_t>(kWidth - filled), '.');
-    std::fprintf(stderr, "\r%s [%s] %3.0f%%  %.0f s, ETA %.0f s   %s", what_.c_str(), bar.c_str(), fraction * 100, elapsed, left, last ? "\n" : "");
+    const std::string bar =
+        std::string(static_cast<std::size_t>(filled), '#') + std::string(static_cast<std::size_t>(kWidth - filled), '.');
+    std::fprintf(stderr, "\r%s [%s] %3.0f%%  %.0f s, ETA %.0f s   %s", what_.c_str(), bar.c_str(), fraction * 100, elapsed,
+                 left, last ? "\n" : "");
   } else {
     std::fprintf(stderr, "%s: %llu/%llu, %.0f s, ETA %.0f s\n", what_.c_str(), static_cast<unsigned long long>(done_),
                  static_cast<unsigned long long>(total_), elapsed, left);

@@ -32,22 +32,34 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}   // NOLINT: implicit by design
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { SOTTO_CHECK(ok()); return std::get<0>(state_); }
-  const T& value() const& { SOTTO_CHECK(ok()); return std::get<0>(state_); }
-  T&& value() && { SOTTO_CHECK(ok()); return std::get<0>(std::move(state_)); }
+  T& value() & {
+    SOTTO_CHECK(ok());
+    return std::get<0>(state_);
+  }
+  const T& value() const& {
+    SOTTO_CHECK(ok());
+    return std::get<0>(state_);
+  }
+  T&& value() && {
+    SOTTO_CHECK(ok());
+    return std::get<0>(std::move(state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
-  const Error& error() const { SOTTO_CHECK(!ok()); return std::get<1>(state_); }
+  const Error& error() const {
+    SOTTO_CHECK(!ok());
+    return std::get<1>(state_);
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -62,7 +74,10 @@ class [[nodiscard]] Result<void> {
   bool ok() const { return !error_; }
   explicit operator bool() const { return ok(); }
   void value() const { SOTTO_CHECK(ok()); }
-  const Error& error() const { SOTTO_CHECK(!ok()); return *error_; }
+  const Error& error() const {
+    SOTTO_CHECK(!ok());
+    return *error_;
+  }
 
  private:
   std::optional<Error> error_;
@@ -87,8 +102,8 @@ inline Error unsupported(std::string message) { return {ErrorCode::kUnsupported,
   declaration = std::move(result).value()
 #define SOTTO_TRY(declaration, ...) SOTTO_TRY_IMPL(SOTTO_CONCAT(sotto_result_, __LINE__), declaration, __VA_ARGS__)
 // SOTTO_TRY_VOID(f());  the same for a Result whose value is not needed.
-#define SOTTO_TRY_VOID(...)                                          \
-  do {                                                               \
-    auto sotto_result = (__VA_ARGS__);                               \
-    if (!sotto_result.ok()) return sotto_result.error();             \
+#define SOTTO_TRY_VOID(...)                              \
+  do {                                                   \
+    auto sotto_result = (__VA_ARGS__);                   \
+    if (!sotto_result.ok()) return sotto_result.error(); \
   } while (false)

@@ -1,4 +1,5 @@
-// Times the accountant's queries for bench/accounting.py: one JSON object a line, CPU milliseconds of the fastest of five runs.
+// Times the accountant's queries for bench/accounting.py: one JSON object a line, CPU milliseconds of the fastest of five
+// runs.
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -6,9 +7,9 @@
 #include <limits>
 
 #include "base/json.h"
-#include "privacy/calibrate.h"
-#include "privacy/online.h"
-#include "privacy/profile.h"
+#include "privacy/accounting/calibrate.h"
+#include "privacy/accounting/online.h"
+#include "privacy/accounting/profile.h"
 
 namespace {
 
@@ -61,9 +62,8 @@ int main() {
   queries(1, 1e-4, "q=0.0001");
   for (const Accountant accountant : {Accountant::kPld, Accountant::kRdp}) {
     double sigma = 0;
-    const double ms = cpu_ms([&] {
-      sigma = calibrate_noise(Epsilon(3), Delta(1e-5), SamplingRate(0.01), 10000, accountant)->value();
-    });
+    const double ms =
+        cpu_ms([&] { sigma = calibrate_noise(Epsilon(3), Delta(1e-5), SamplingRate(0.01), 10000, accountant)->value(); });
     report(accountant == Accountant::kPld ? "calibrate pld" : "calibrate rdp", ms, Json::object({{"sigma", sigma}}));
   }
   return 0;

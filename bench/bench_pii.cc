@@ -1,9 +1,10 @@
-// bench_pii FILE: what PiiFinder finds in the texts of FILE (one JSON string a line): [[begin, end, kind], ...] in bytes, a line each.
+// bench_pii FILE: what PiiFinder finds in the texts of FILE (one JSON string a line): [[begin, end, kind], ...] in bytes, a
+// line each.
 #include <iostream>
 
 #include "base/json.h"
 #include "curation/pii.h"
-#include "data/line_source.h"
+#include "data/files/line_source.h"
 
 namespace sotto {
 namespace {
@@ -18,7 +19,8 @@ Result<void> run(int argc, char** argv) {
     if (!some) return {};
     SOTTO_TRY(const Json text, Json::parse(line, lines.where()));
     Json spans = Json::array();
-    for (const auto& span : finder.find(text.as_string())) spans.push(Json::array({span.begin, span.end, curation::name_of(span.kind)}));
+    for (const auto& span : finder.find(text.as_string()))
+      spans.push(Json::array({span.begin, span.end, curation::name_of(span.kind)}));
     std::cout << spans.dump() << '\n';
   }
 }

@@ -1,12 +1,13 @@
-// bench_tokenizer MODEL FILE [IDS]: how long it takes to load MODEL's tokenizer and to encode the texts of FILE (one JSON string a
-// line), on one thread; {"load": seconds, "encode": seconds} on stdout. With IDS, writes each text's ids there, a line each.
+// bench_tokenizer MODEL FILE [IDS]: how long it takes to load MODEL's tokenizer and to encode the texts of FILE (one JSON
+// string a line), on one thread; {"load": seconds, "encode": seconds} on stdout. With IDS, writes each text's ids there, a
+// line each.
 #include <chrono>
 #include <fstream>
 #include <iostream>
 
 #include "base/json.h"
-#include "data/file_bytes.h"
-#include "data/tokenizer.h"
+#include "data/files/file_bytes.h"
+#include "data/tokenizer/tokenizer.h"
 
 namespace sotto {
 namespace {

@@ -11,9 +11,9 @@
 #include "crypto/secret.h"
 #include "crypto/stream_random.h"
 #include "crypto/system_random.h"
-#include "model/lora.h"
-#include "model/trainer.h"
-#include "privacy/noise.h"
+#include "model/adapter/lora.h"
+#include "model/training/adapter_trainer.h"
+#include "privacy/mechanism/noise.h"
 
 namespace {
 
@@ -21,7 +21,8 @@ using namespace sotto;
 
 constexpr double kClip = 0.1, kSigma = 0.5;
 
-data::DataSet random_records(const model::ModelConfig& config, std::uint32_t batch, std::uint32_t tokens, RandomSource& random) {
+data::DataSet random_records(const model::ModelConfig& config, std::uint32_t batch, std::uint32_t tokens,
+                             RandomSource& random) {
   data::DataSet data;
   for (std::uint32_t u = 0; u < batch; ++u) {
     data::Example example;
@@ -48,7 +49,7 @@ AdapterState random_adapter(const AdapterLayout& layout, RandomSource& random) {
 }
 
 struct Step {
-  model::Trainer trainer;
+  model::AdapterTrainer trainer;
   data::DataSet data;
   model::Optimizer optimizer;
   privacy::Grid grid;
@@ -81,7 +82,8 @@ double wall() {
 
 Result<void> run(const std::vector<std::string>& args) {
   if (args.size() < 5) return invalid("usage: dp_step MODEL BATCH TOKENS private|plain [fp32|bf16] [threads] [device]");
-  const auto batch = static_cast<std::uint32_t>(std::stoul(args[2])), tokens = static_cast<std::uint32_t>(std::stoul(args[3]));
+  const auto batch = static_cast<std::uint32_t>(std::stoul(args[2])),
+             tokens = static_cast<std::uint32_t>(std::stoul(args[3]));
   const auto precision = args.size() > 5 && args[5] == "bf16" ? Precision::kBf16 : Precision::kFp32;
   const int threads = args.size() > 6 ? std::stoi(args[6]) : 1;
   SOTTO_TRY(auto model, model::LanguageModel::load(args[1], {args.size() > 7 ? args[7] : "cpu", precision, threads}));
@@ -89,10 +91,13 @@ Result<void> run(const std::vector<std::string>& args) {
   plan.targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   SOTTO_TRY(const auto layout, model::lora_layout(model.config(), plan));
   crypto::SystemRandom random;
-  SOTTO_TRY(auto trainer, model::Trainer::make(model, random_adapter(layout, random), TrainedPart::kAB));
+  SOTTO_TRY(auto trainer, model::AdapterTrainer::make(model, random_adapter(layout, random), TrainedPart::kAB));
   const std::size_t dimension = trainer.dimension();
-  Step step{std::move(trainer), random_records(model.config(), batch, tokens, random), model::Optimizer(OptimizerPlan{}, dimension),
-            privacy::Grid(privacy::ClipNorm(kClip), dimension), {}};
+  Step step{std::move(trainer),
+            random_records(model.config(), batch, tokens, random),
+            model::Optimizer(OptimizerPlan{}, dimension),
+            privacy::Grid(privacy::ClipNorm(kClip), dimension),
+            {}};
   std::printf("{\"ready\": true, \"trained\": %zu, \"parameters\": %llu}\n", dimension,
               static_cast<unsigned long long>(model.config().parameters()));
   std::fflush(stdout);
@@ -102,8 +107,9 @@ Result<void> run(const std::vector<std::string>& args) {
     SOTTO_TRY_VOID(step(args[4] == "private"));
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    std::printf("{\"cpu\": %.4f, \"wall\": %.4f, \"peak_mib\": %.1f}\n", static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC,
-                wall() - wall_before, static_cast<double>(usage.ru_maxrss) / 1024);
+    std::printf("{\"cpu\": %.4f, \"wall\": %.4f, \"peak_mib\": %.1f}\n",
+                static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC, wall() - wall_before,
+                static_cast<double>(usage.ru_maxrss) / 1024);
     std::fflush(stdout);
   }
   return {};

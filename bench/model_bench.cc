@@ -9,8 +9,8 @@
 
 #include "base/json.h"
 #include "crypto/system_random.h"
-#include "model/lora.h"
-#include "model/trainer.h"
+#include "model/adapter/lora.h"
+#include "model/training/adapter_trainer.h"
 
 namespace sotto::model {
 namespace {
@@ -82,7 +82,7 @@ void swap_adapters(LanguageModel& model, Json& out) {
 
 double training_step(LanguageModel& model) {
   const auto start = some_adapter(model, 0.01F);
-  auto trainer = Trainer::make(model, start, TrainedPart::kAB).value();
+  auto trainer = AdapterTrainer::make(model, start, TrainedPart::kAB).value();
   const privacy::Grid grid(privacy::ClipNorm(0.3), trainer.dimension());
   const auto data = records(8, 128);
   crypto::SystemRandom random;

@@ -1,12 +1,12 @@
-// write_long_log FILE ENTRIES: a site's log of a long life, as fast as the disk takes it (no fsync an entry), for bench/ledger.py.
-// Rounds of one run with the entries that a site writes in each; bodies and hashes are real.
+// write_long_log FILE ENTRIES: a site's log of a long life, as fast as the disk takes it (no fsync an entry), for
+// bench/ledger.py. Rounds of one run with the entries that a site writes in each; bodies and hashes are real.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 
-#include "audit/event_log.h"
-#include "privacy/noise.h"
+#include "audit/log/event_log.h"
+#include "privacy/mechanism/noise.h"
 
 namespace {
 
@@ -25,10 +25,16 @@ std::vector<Event> round_events(std::uint32_t round) {
   d[0] = static_cast<std::uint8_t>(round);
   d[1] = static_cast<std::uint8_t>(round >> 8);
   const privacy::Grid grid(privacy::ClipNorm(0.3), 100000);
-  const auto event = privacy::planned_event(privacy::Unit::kPatient, privacy::SamplingRate(0.02), privacy::NoiseMultiplier(0.6), grid, 4);
-  return {Reserved{run, r, {event}},         RoundJoined{run, r, a, Bytes(400, 7)}, KeysSent{run, r, a, d},
-          SharesSent{run, r, a, d},          Committed{run, r, {event}},            ReportSent{run, r, a, d, d, d},
-          ConfirmSigned{run, r, a, d, d, d, {SiteIndex(0), SiteIndex(1), SiteIndex(2)}}, UnmaskAnswered{run, r, a, d},
+  const auto event =
+      privacy::planned_event(privacy::Unit::kPatient, privacy::SamplingRate(0.02), privacy::NoiseMultiplier(0.6), grid, 4);
+  return {Reserved{run, r, {event}},
+          RoundJoined{run, r, a, Bytes(400, 7)},
+          KeysSent{run, r, a, d},
+          SharesSent{run, r, a, d},
+          Committed{run, r, {event}},
+          ReportSent{run, r, a, d, d, d},
+          ConfirmSigned{run, r, a, d, d, d, {SiteIndex(0), SiteIndex(1), SiteIndex(2)}},
+          UnmaskAnswered{run, r, a, d},
           ResultAccepted{run, r, a, d, d}};
 }
 

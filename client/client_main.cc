@@ -6,25 +6,26 @@
 
 #include "base/cli.h"
 #include "base/log.h"
-#include "client/adapter_commands.h"
-#include "client/attack.h"
-#include "client/benefit.h"
-#include "client/budget.h"
+#include "base/version.h"
 #include "client/data_commands.h"
-#include "client/conversation.h"
-#include "client/enrol.h"
-#include "client/evaluate.h"
-#include "client/evaluate_task.h"
-#include "client/model_commands.h"
-#include "client/monitor.h"
-#include "client/operator_commands.h"
-#include "client/review.h"
-#include "client/serve.h"
-#include "client/site.h"
-#include "client/site_evaluation.h"
-#include "client/text_commands.h"
-#include "client/train.h"
-#include "client/tune.h"
+#include "client/federation/budget.h"
+#include "client/federation/enrol.h"
+#include "client/federation/operator_commands.h"
+#include "client/federation/site.h"
+#include "client/measure/attack.h"
+#include "client/measure/benefit.h"
+#include "client/measure/evaluate.h"
+#include "client/measure/evaluate_task.h"
+#include "client/measure/review.h"
+#include "client/measure/site_evaluation.h"
+#include "client/registry/adapter_commands.h"
+#include "client/registry/model_commands.h"
+#include "client/search/search_command.h"
+#include "client/serving/conversation.h"
+#include "client/serving/monitor.h"
+#include "client/serving/serve.h"
+#include "client/serving/text_commands.h"
+#include "client/training/train_command.h"
 
 namespace {
 
@@ -34,7 +35,8 @@ using namespace sotto::client;
 volatile std::sig_atomic_t stop_asked = 0;
 void ask_to_stop(int) { stop_asked = 1; }
 
-constexpr const char* kQuantizedBase = "keep a GGUF file's matrices packed in memory: less memory, more time, the same results";
+constexpr const char* kQuantizedBase =
+    "keep a GGUF file's matrices packed in memory: less memory, more time, the same results";
 
 struct Options {
   std::string folder = "site";
@@ -89,7 +91,10 @@ void add_site_commands(Command& root, Options& o) {
       .option("--dir", o.folder, "the site's folder, made here")
       .option("--config", o.join.config, "the site's configuration (site.toml)", true)
       .option("--declared-size", o.join.declared_size, "number of patients, rounded to one or two digits", true)
-      .on_run([&o] { o.join.folder = o.folder; return join(o.join); });
+      .on_run([&o] {
+        o.join.folder = o.folder;
+        return join(o.join);
+      });
   root.subcommand("run", "stay connected and take part in the runs that were approved")
       .option("--dir", o.folder, "the site's folder")
       .flag("--exit-when-finished", o.exit_when_finished, "end after the first run that finishes")
@@ -99,12 +104,18 @@ void add_site_commands(Command& root, Options& o) {
       .option("--dir", o.folder, "the site's folder")
       .option("--roster", o.decision.roster, "the roster's fingerprint, as told by another way; approves only that one")
       .flag("--yes", o.decision.yes, "approve without asking")
-      .on_run([&o] { o.decision.folder = o.folder; return approve(o.decision); });
+      .on_run([&o] {
+        o.decision.folder = o.folder;
+        return approve(o.decision);
+      });
   root.subcommand("refuse", "refuse a run")
       .option("run", o.decision.run, "the run's name", true)
       .option("--dir", o.folder, "the site's folder")
       .option("--reason", o.decision.reason, "a sentence for the coordinator's operator")
-      .on_run([&o] { o.decision.folder = o.folder; return refuse(o.decision); });
+      .on_run([&o] {
+        o.decision.folder = o.folder;
+        return refuse(o.decision);
+      });
   root.subcommand("status", "this site and its runs")
       .option("--dir", o.folder, "the site's folder")
       .flag("--json", o.json, "machine-readable")
@@ -114,14 +125,23 @@ void add_site_commands(Command& root, Options& o) {
       .option("--plan", o.budget.plan, "a RUN.toml: how many of its rounds are affordable")
       .option("--run", o.budget.run, "the same for a run that was offered")
       .flag("--json", o.json, "machine-readable")
-      .on_run([&o] { o.budget.folder = o.folder; o.budget.json = o.json; return show_budget(o.budget); });
+      .on_run([&o] {
+        o.budget.folder = o.folder;
+        o.budget.json = o.json;
+        return show_budget(o.budget);
+      });
   root.subcommand("attack", "membership inference on this site's own patients, against the adapter of a run; stays here")
       .option("run", o.attack.run, "the run's name", true)
       .option("--dir", o.folder, "the site's folder")
       .option("--limit", o.attack.limit, "patients of each kind")
       .flag("--json", o.json, "machine-readable")
-      .on_run([&o] { o.attack.folder = o.folder; o.attack.json = o.json; return attack(o.attack); });
-  root.subcommand("benefit", "what this site gained: trained alone against trained together, on its own held-out patients; stays here")
+      .on_run([&o] {
+        o.attack.folder = o.folder;
+        o.attack.json = o.json;
+        return attack(o.attack);
+      });
+  root.subcommand("benefit",
+                  "what this site gained: trained alone against trained together, on its own held-out patients; stays here")
       .option("--config", o.benefit.config, "the site's configuration (site.toml)", true)
       .option("--local", o.benefit.local, "the adapter of 'train', one site alone", true)
       .option("--federated", o.benefit.federated, "the adapter of a run", true)
@@ -139,11 +159,15 @@ void add_site_commands(Command& root, Options& o) {
 
 // eval takes a task, or records as they are trained on; both forms share model, adapter and device.
 Result<void> run_eval(Options& o) {
-  if (o.task.task.empty() == o.eval.data.empty()) return invalid("eval needs either --task TASK.toml or --data RECORDS.jsonl");
+  if (o.task.task.empty() == o.eval.data.empty())
+    return invalid("eval needs either --task TASK.toml or --data RECORDS.jsonl");
   if (!o.task.task.empty()) return evaluate_task(o.task);
   if (o.task.adapters.size() > 1) return invalid("eval takes one --adapter; compare takes several");
   if (!o.task.samples.empty()) return invalid("--samples belongs to --task");
-  if (o.task.federated) return unsupported("--federated is for a task whose items are outside the guarantee (eval --task); the loss on records, summed over sites, is not in this version");
+  if (o.task.federated)
+    return unsupported(
+        "--federated is for a task whose items are outside the guarantee (eval --task); the loss on records, summed over "
+        "sites, is not in this version");
   o.eval.model = o.task.model;
   o.eval.adapter = o.task.adapters.empty() ? "" : o.task.adapters.front();
   o.eval.device = o.task.device;
@@ -158,11 +182,13 @@ Result<void> run_eval(Options& o) {
 // compare puts models beside each other here, or the figures that several sites have told of theirs.
 Result<void> run_compare(Options& o) {
   if (o.pool.sites.empty()) {
-    if (o.task.task.empty() || o.task.model.empty()) return invalid("compare needs --task, --model and --adapter, or --sites with the files of 'compare --federated'");
+    if (o.task.task.empty() || o.task.model.empty())
+      return invalid("compare needs --task, --model and --adapter, or --sites with the files of 'compare --federated'");
     if (!o.pool.roster.empty()) return invalid("--roster belongs to --sites");
     return compare_models(o.task);
   }
-  if (!o.task.task.empty() || !o.task.model.empty() || !o.task.adapters.empty()) return invalid("--sites adds up what sites have told; it takes no task, model or adapter");
+  if (!o.task.task.empty() || !o.task.model.empty() || !o.task.adapters.empty())
+    return invalid("--sites adds up what sites have told; it takes no task, model or adapter");
   o.pool.json = o.task.json;
   return pool_sites(o.pool);
 }
@@ -175,14 +201,16 @@ Command& add_task_options(Command& command, TaskCommand& task, bool model_is_req
       .option("--limit", task.limit, "only the first records; 0: all")
       .option("--threads", task.threads, "of one matrix product; 0: the library's choice")
       .option("--samples", task.samples, "a file for the single answers, JSON lines")
-      .flag("--federated", task.federated, "write signed sums for 'compare --sites'; of a task whose items are outside the guarantee")
+      .flag("--federated", task.federated,
+            "write signed sums for 'compare --sites'; of a task whose items are outside the guarantee")
       .option("--dir", task.folder, "with --federated: the site's folder")
       .option("--out", task.out, "with --federated: the file of the sums")
       .flag("--json", task.json, "machine-readable");
 }
 
 void add_evaluation_commands(Command& root, Options& o) {
-  add_task_options(root.subcommand("eval", "a model's quality on a task, or its loss and code accuracy on held-out records"), o.task, true)
+  add_task_options(root.subcommand("eval", "a model's quality on a task, or its loss and code accuracy on held-out records"),
+                   o.task, true)
       .option("--task", o.task.task, "a task (TASK.toml, see docs/evaluation.md)")
       .option("--adapter", o.task.adapters, "a PEFT folder")
       .option("--data", o.eval.data, "held-out records, JSON lines")
@@ -192,7 +220,10 @@ void add_evaluation_commands(Command& root, Options& o) {
       .option("--max-tokens", o.eval.max_tokens, "with --data: longer records are cut")
       .flag("!--no-answers", o.eval.answers, "with --data: do not generate answers")
       .on_run([&o] { return run_eval(o); });
-  add_task_options(root.subcommand("compare", "a base model against one or more adapters on a task, with paired tests; at one site or over several"), o.task, false)
+  add_task_options(
+      root.subcommand("compare",
+                      "a base model against one or more adapters on a task, with paired tests; at one site or over several"),
+      o.task, false)
       .option("--task", o.task.task, "a task (TASK.toml, see docs/evaluation.md)")
       .option("--adapter", o.task.adapters, "a PEFT folder; give it again for another")
       .option("--local", o.task.local, "with --federated: the adapter that this site trained alone")
@@ -251,7 +282,8 @@ void add_model_commands(Command& root, Options& o) {
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .flag("--json", o.json, "machine-readable")
       .on_run([&o] { return show_fingerprint(o.text.model, o.json); });
-  root.subcommand("train", "one site alone, privately or not: the baseline; the same command goes on where a killed one stood")
+  root.subcommand("train",
+                  "one site alone, privately or not: the baseline; the same command goes on where a killed one stood")
       .option("plan", o.train.plan, "the run's description (RUN.toml)", true)
       .option("--config", o.train.config, "the site's configuration (site.toml); default: [train] config of the plan")
       .option("--declared-size", o.train.declared_size, "number of units, rounded; default: [train] declared_size")
@@ -268,7 +300,10 @@ void add_model_commands(Command& root, Options& o) {
   root.subcommand("tune", "search for a plan's settings, each trial charged to the budget or on public text")
       .option("file", o.tune.plan, "what to search over (TUNE.toml)", true)
       .flag("--json", o.tune.json, "machine-readable")
-      .on_run([&o] { std::signal(SIGINT, ask_to_stop); return tune(o.tune, [] { return stop_asked != 0; }); });
+      .on_run([&o] {
+        std::signal(SIGINT, ask_to_stop);
+        return tune(o.tune, [] { return stop_asked != 0; });
+      });
   root.subcommand("score", "log-likelihoods and top-k of JSON lines of token ids or text, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .option("--adapter", o.text.adapters, "a PEFT folder")
@@ -281,13 +316,15 @@ void add_model_commands(Command& root, Options& o) {
   root.subcommand("tokenize", "text lines to token ids, from stdin; with --json {\"text\"} lines")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
       .flag("--decode", o.text.decode, "the other way: {\"ids\"} lines to text")
-      .flag("--plain", o.text.plain, "spell out control tokens in the text, as in what users wrote, instead of taking their ids")
+      .flag("--plain", o.text.plain,
+            "spell out control tokens in the text, as in what users wrote, instead of taking their ids")
       .flag("--bare", o.text.bare, "without the BOS and EOS that the model puts around a text")
       .flag("--json", o.text.json, "machine-readable")
       .on_run([&o] { return tokenize(o.text); });
   root.subcommand("chat-template", "{\"messages\"} lines to text, ids and labels, from stdin")
       .option("--model", o.text.model, "a .gguf file or a Hugging Face folder", true)
-      .option("--chat-template", o.text.chat_template, "instead of the model's own: chatml, qwen, llama2, llama3, mistral, gemma or zephyr")
+      .option("--chat-template", o.text.chat_template,
+              "instead of the model's own: chatml, qwen, llama2, llama3, mistral, gemma or zephyr")
       .flag("--add-generation-prompt", o.text.add_generation_prompt, "end with the assistant's opening")
       .flag("--json", o.text.json, "machine-readable (always so)")
       .on_run([&o] { return chat_template(o.text); });
@@ -361,7 +398,8 @@ void add_data_commands(Command& root, Options& o) {
 
 Command& with_write_options(Command& command, WriteCommand& write) {
   return command.option("--model", write.model, "a .gguf file or a Hugging Face folder", true)
-      .option("--adapter", write.adapters, "a PEFT folder; several swap on the loaded model: {\"adapter\": name} in a line, /adapter NAME in a chat")
+      .option("--adapter", write.adapters,
+              "a PEFT folder; several swap on the loaded model: {\"adapter\": name} in a line, /adapter NAME in a chat")
       .option("--max-tokens", write.max_tokens, "the longest continuation")
       .option("--temperature", write.temperature, "0: the likeliest token always")
       .option("--top-k", write.top_k, "only the k likeliest tokens; 0: all")
@@ -392,16 +430,17 @@ void add_write_commands(Command& root, Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Several sites may share the cores of one machine: threads that spin for long while they wait would starve the others; those
-  // that sleep at once take longer to wake than a short product takes. The OpenMP runtime reads its environment before main, so
-  // the program starts itself once more with it.
+  // Several sites may share the cores of one machine: threads that spin for long while they wait would starve the others;
+  // those that sleep at once take longer to wake than a short product takes. The OpenMP runtime reads its environment before
+  // main, so the program starts itself once more with it.
   if (!std::getenv("GOMP_SPINCOUNT")) {
     ::setenv("GOMP_SPINCOUNT", "10000", 0);
     ::setenv("OMP_WAIT_POLICY", "passive", 0);
     ::execv("/proc/self/exe", argv);
   }
   Options options;
-  Cli cli("sotto-client", SOTTO_VERSION, "Sotto: a data-owning site of federated, private fine-tuning");
+  Cli cli("sotto-client", std::string(sotto::version()) + " (" + std::string(sotto::commit()) + ")",
+          "Sotto: a data-owning site of federated, private fine-tuning");
   add_site_commands(cli.root(), options);
   add_evaluation_commands(cli.root(), options);
   add_review_commands(cli.root(), options);

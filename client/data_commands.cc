@@ -6,16 +6,16 @@
 
 #include "base/files.h"
 #include "base/log.h"
-#include "client/text_model.h"
+#include "client/text/text_model.h"
 #include "crypto/key_file.h"
 #include "crypto/system_random.h"
 #include "curation/check_page.h"
 #include "curation/data_check.h"
 #include "curation/minimisation.h"
-#include "curation/selection.h"
+#include "curation/record_selection.h"
 #include "curation/splitting.h"
-#include "data/line_source.h"
-#include "data/sealed_file.h"
+#include "data/files/line_source.h"
+#include "data/files/sealed_file.h"
 
 namespace sotto::client {
 namespace {
@@ -78,8 +78,8 @@ void print(const Json& report) {
   std::cout << report.at("records").as_int() << " records of " << report.at("patients").as_int() << " patients, "
             << report.at("broken").at("lines").as_int() << " broken lines\n";
   for (const auto& limit : report.at("limits").items())
-    std::cout << (limit.at("ok").as_bool() ? "  ok      " : "  passed  ") << limit.at("name").as_string() << ": " << limit.at("value").as_double()
-              << ", limit " << limit.at("limit").as_double() << '\n';
+    std::cout << (limit.at("ok").as_bool() ? "  ok      " : "  passed  ") << limit.at("name").as_string() << ": "
+              << limit.at("value").as_double() << ", limit " << limit.at("limit").as_double() << '\n';
   for (const auto& warning : report.at("warnings").items()) std::cout << "  warning: " << warning.as_string() << '\n';
   for (const auto& error : report.at("broken").at("first").items()) std::cout << "  " << error.as_string() << '\n';
   std::size_t shown = 0;
@@ -96,7 +96,8 @@ void print(const Json& report) {
 Result<void> data_check(const DataCommand& command) {
   SOTTO_TRY(const auto checked, check_files(command));
   const Json report = checked->check->report();
-  if (!command.html.empty()) SOTTO_TRY_VOID(write_file_atomically(command.html, curation::check_page(report), FileMode::kPrivate));
+  if (!command.html.empty())
+    SOTTO_TRY_VOID(write_file_atomically(command.html, curation::check_page(report), FileMode::kPrivate));
   if (command.json)
     std::cout << report.dump() << '\n';
   else
@@ -106,13 +107,16 @@ Result<void> data_check(const DataCommand& command) {
 }
 
 Result<void> data_select(const DataCommand& command) {
-  if (!(command.min_score >= 0 && command.min_score <= 1)) return invalid("--min-score is " + std::to_string(command.min_score) + "; it must be from 0 to 1");
+  if (!(command.min_score >= 0 && command.min_score <= 1))
+    return invalid("--min-score is " + std::to_string(command.min_score) + "; it must be from 0 to 1");
   SOTTO_TRY(const auto checked, check_files(command));
-  SOTTO_TRY(const auto done, curation::select(*checked->check, {command.min_score, command.keep_repeats}, command.out, command.reasons));
+  SOTTO_TRY(const auto done,
+            curation::select(*checked->check, {command.min_score, command.keep_repeats}, command.out, command.reasons));
   if (command.json)
     std::cout << Json::object({{"kept", done.kept}, {"dropped", done.dropped}}).dump() << '\n';
   else
-    std::cout << done.kept << " records kept in " << command.out << ", " << done.dropped << " left out; why: " << command.reasons << '\n';
+    std::cout << done.kept << " records kept in " << command.out << ", " << done.dropped
+              << " left out; why: " << command.reasons << '\n';
   return {};
 }
 
@@ -129,9 +133,13 @@ Result<void> data_minimise(const DataCommand& command) {
                                     : curation::minimise_files(minimiser, command.files, command.data_key, command.out);
   if (!done.ok()) return done.error();
   Json counts = Json::object();
-  for (std::size_t i = 0; i < curation::kPiiKinds; ++i) counts.set(curation::name_of(static_cast<curation::PiiKind>(i)), done->counts[i]);
+  for (std::size_t i = 0; i < curation::kPiiKinds; ++i)
+    counts.set(curation::name_of(static_cast<curation::PiiKind>(i)), done->counts[i]);
   log(Level::kInfo, "minimised", {{"records", done->records}, {"changed", done->changed}});
-  (command.preview ? std::cerr : std::cout) << Json::object({{"records", done->records}, {"changed", done->changed}, {"replaced", counts}}).dump(command.json ? -1 : 2) << '\n';
+  (command.preview ? std::cerr : std::cout)
+      << Json::object({{"records", done->records}, {"changed", done->changed}, {"replaced", counts}})
+             .dump(command.json ? -1 : 2)
+      << '\n';
   return {};
 }
 
@@ -154,18 +162,22 @@ Result<void> data_seal(const DataCommand& command) {
   if (command.json)
     std::cout << Json::object({{"lines", count}}).dump() << '\n';
   else
-    std::cout << count << " lines sealed in " << command.out << "; keep " << command.data_key << " apart from it, and remove the plain file\n";
+    std::cout << count << " lines sealed in " << command.out << "; keep " << command.data_key
+              << " apart from it, and remove the plain file\n";
   return {};
 }
 
 Result<void> data_split(const DataCommand& command) {
-  if (!(command.fraction >= 0 && command.fraction < 1)) return invalid("--fraction is " + std::to_string(command.fraction) + "; it must be at least 0 and below 1");
+  if (!(command.fraction >= 0 && command.fraction < 1))
+    return invalid("--fraction is " + std::to_string(command.fraction) + "; it must be at least 0 and below 1");
   SOTTO_TRY(auto key, key_of<data::HoldOutKey>(command.key));
-  SOTTO_TRY(const auto done, curation::split_files(command.files, data::HoldOut(std::move(key), command.fraction), command.out, command.data_key));
+  SOTTO_TRY(const auto done, curation::split_files(command.files, data::HoldOut(std::move(key), command.fraction),
+                                                   command.out, command.data_key));
   if (command.json)
     std::cout << Json::object({{"training", done.training}, {"validation", done.validation}}).dump() << '\n';
   else
-    std::cout << done.training << " records for training, " << done.validation << " for validation, in " << command.out << '\n';
+    std::cout << done.training << " records for training, " << done.validation << " for validation, in " << command.out
+              << '\n';
   return {};
 }
 

@@ -1,4 +1,5 @@
-// What an engineer does with a site's raw records before a run: check, select, minimise, split, seal. They read and write files of the site alone.
+// What an engineer does with a site's raw records before a run: check, select, minimise, split, seal. They read and write
+// files of the site alone.
 #pragma once
 
 #include <cstdint>

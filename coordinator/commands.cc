@@ -7,13 +7,13 @@
 #include <filesystem>
 #include <thread>
 
-#include "audit/report.h"
-#include "audit/run_folder.h"
+#include "audit/report/report.h"
+#include "audit/run/run_folder.h"
 #include "base/log.h"
-#include "coordinator/parent.h"
-#include "coordinator/plan_report.h"
-#include "coordinator/server.h"
-#include "coordinator/spool.h"
+#include "coordinator/folder/command_queue.h"
+#include "coordinator/runs/parent.h"
+#include "coordinator/runs/plan_report.h"
+#include "coordinator/server/server.h"
 #include "crypto/system_random.h"
 
 namespace sotto::coordinator {
@@ -32,8 +32,8 @@ void print(const Json& json) { print(json.dump() + "\n"); }
 Result<Json> ask(const CoordinatorFolder& folder, const Json& request) {
   crypto::SystemRandom random;
   if (!folder.lock().ok()) return ask_server(folder.spool_path(), request, random, 30s);
-  SOTTO_TRY(auto office, Office::open(folder, random));
-  SOTTO_TRY(const auto answer, office->execute(request));
+  SOTTO_TRY(auto writer, FolderWriter::open(folder, random));
+  SOTTO_TRY(const auto answer, writer->execute(request));
   return answer.json;
 }
 
@@ -43,7 +43,7 @@ Result<PlanReport> planned(const PlanRequest& request, const CoordinatorFolder& 
   if (!file.parent_run.empty()) {
     if (const auto set = set_parent(folder, file.parent_run, file.plan); !set.ok()) return audit::in_file(file, set.error());
   }
-  SOTTO_TRY(const auto registry, Registry::open(folder.registry_path()));
+  SOTTO_TRY(const auto registry, SiteList::open(folder.registry_path()));
   SOTTO_TRY(auto proposal, propose(file, registry.approved(), folder.identity()));
   return report_on(file, std::move(proposal));
 }
@@ -92,7 +92,7 @@ Result<void> invite(const std::string& path, const std::string& site, bool json)
 
 Result<void> list_sites(const std::string& path, bool json) {
   SOTTO_TRY(const auto folder, CoordinatorFolder::open(path));
-  SOTTO_TRY(const auto registry, Registry::open(folder.registry_path()));
+  SOTTO_TRY(const auto registry, SiteList::open(folder.registry_path()));
   Json::Array all;
   std::string text;
   for (const auto& site : registry.sites()) {
@@ -115,7 +115,7 @@ Result<void> list_sites(const std::string& path, bool json) {
 Result<void> approve(const std::string& path, const std::string& site, const std::string& fingerprint) {
   SOTTO_TRY(const auto folder, CoordinatorFolder::open(path));
   if (!fingerprint.empty()) {
-    SOTTO_TRY(const auto registry, Registry::open(folder.registry_path()));
+    SOTTO_TRY(const auto registry, SiteList::open(folder.registry_path()));
     const Site* known = registry.find(SiteName(site));
     if (known && !crypto::fingerprint_matches(fingerprint, crypto::VerifyKey(known->identity)))
       return refused("the fingerprint of site '" + site + "' is " + known->fingerprint() +
@@ -169,7 +169,8 @@ namespace {
 // Sites deliver their logs in the moments after a run's end: a report that is asked for right then waits for them.
 void wait_for_records(const std::string& run_path, const Roster& roster) {
   for (int tries = 0; tries < 50; ++tries) {
-    if (std::ranges::all_of(roster.sites, [&](const auto& site) { return file_exists(run_path + "/" + audit::head_file(site.name)); }))
+    if (std::ranges::all_of(roster.sites,
+                            [&](const auto& site) { return file_exists(run_path + "/" + audit::head_file(site.name)); }))
       return;
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }

@@ -1,5 +1,6 @@
 // sotto-coordinator: the program of the operator of a consortium.
 #include "base/cli.h"
+#include "base/version.h"
 #include "coordinator/commands.h"
 #include "coordinator/doctor.h"
 #include "coordinator/models.h"
@@ -86,13 +87,12 @@ void add_run_commands(Command& root, Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Cli cli("sotto-coordinator", SOTTO_VERSION,
+  Cli cli("sotto-coordinator", std::string(sotto::version()) + " (" + std::string(sotto::commit()) + ")",
           "Runs federated, differentially private tuning over sites whose updates it cannot read.");
   Options options;
   add_site_commands(cli.root(), options);
   add_run_commands(cli.root(), options);
   add_model_commands(cli.root(), options.model);
-  cli.root()
-      .later("resume", "go on with a run that was stopped");
+  cli.root().later("resume", "go on with a run that was stopped");
   return cli.run(argc, argv);
 }

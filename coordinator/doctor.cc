@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <iostream>
 
-#include "coordinator/coordinator_folder.h"
-#include "coordinator/registry.h"
-#include "coordinator/run_history.h"
+#include "coordinator/folder/coordinator_folder.h"
+#include "coordinator/folder/site_list.h"
+#include "coordinator/runs/run_history.h"
 #include "crypto/system_random.h"
 
 namespace sotto::coordinator {
@@ -22,13 +22,16 @@ struct Check {
   std::string says;
 };
 
-Check of(const std::string& name, const Result<std::string>& found) { return {name, found.ok(), found.ok() ? *found : found.error().message}; }
+Check of(const std::string& name, const Result<std::string>& found) {
+  return {name, found.ok(), found.ok() ? *found : found.error().message};
+}
 
 Result<std::string> check_modes(const CoordinatorFolder& folder) {
   for (const char* file : {"identity.key", "transport.key"}) {
     const std::string path = folder.path() + "/" + file;
     const auto open = fs::status(path).permissions() & (fs::perms::group_all | fs::perms::others_all);
-    if (open != fs::perms::none) return refused("'" + path + "' can be read by others; chmod 600 it, and think about who may have");
+    if (open != fs::perms::none)
+      return refused("'" + path + "' can be read by others; chmod 600 it, and think about who may have");
   }
   return std::string("only their owner can read them; fingerprint " + folder.fingerprint());
 }
@@ -37,7 +40,8 @@ Result<std::string> check_log(const CoordinatorFolder& folder) {
   SOTTO_TRY(const auto log, audit::read_log(folder.log_path()));
   SOTTO_TRY(const auto history, History::replay(log));
   const auto running = std::ranges::count(history.runs(), false, &RunHistory::finished);
-  return std::to_string(log.records.size()) + " entries, " + std::to_string(history.runs().size()) + " runs, " + std::to_string(running) + " of them not over";
+  return std::to_string(log.records.size()) + " entries, " + std::to_string(history.runs().size()) + " runs, " +
+         std::to_string(running) + " of them not over";
 }
 
 Result<std::string> check_records(const CoordinatorFolder& folder) {
@@ -45,15 +49,18 @@ Result<std::string> check_records(const CoordinatorFolder& folder) {
   SOTTO_TRY(const auto history, History::replay(log));
   for (const auto& run : history.runs()) {
     if (run.finished && run.adapter && !file_exists(folder.run_path(run.run) + "/adapter/adapter.bin"))
-      return invalid("the model of run '" + run.run.value() + "' is missing under runs/; restore it from a backup, a site has it too");
+      return invalid("the model of run '" + run.run.value() +
+                     "' is missing under runs/; restore it from a backup, a site has it too");
   }
   return std::string("the model of every finished run is there");
 }
 
 Result<std::string> check_sites(const CoordinatorFolder& folder) {
-  SOTTO_TRY(const auto registry, Registry::open(folder.registry_path()));
+  SOTTO_TRY(const auto registry, SiteList::open(folder.registry_path()));
   const auto approved = registry.approved().size();
-  if (approved < 2) return refused(std::to_string(approved) + " approved sites; a run needs three, or two that accept to see each other's noisy update");
+  if (approved < 2)
+    return refused(std::to_string(approved) +
+                   " approved sites; a run needs three, or two that accept to see each other's noisy update");
   return std::to_string(approved) + " approved sites of " + std::to_string(registry.sites().size());
 }
 
@@ -80,8 +87,9 @@ Result<std::string> check_space(const CoordinatorFolder& folder) {
 
 Result<void> doctor(const std::string& path, bool json) {
   SOTTO_TRY(const auto folder, CoordinatorFolder::open(path));
-  const std::vector<Check> checks{of("keys", check_modes(folder)),       of("log", check_log(folder)),     of("models", check_records(folder)),
-                                  of("sites", check_sites(folder)),      of("address", check_address(folder)), of("disk", check_space(folder))};
+  const std::vector<Check> checks{of("keys", check_modes(folder)),      of("log", check_log(folder)),
+                                  of("models", check_records(folder)),  of("sites", check_sites(folder)),
+                                  of("address", check_address(folder)), of("disk", check_space(folder))};
   Json all = Json::array();
   std::string failed;
   for (const auto& check : checks) {

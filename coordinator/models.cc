@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <iostream>
 
-#include "audit/run_history.h"
-#include "coordinator/parent.h"
-#include "coordinator/run_history.h"
+#include "audit/run/run_timeline.h"
+#include "coordinator/runs/parent.h"
+#include "coordinator/runs/run_history.h"
 #include "crypto/hash.h"
 #include "crypto/system_random.h"
 
@@ -29,7 +29,10 @@ Result<Epsilons> epsilons_of(const std::string& run_path, const RunPlan& plan) {
   if (!folder.facts) return invalid("'" + run_path + "' holds no readable record of the run");
   Epsilons out;
   for (const auto& site : audit::history_of(folder).sites) {
-    if (!site.delivered) return unavailable("site '" + site.name + "' has not delivered its log yet, so its epsilon is not known; it arrives when the site connects again");
+    if (!site.delivered)
+      return unavailable(
+          "site '" + site.name +
+          "' has not delivered its log yet, so its epsilon is not known; it arrives when the site connects again");
     out.run = std::max(out.run, audit::composed_epsilon(site.run, plan.delta));
     out.with_earlier_runs = std::max(out.with_earlier_runs, audit::composed_epsilon(site.all, plan.delta));
   }
@@ -39,7 +42,9 @@ Result<Epsilons> epsilons_of(const std::string& run_path, const RunPlan& plan) {
 Json data_of(const RunPlan& plan) {
   std::uint64_t units = 0;
   for (const auto& site : plan.sites) units += site.declared_size;
-  return Json::object({{"sites", plan.sites.size()}, {"declared_units", units}, {"fingerprint", "each site has its own, in the passport of its copy"}});
+  return Json::object({{"sites", plan.sites.size()},
+                       {"declared_units", units},
+                       {"fingerprint", "each site has its own, in the passport of its copy"}});
 }
 
 Result<lineage::Passport> passport_of(const CoordinatorFolder& folder, const RunId& name) {
@@ -68,7 +73,8 @@ Result<void> register_run(const ModelCommand& command) {
   if (!is_valid_name(command.run)) return invalid("'" + command.run + "' is no run name");
   SOTTO_TRY(const auto passport, passport_of(folder, RunId(command.run)));
   SOTTO_TRY(auto registry, open(folder));
-  SOTTO_TRY(const auto* model, registry.add(passport, command.query.domain, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
+  SOTTO_TRY(const auto* model, registry.add(passport, command.query.domain,
+                                            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
   std::cout << (command.query.json ? lineage::to_json(registry, *model).dump() + "\n" : lineage::line_of(registry, *model));
   return {};
 }
@@ -92,7 +98,9 @@ void add_model_commands(Command& root, ModelCommand& c) {
     SOTTO_TRY(const auto* model, lineage::promote(registry, query));
     return lineage::write_cards(registry, model->domain);
   };
-  lineage::add_registry_commands(root, c.query, with_folder, {with(lineage::list_models), with(lineage::show_lineage), with(promote), with(lineage::roll_back), with(lineage::show_card)});
+  lineage::add_registry_commands(root, c.query, with_folder,
+                                 {with(lineage::list_models), with(lineage::show_lineage), with(promote),
+                                  with(lineage::roll_back), with(lineage::show_card)});
 }
 
 }  // namespace sotto::coordinator

@@ -1,5 +1,6 @@
 // The operator's registry of models (lineage/commands.h), in the coordinator's folder under models/, its log signed by the
-// coordinator's own key: which runs' adapters are registered, and which one a domain uses. The adapters themselves are at the sites.
+// coordinator's own key: which runs' adapters are registered, and which one a domain uses. The adapters themselves are at
+// the sites.
 #pragma once
 
 #include <string>
@@ -14,8 +15,8 @@ struct ModelCommand {
   lineage::RegistryQuery query;
 };
 
-// The passport of a finished run follows from the log and from the records that the sites delivered; refused while one of them
-// is missing, since its epsilon would be unknown.
+// The passport of a finished run follows from the log and from the records that the sites delivered; refused while one of
+// them is missing, since its epsilon would be unknown.
 Result<void> register_run(const ModelCommand& command);
 
 // register, models, lineage, promote, rollback, card; `command` outlives the program's run.

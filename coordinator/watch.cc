@@ -8,7 +8,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "coordinator/commands.h"
-#include "coordinator/coordinator_folder.h"
+#include "coordinator/folder/coordinator_folder.h"
 #include "store/run_index.h"
 
 namespace sotto::coordinator {

@@ -1,4 +1,5 @@
-// Keys in files of their own: the bare bytes, mode 0600, written in one step. Not encrypted in this version (docs/threat-model.md).
+// Keys in files of their own: the bare bytes, mode 0600, written in one step. Not encrypted in this version
+// (docs/threat-model.md).
 #pragma once
 
 #include <string>

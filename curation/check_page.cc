@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "base/html.h"
+#include "base/page/html.h"
 
 namespace sotto::curation {
 namespace {
@@ -87,16 +87,18 @@ std::string bars(const std::string& title, const Json& axis) {
   double most = 1;
   for (const auto& [name, count] : values) most = std::max(most, count);
   const auto height = std::to_string(22 * values.size() + 4);
-  std::string out = "<figure>\n<figcaption><b>" + escape_html(title) + "</b>: as varied as " + shown(axis.at("effective").as_double()) +
-                    " equally common values (" + shown(axis.at("entropy_bits").as_double()) + " bits)</figcaption>\n" +
-                    "<svg viewBox=\"0 0 760 " + height + "\" role=\"img\" aria-label=\"" + escape_html(title) + "\">\n";
+  std::string out = "<figure>\n<figcaption><b>" + escape_html(title) + "</b>: as varied as " +
+                    shown(axis.at("effective").as_double()) + " equally common values (" +
+                    shown(axis.at("entropy_bits").as_double()) + " bits)</figcaption>\n" + "<svg viewBox=\"0 0 760 " +
+                    height + "\" role=\"img\" aria-label=\"" + escape_html(title) + "\">\n";
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto y = 22 * i;
     const std::string name = values[i].first.size() > 40 ? values[i].first.substr(0, 40) + "..." : values[i].first;
-    out += "<text x=\"236\" y=\"" + std::to_string(y + 15) + "\" text-anchor=\"end\" font-size=\"13\">" + escape_html(name) + "</text>" +
-           "<rect x=\"244\" y=\"" + std::to_string(y + 3) + "\" width=\"" + shown(420 * values[i].second / most) +
-           "\" height=\"15\" fill=\"#4a6d8c\"/>" + "<text x=\"" + shown(250 + 420 * values[i].second / most) + "\" y=\"" +
-           std::to_string(y + 15) + "\" font-size=\"13\">" + shown(values[i].second) + "</text>\n";
+    out += "<text x=\"236\" y=\"" + std::to_string(y + 15) + "\" text-anchor=\"end\" font-size=\"13\">" + escape_html(name) +
+           "</text>" + "<rect x=\"244\" y=\"" + std::to_string(y + 3) + "\" width=\"" +
+           shown(420 * values[i].second / most) + "\" height=\"15\" fill=\"#4a6d8c\"/>" + "<text x=\"" +
+           shown(250 + 420 * values[i].second / most) + "\" y=\"" + std::to_string(y + 15) + "\" font-size=\"13\">" +
+           shown(values[i].second) + "</text>\n";
   }
   return out + "</svg>\n</figure>\n";
 }
@@ -105,17 +107,23 @@ std::string bars(const std::string& title, const Json& axis) {
 
 std::string check_page(const Json& report) {
   const bool ok = report.at("ok").as_bool();
-  std::string out = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-                    "<title>Data check</title><style>" + std::string(kStyle) + "</style></head>\n<body>\n<h1>Data check</h1>\n";
-  out += "<p>" + text_of(report.at("records")) + " records of " + text_of(report.at("patients")) + " patients; " + text_of(report.at("validation_records")) +
-         " for validation. Files: " + text_of(report.at("files")) + ".</p>\n";
+  std::string out =
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width, initial-scale=1\">"
+      "<title>Data check</title><style>" +
+      std::string(kStyle) + "</style></head>\n<body>\n<h1>Data check</h1>\n";
+  out += "<p>" + text_of(report.at("records")) + " records of " + text_of(report.at("patients")) + " patients; " +
+         text_of(report.at("validation_records")) + " for validation. Files: " + text_of(report.at("files")) + ".</p>\n";
   out += ok ? "<p>Every limit is kept.</p>\n" : "<p class=\"bad\">A limit is passed; see below.</p>\n";
-  out += "<p class=\"note\">For the site's own eyes: these counts depend on single patients and are in no guarantee. Nothing is removed because of another "
-         "patient's records.</p>\n";
+  out +=
+      "<p class=\"note\">For the site's own eyes: these counts depend on single patients and are in no guarantee. Nothing "
+      "is removed because of another "
+      "patient's records.</p>\n";
   if (!report.at("warnings").items().empty()) out += "<p class=\"note\">" + text_of(report.at("warnings")) + "</p>\n";
   out += heading("Limits") + table(report.at("limits"), {"name", "value", "limit", "ok"});
   out += heading("Worst records first") + table(report.at("worst"), {"where", "score", "why"});
-  out += heading("Lines that are no record") + "<p>" + text_of(report.at("broken").at("lines")) + ". " + text_of(report.at("broken").at("first")) + "</p>\n";
+  out += heading("Lines that are no record") + "<p>" + text_of(report.at("broken").at("lines")) + ". " +
+         text_of(report.at("broken").at("first")) + "</p>\n";
   out += heading("Flaws") + pair_table(report.at("flaws"));
   out += heading("Repeats and leaks") + pair_table(report.at("duplicates"));
   out += heading("Lengths") + pair_table(report.at("lengths"));

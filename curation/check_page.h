@@ -1,4 +1,5 @@
-// The data check's report as one HTML page: no script, nothing loaded, readable on paper. Pure: the same report gives the same bytes.
+// The data check's report as one HTML page: no script, nothing loaded, readable on paper. Pure: the same report gives the
+// same bytes.
 #pragma once
 
 #include <string>

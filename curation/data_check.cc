@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "data/line_source.h"
+#include "data/files/line_source.h"
 
 namespace sotto::curation {
 namespace {
@@ -12,16 +12,25 @@ constexpr std::size_t kShownErrors = 100;
 constexpr std::size_t kShownWorst = 50;
 
 // What well-known chat templates write around messages.
-constexpr const char* kMarkers[] = {"<|im_start|>", "<|im_end|>", "[INST]", "<|start_header_id|>", "<start_of_turn>", "<|user|>", "<|assistant|>", "### Instruction", "<|system|>"};
+constexpr const char* kMarkers[] = {"<|im_start|>",        "<|im_end|>",      "[INST]",
+                                    "<|start_header_id|>", "<start_of_turn>", "<|user|>",
+                                    "<|assistant|>",       "### Instruction", "<|system|>"};
 
 bool blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
 Json quantiles(std::vector<std::size_t> values) {
   if (values.empty()) return Json();
   std::ranges::sort(values);
-  const auto at = [&](double q) { return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5)]; };
-  return Json::object({{"min", values.front()}, {"median", at(0.5)}, {"p90", at(0.9)}, {"p99", at(0.99)}, {"max", values.back()},
-                       {"mean", static_cast<double>(std::accumulate(values.begin(), values.end(), std::size_t{0})) / static_cast<double>(values.size())}});
+  const auto at = [&](double q) {
+    return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
+  };
+  return Json::object({{"min", values.front()},
+                       {"median", at(0.5)},
+                       {"p90", at(0.9)},
+                       {"p99", at(0.99)},
+                       {"max", values.back()},
+                       {"mean", static_cast<double>(std::accumulate(values.begin(), values.end(), std::size_t{0})) /
+                                    static_cast<double>(values.size())}});
 }
 
 Json counts_json(const std::map<std::string, std::uint64_t>& counts) {
@@ -30,7 +39,9 @@ Json counts_json(const std::map<std::string, std::uint64_t>& counts) {
   return out;
 }
 
-double share(std::uint64_t part, std::uint64_t whole) { return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole); }
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
 
 // A query as production logs have it.
 Result<std::string> query_of(const std::string& line, const std::string& where) {
@@ -51,7 +62,11 @@ Result<std::string> query_of(const std::string& line, const std::string& where) 
 }  // namespace
 
 DataCheck::DataCheck(const CheckConfig& config, data::RecordOptions options, Counter tokens)
-    : config_(config), options_(std::move(options)), counter_(std::move(tokens)), duplicates_(config.near), topic_counts_(config.topics.size()) {}
+    : config_(config),
+      options_(std::move(options)),
+      counter_(std::move(tokens)),
+      duplicates_(config.near),
+      topic_counts_(config.topics.size()) {}
 
 Result<void> DataCheck::add_file(const std::string& path, Part part) {
   SOTTO_TRY(auto lines, data::LineSource::open(path, options_.key_file));
@@ -104,7 +119,8 @@ void DataCheck::add_record(const data::Record& record, std::uint32_t file, std::
   const Notes notes = check_record(record, tokens.question + tokens.answer, config_);
   for (const auto& name : notes.names()) ++flaws_[name];
   ++languages_[notes.language.empty() ? "not known" : notes.language];
-  damaged_ += notes.has(Flaw::kReplacementCharacters) || notes.has(Flaw::kMojibake) || notes.has(Flaw::kControlCharacters) ? 1 : 0;
+  damaged_ +=
+      notes.has(Flaw::kReplacementCharacters) || notes.has(Flaw::kMojibake) || notes.has(Flaw::kControlCharacters) ? 1 : 0;
   high_stakes_ += config_.stakes.found_in(question) ? 1 : 0;
   std::string topic;
   for (std::size_t i = 0; i < config_.topics.size(); ++i) {
@@ -136,26 +152,34 @@ Result<void> DataCheck::add_production(const std::string& path, const std::strin
     SOTTO_TRY(const auto query, query_of(line, lines.where()));
     production_.add(query);
     for (const char* marker : kMarkers)
-      if (query.find(marker) != std::string::npos && std::ranges::find(served, marker) == served.end()) served.emplace_back(marker);
+      if (query.find(marker) != std::string::npos && std::ranges::find(served, marker) == served.end())
+        served.emplace_back(marker);
   }
   if (production_.texts() == 0) return invalid(path + ": no queries in it");
   for (const auto& marker : served)
     if (training_template.find(marker) == std::string::npos)
-      warnings_.push_back("production queries were rendered with a template that writes '" + marker + "'; the one that training uses does not");
+      warnings_.push_back("production queries were rendered with a template that writes '" + marker +
+                          "'; the one that training uses does not");
   return {};
 }
 
 Json DataCheck::lengths() const {
-  return Json::object({{"question_tokens", quantiles(question_tokens_)}, {"answer_tokens", quantiles(answer_tokens_)}, {"refused_by_template", refused_}});
+  return Json::object({{"question_tokens", quantiles(question_tokens_)},
+                       {"answer_tokens", quantiles(answer_tokens_)},
+                       {"refused_by_template", refused_}});
 }
 
 Json DataCheck::duplicates(const Duplicates::Counts& counts) const {
   Json leaked = Json::array();
-  for (std::size_t i = 0; i < std::min(counts.leaked.size(), kShownErrors); ++i) leaked.push(record_names_[counts.leaked[i]]);
-  return Json::object({{"within_patients", Json::object({{"exact", counts.exact_within}, {"near", counts.near_within}})},
-                       {"across_patients", Json::object({{"exact", counts.exact_across}, {"near_pairs", counts.near_across}})},
-                       {"validation", Json::object({{"patients_in_both", counts.leaked_patients}, {"exact", counts.leaked_exact},
-                                                    {"near", counts.leaked_near}, {"records", std::move(leaked)}})}});
+  for (std::size_t i = 0; i < std::min(counts.leaked.size(), kShownErrors); ++i)
+    leaked.push(record_names_[counts.leaked[i]]);
+  return Json::object(
+      {{"within_patients", Json::object({{"exact", counts.exact_within}, {"near", counts.near_within}})},
+       {"across_patients", Json::object({{"exact", counts.exact_across}, {"near_pairs", counts.near_across}})},
+       {"validation", Json::object({{"patients_in_both", counts.leaked_patients},
+                                    {"exact", counts.leaked_exact},
+                                    {"near", counts.leaked_near},
+                                    {"records", std::move(leaked)}})}});
 }
 
 Json DataCheck::coverage() const {
@@ -165,10 +189,12 @@ Json DataCheck::coverage() const {
   for (std::size_t i = 0; i < config_.topics.size(); ++i) {
     const Topic& topic = config_.topics[i];
     situations[topic.situation] += topic_counts_[i];
-    topics.push(Json::object({{"name", topic.name}, {"situation", topic.situation}, {"records", topic_counts_[i]}, {"wanted", topic.at_least}}));
+    topics.push(Json::object(
+        {{"name", topic.name}, {"situation", topic.situation}, {"records", topic_counts_[i]}, {"wanted", topic.at_least}}));
     if (topic_counts_[i] < topic.at_least) missing.push(topic.name);
   }
-  return Json::object({{"topics", std::move(topics)}, {"situations", counts_json(situations)}, {"missing", std::move(missing)}});
+  return Json::object(
+      {{"topics", std::move(topics)}, {"situations", counts_json(situations)}, {"missing", std::move(missing)}});
 }
 
 Json DataCheck::worst() const {
@@ -176,12 +202,15 @@ Json DataCheck::worst() const {
   for (const auto& verdict : verdicts_)
     if (!verdict.why.empty()) all.push_back(&verdict);
   const auto count = std::min(all.size(), kShownWorst);
-  std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(count), {}, [](const Verdict* v) { return std::tuple(v->score, v->file, v->line); });
+  std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(count), {},
+                            [](const Verdict* v) { return std::tuple(v->score, v->file, v->line); });
   Json out = Json::array();
   for (std::size_t i = 0; i < count; ++i) {
     Json why = Json::array();
     for (const auto& reason : all[i]->why) why.push(reason);
-    out.push(Json::object({{"where", files_[all[i]->file] + ":" + std::to_string(all[i]->line)}, {"score", all[i]->score}, {"why", std::move(why)}}));
+    out.push(Json::object({{"where", files_[all[i]->file] + ":" + std::to_string(all[i]->line)},
+                           {"score", all[i]->score},
+                           {"why", std::move(why)}}));
   }
   return out;
 }
@@ -220,14 +249,28 @@ Json DataCheck::report() const {
   const bool ok = std::ranges::all_of(checked.items(), [](const Json& limit) { return limit.at("ok").as_bool(); });
   Json production;
   if (production_.texts() > 0)
-    production = Json::object({{"queries", production_.texts()}, {"divergence_bits", questions_.divergence(production_)},
-                               {"median_words", production_.median_words()}, {"training_median_words", questions_.median_words()}});
-  return Json::object({{"ok", ok}, {"files", std::move(files)}, {"records", training_}, {"validation_records", validation_},
-                       {"patients", patients_.size()}, {"records_per_patient", quantiles(per_patient)},
-                       {"broken", Json::object({{"lines", broken_}, {"first", std::move(errors)}})}, {"lengths", lengths()},
-                       {"duplicates", duplicates(counts)}, {"flaws", counts_json(flaws_)}, {"languages", counts_json(languages_)},
-                       {"high_stakes", high_stakes_}, {"diversity", diversity_.json()}, {"coverage", coverage()},
-                       {"production", std::move(production)}, {"warnings", std::move(warnings)}, {"limits", checked}, {"worst", worst()}});
+    production = Json::object({{"queries", production_.texts()},
+                               {"divergence_bits", questions_.divergence(production_)},
+                               {"median_words", production_.median_words()},
+                               {"training_median_words", questions_.median_words()}});
+  return Json::object({{"ok", ok},
+                       {"files", std::move(files)},
+                       {"records", training_},
+                       {"validation_records", validation_},
+                       {"patients", patients_.size()},
+                       {"records_per_patient", quantiles(per_patient)},
+                       {"broken", Json::object({{"lines", broken_}, {"first", std::move(errors)}})},
+                       {"lengths", lengths()},
+                       {"duplicates", duplicates(counts)},
+                       {"flaws", counts_json(flaws_)},
+                       {"languages", counts_json(languages_)},
+                       {"high_stakes", high_stakes_},
+                       {"diversity", diversity_.json()},
+                       {"coverage", coverage()},
+                       {"production", std::move(production)},
+                       {"warnings", std::move(warnings)},
+                       {"limits", checked},
+                       {"worst", worst()}});
 }
 
 }  // namespace sotto::curation

@@ -1,6 +1,6 @@
-// A data set checked, file by file, line by line: what is wrong with each record, what repeats, what leaks into the validation set,
-// how varied it is, what it covers, how it compares with a sample of production queries. What comes out is for the site's own eyes: it counts
-// patients and names lines. One thread; memory grows by about 600 bytes a record.
+// A data set checked, file by file, line by line: what is wrong with each record, what repeats, what leaks into the
+// validation set, how varied it is, what it covers, how it compares with a sample of production queries. What comes out is
+// for the site's own eyes: it counts patients and names lines. One thread; memory grows by about 600 bytes a record.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@
 #include "curation/diversity.h"
 #include "curation/duplicates.h"
 #include "curation/record_checks.h"
-#include "data/record.h"
+#include "data/records/record.h"
 
 namespace sotto::curation {
 
@@ -31,8 +31,9 @@ class DataCheck {
 
   // Reads a file; a line that is no record is noted and passed over. Fails when the file cannot be read.
   Result<void> add_file(const std::string& path, Part part);
-  // JSON lines of {"text"} or {"messages"}, or plain text, one query a line. `rendered_markers`: control tokens of the template that the
-  // model was served with, found in the sample; a warning when training's template, whose text is `training_template`, has others.
+  // JSON lines of {"text"} or {"messages"}, or plain text, one query a line. `rendered_markers`: control tokens of the
+  // template that the model was served with, found in the sample; a warning when training's template, whose text is
+  // `training_template`, has others.
   Result<void> add_production(const std::string& path, const std::string& training_template);
 
   // What select needs of a training record.
@@ -40,8 +41,8 @@ class DataCheck {
     std::uint32_t file;
     std::uint64_t line;
     double score;
-    std::vector<std::string> why;  // flaws, repeats; empty: nothing against it
-    bool broken = false;           // no record at all
+    std::vector<std::string> why;        // flaws, repeats; empty: nothing against it
+    bool broken = false;                 // no record at all
     std::optional<std::size_t> repeats;  // the verdict of the earlier record of its patient that it repeats
   };
   const std::vector<Verdict>& verdicts() const { return verdicts_; }
@@ -76,7 +77,7 @@ class DataCheck {
   std::uint64_t broken_ = 0;
   std::uint64_t training_ = 0;
   std::uint64_t validation_ = 0;
-  std::uint64_t refused_ = 0;  // by the chat template
+  std::uint64_t refused_ = 0;                      // by the chat template
   std::map<std::string, std::uint64_t> patients_;  // records of each
   std::map<std::string, std::uint64_t> flaws_;
   std::map<std::string, std::uint64_t> languages_;

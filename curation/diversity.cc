@@ -34,7 +34,10 @@ std::string difficulty_of(const data::Record& record) {
     questions += message.role == "user" ? 1 : 0;
   }
   if (questions > 1) return "several turns";
-  return words < 20 ? "short: below 20 words" : words < 60 ? "middle: 20 to 59 words" : words < 150 ? "long: 60 to 149 words" : "very long";
+  return words < 20    ? "short: below 20 words"
+         : words < 60  ? "middle: 20 to 59 words"
+         : words < 150 ? "long: 60 to 149 words"
+                       : "very long";
 }
 
 std::string style_of(const data::Record& record) {
@@ -71,7 +74,9 @@ Json Diversity::json() const {
     Json values = Json::object();
     for (const auto& [name, count] : counts_[axis]) values.set(name, count);
     const double bits = entropy_bits(counts_[axis]);
-    out.set(kAxes[axis], Json::object({{"values", values}, {"entropy_bits", bits}, {"effective", counts_[axis].empty() ? 0.0 : std::exp2(bits)}}));
+    out.set(kAxes[axis],
+            Json::object(
+                {{"values", values}, {"entropy_bits", bits}, {"effective", counts_[axis].empty() ? 0.0 : std::exp2(bits)}}));
   }
   return out;
 }

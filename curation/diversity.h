@@ -9,17 +9,17 @@
 #include <vector>
 
 #include "base/json.h"
-#include "data/record.h"
+#include "data/records/record.h"
 
 namespace sotto::curation {
 
-// Axes: the kind of task, the difficulty (words of question and answer, and turns), the topic (`chapter`, or the first declared topic that
-// is found), the style of the question.
+// Axes: the kind of task, the difficulty (words of question and answer, and turns), the topic (`chapter`, or the first
+// declared topic that is found), the style of the question.
 class Diversity {
  public:
   void add(const data::Record& record, const std::string& topic);
-  // {axis: {"values": {name: count}, "entropy_bits": H, "effective": 2^H}}: `effective` is the number of equally common values of the same
-  // entropy (Hill 1973, order 1).
+  // {axis: {"values": {name: count}, "entropy_bits": H, "effective": 2^H}}: `effective` is the number of equally common
+  // values of the same entropy (Hill 1973, order 1).
   Json json() const;
 
  private:

@@ -27,8 +27,10 @@ std::optional<Duplicates::Repeat> Duplicates::add(Part part, const std::string& 
   auto shingles = shingles_of(text);
   std::optional<Repeat> out;
   for (const Own& earlier : own) {
-    const double similarity = earlier.hash == entries_.back().text ? 1.0 : std::min(jaccard(earlier.shingles, shingles), 0.9999);
-    if ((similarity == 1.0 || similarity >= near_) && (!out || similarity > out->similarity)) out = Repeat{earlier.number, similarity};
+    const double similarity =
+        earlier.hash == entries_.back().text ? 1.0 : std::min(jaccard(earlier.shingles, shingles), 0.9999);
+    if ((similarity == 1.0 || similarity >= near_) && (!out || similarity > out->similarity))
+      out = Repeat{earlier.number, similarity};
   }
   if (!out) {
     own.push_back({number, entries_.back().text, std::move(shingles)});

@@ -1,5 +1,6 @@
-// Which records repeat others. Within a patient every record is compared with every earlier one that is kept, so what is found there
-// depends on that patient alone; across patients MinHash finds pairs, which are counted and never acted on. One thread.
+// Which records repeat others. Within a patient every record is compared with every earlier one that is kept, so what is
+// found there depends on that patient alone; across patients MinHash finds pairs, which are counted and never acted on. One
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ class Duplicates {
   explicit Duplicates(double near) : near_(near) {}
 
   struct Repeat {
-    std::uint32_t of;  // the earlier record's number
+    std::uint32_t of;   // the earlier record's number
     double similarity;  // 1: exactly the same text
   };
   // Adds a record, whose number is how many were added before. What it repeats of its own patient, if anything.
@@ -29,8 +30,8 @@ class Duplicates {
   struct Counts {
     std::uint64_t exact_within = 0;  // a patient: records that repeat an earlier one of the same patient (training)
     std::uint64_t near_within = 0;
-    std::uint64_t exact_across = 0;  // patients: records whose text an earlier record of another patient has (training)
-    std::uint64_t near_across = 0;   // pairs
+    std::uint64_t exact_across = 0;     // patients: records whose text an earlier record of another patient has (training)
+    std::uint64_t near_across = 0;      // pairs
     std::uint64_t leaked_patients = 0;  // in training and validation
     std::uint64_t leaked_exact = 0;     // validation records whose text training has
     std::uint64_t leaked_near = 0;      // validation records that are nearly a training record

@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "curation/file_writer.h"
-#include "data/line_source.h"
+#include "data/files/line_source.h"
 
 namespace sotto::curation {
 namespace {
@@ -36,7 +36,10 @@ Result<FeedbackCount> collect_feedback(const std::vector<Use>& uses, const std::
       ++count.left_out;
       continue;
     }
-    Json line = Json::object({{"id", use.id}, {"patient_id", use.patient_id}, {"messages", messages_json(use.messages)}, {"answer", corrected ? use.correction : use.response}});
+    Json line = Json::object({{"id", use.id},
+                              {"patient_id", use.patient_id},
+                              {"messages", messages_json(use.messages)},
+                              {"answer", corrected ? use.correction : use.response}});
     if (corrected) line.set("was", use.response);
     line.set("from", corrected ? "correction" : "rating").set("by", use.by).set("approved", Json());
     SOTTO_TRY_VOID(file.line(line.dump()));
@@ -58,7 +61,8 @@ Result<FeedbackCount> accept_feedback(const std::string& candidates, const std::
     if (text.find_first_not_of(" \t") == text.npos) continue;
     SOTTO_TRY(const Json candidate, Json::parse(text, source.where()));
     const Json* approved = candidate.find("approved");
-    if (!approved || !(approved->is_null() || approved->is_bool())) return invalid(source.where() + ": 'approved' must be true, false, or null where nobody has looked yet");
+    if (!approved || !(approved->is_null() || approved->is_bool()))
+      return invalid(source.where() + ": 'approved' must be true, false, or null where nobody has looked yet");
     if (approved->is_null() || !approved->as_bool()) {
       ++count.left_out;
       continue;

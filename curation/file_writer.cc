@@ -11,7 +11,9 @@ namespace sotto::curation {
 namespace {
 
 std::string part_of(const std::string& path) { return path + ".part"; }
-Error failed(const std::string& what, const std::string& path) { return unavailable(what + " '" + path + "': " + std::strerror(errno)); }
+Error failed(const std::string& what, const std::string& path) {
+  return unavailable(what + " '" + path + "': " + std::strerror(errno));
+}
 
 }  // namespace
 
@@ -22,7 +24,8 @@ Result<FileWriter> FileWriter::create(const std::string& path) {
   return FileWriter(path, file);
 }
 
-FileWriter::FileWriter(FileWriter&& other) noexcept : path_(std::move(other.path_)), file_(std::exchange(other.file_, nullptr)) {}
+FileWriter::FileWriter(FileWriter&& other) noexcept
+    : path_(std::move(other.path_)), file_(std::exchange(other.file_, nullptr)) {}
 
 FileWriter::~FileWriter() {
   if (file_ == nullptr) return;
@@ -31,13 +34,15 @@ FileWriter::~FileWriter() {
 }
 
 Result<void> FileWriter::line(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fputc('\n', file_) == EOF) return failed("cannot write", part_of(path_));
+  if (std::fwrite(text.data(), 1, text.size(), file_) != text.size() || std::fputc('\n', file_) == EOF)
+    return failed("cannot write", part_of(path_));
   return {};
 }
 
 Result<void> FileWriter::finish() {
   if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) return failed("cannot write", part_of(path_));
-  if (std::fclose(std::exchange(file_, nullptr)) != 0 || ::rename(part_of(path_).c_str(), path_.c_str()) != 0) return failed("cannot write", path_);
+  if (std::fclose(std::exchange(file_, nullptr)) != 0 || ::rename(part_of(path_).c_str(), path_.c_str()) != 0)
+    return failed("cannot write", path_);
   return {};
 }
 

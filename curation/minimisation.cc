@@ -10,17 +10,19 @@ namespace {
 
 using Done = std::function<Result<void>(const std::string& where, const Json& before, const Json& after)>;
 
-Result<Minimised> minimise_each(const Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file, const Done& done) {
+Result<Minimised> minimise_each(const Minimiser& minimiser, const std::vector<std::string>& files,
+                                const std::string& key_file, const Done& done) {
   Minimised out;
-  SOTTO_TRY_VOID(for_each_record(files, key_file, [&](const std::string& line, const std::string& where, const data::Record& record) -> Result<void> {
-    SOTTO_TRY(const Json before, Json::parse(line, where));
-    std::vector<Replacement> replaced;
-    const Json after = minimiser.record(before, record.patient_id, replaced);
-    ++out.records;
-    out.changed += replaced.empty() ? 0 : 1;
-    for (const auto& one : replaced) ++out.counts[static_cast<std::size_t>(one.kind)];
-    return done(where, before, after);
-  }));
+  SOTTO_TRY_VOID(for_each_record(
+      files, key_file, [&](const std::string& line, const std::string& where, const data::Record& record) -> Result<void> {
+        SOTTO_TRY(const Json before, Json::parse(line, where));
+        std::vector<Replacement> replaced;
+        const Json after = minimiser.record(before, record.patient_id, replaced);
+        ++out.records;
+        out.changed += replaced.empty() ? 0 : 1;
+        for (const auto& one : replaced) ++out.counts[static_cast<std::size_t>(one.kind)];
+        return done(where, before, after);
+      }));
   return out;
 }
 
@@ -56,22 +58,25 @@ void show_record(const Json& before, const Json& after, std::ostream& out) {
 
 }  // namespace
 
-Result<Minimised> minimise_files(const Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
-                                 const std::string& out) {
+Result<Minimised> minimise_files(const Minimiser& minimiser, const std::vector<std::string>& files,
+                                 const std::string& key_file, const std::string& out) {
   SOTTO_TRY(auto writer, FileWriter::create(out));
-  SOTTO_TRY(const auto done, minimise_each(minimiser, files, key_file, [&](const std::string&, const Json&, const Json& after) { return writer.line(after.dump()); }));
+  SOTTO_TRY(const auto done,
+            minimise_each(minimiser, files, key_file,
+                          [&](const std::string&, const Json&, const Json& after) { return writer.line(after.dump()); }));
   SOTTO_TRY_VOID(writer.finish());
   return done;
 }
 
-Result<Minimised> preview_files(const Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
-                                std::ostream& out) {
-  return minimise_each(minimiser, files, key_file, [&](const std::string& where, const Json& before, const Json& after) -> Result<void> {
-    if (before.dump() == after.dump()) return {};
-    out << "@@ " << where << '\n';
-    show_record(before, after, out);
-    return {};
-  });
+Result<Minimised> preview_files(const Minimiser& minimiser, const std::vector<std::string>& files,
+                                const std::string& key_file, std::ostream& out) {
+  return minimise_each(minimiser, files, key_file,
+                       [&](const std::string& where, const Json& before, const Json& after) -> Result<void> {
+                         if (before.dump() == after.dump()) return {};
+                         out << "@@ " << where << '\n';
+                         show_record(before, after, out);
+                         return {};
+                       });
 }
 
 }  // namespace sotto::curation

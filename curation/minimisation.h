@@ -1,4 +1,5 @@
-// Whole files (`key_file`: of sealed ones) through the minimiser: written out, or shown as a diff. A line that is no record ends it, with its number.
+// Whole files (`key_file`: of sealed ones) through the minimiser: written out, or shown as a diff. A line that is no record
+// ends it, with its number.
 #pragma once
 
 #include <ostream>
@@ -16,11 +17,11 @@ struct Minimised {
 };
 
 // Appears under `out` only when it is complete, mode 0600.
-Result<Minimised> minimise_files(const Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
-                                 const std::string& out);
-// For each changed record "file:line", and each changed line of its texts before and after. It shows what it is about to remove: for the eyes
-// of those who may read the records.
-Result<Minimised> preview_files(const Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
-                                std::ostream& out);
+Result<Minimised> minimise_files(const Minimiser& minimiser, const std::vector<std::string>& files,
+                                 const std::string& key_file, const std::string& out);
+// For each changed record "file:line", and each changed line of its texts before and after. It shows what it is about to
+// remove: for the eyes of those who may read the records.
+Result<Minimised> preview_files(const Minimiser& minimiser, const std::vector<std::string>& files,
+                                const std::string& key_file, std::ostream& out);
 
 }  // namespace sotto::curation

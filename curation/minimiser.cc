@@ -6,12 +6,13 @@
 #include "curation/name_lists.h"
 #include "curation/phrases.h"
 #include "curation/surrogate_dates.h"
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 
 namespace sotto::curation {
 namespace {
 
-constexpr std::string_view kStreets[] = {"Maple Street", "Oak Avenue", "Cedar Lane", "Elm Drive", "Pine Road", "Lake View Road", "Hill Street", "Garden Lane", "Park Avenue", "River Road"};
+constexpr std::string_view kStreets[] = {"Maple Street",   "Oak Avenue",  "Cedar Lane",  "Elm Drive",   "Pine Road",
+                                         "Lake View Road", "Hill Street", "Garden Lane", "Park Avenue", "River Road"};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -71,7 +72,8 @@ std::string Minimiser::other_date(const std::string& original, const std::string
   return moved_date(original, -days).value_or("[date]");
 }
 
-std::string Minimiser::other_digits(const std::string& original, const std::string& patient, std::string_view purpose) const {
+std::string Minimiser::other_digits(const std::string& original, const std::string& patient,
+                                    std::string_view purpose) const {
   std::string digits;
   std::ranges::copy_if(original, std::back_inserter(digits), is_digit);
   std::string out = original;
@@ -91,11 +93,13 @@ std::string Minimiser::surrogate(PiiKind kind, const std::string& original, cons
     case PiiKind::kPhone: return other_digits(original, patient, "phone");
     case PiiKind::kRecordNumber: return other_digits(original, patient, "record");
     case PiiKind::kSsn: return "9" + other_digits(original, patient, "ssn").substr(1);  // 9..: never issued
-    case PiiKind::kEmail: return "person" + std::to_string(draw("email", lower_case(original), patient) % 100000) + "@example.org";
+    case PiiKind::kEmail:
+      return "person" + std::to_string(draw("email", lower_case(original), patient) % 100000) + "@example.org";
     case PiiKind::kUrl: return "https://example.org/" + std::to_string(draw("url", original, patient) % 100000);
     case PiiKind::kIpAddress: return "192.0.2." + std::to_string(draw("ip", original, patient) % 256);  // RFC 5737
     case PiiKind::kAddress:
-      return std::to_string(1 + draw("house", original, patient) % 999) + " " + std::string(kStreets[draw("street", original, patient) % std::size(kStreets)]);
+      return std::to_string(1 + draw("house", original, patient) % 999) + " " +
+             std::string(kStreets[draw("street", original, patient) % std::size(kStreets)]);
     case PiiKind::kCard: {
       std::string out = other_digits(original, patient, "card");
       mend_check_digit(out, luhn_valid);
@@ -132,7 +136,8 @@ std::string Minimiser::text(std::string_view given, const std::string& patient, 
 Json Minimiser::record(const Json& record, const std::string& patient, std::vector<Replacement>& replaced) const {
   Json out = record;
   for (const char* field : {"instruction", "input", "output"})
-    if (const Json* value = record.find(field); value != nullptr && value->is_string()) out.set(field, text(value->as_string(), patient, replaced));
+    if (const Json* value = record.find(field); value != nullptr && value->is_string())
+      out.set(field, text(value->as_string(), patient, replaced));
   const Json* messages = record.find("messages");
   if (messages == nullptr || !messages->is_array()) return out;
   Json fresh = Json::array();

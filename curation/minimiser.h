@@ -1,7 +1,8 @@
-// Replaces what names a person by surrogates of the same form, so that the text stays readable: names by other names, dates by dates moved
-// by a number of days that is the patient's own (intervals stay), digits by digits with valid check digits. Within a patient the same original
-// gives the same surrogate; another patient's records never matter. Surrogates come from HMAC-SHA-256 under the site's key: without it nobody
-// can tell which original stood there, and the same export gives the same bytes again. Immutable; safe from several threads.
+// Replaces what names a person by surrogates of the same form, so that the text stays readable: names by other names, dates
+// by dates moved by a number of days that is the patient's own (intervals stay), digits by digits with valid check digits.
+// Within a patient the same original gives the same surrogate; another patient's records never matter. Surrogates come from
+// HMAC-SHA-256 under the site's key: without it nobody can tell which original stood there, and the same export gives the
+// same bytes again. Immutable; safe from several threads.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// Common given names and surnames (United States Census Bureau, public domain; frequent names of other countries beside them). Constants.
+// Common given names and surnames (United States Census Bureau, public domain; frequent names of other countries beside
+// them). Constants.
 #pragma once
 
 #include <span>

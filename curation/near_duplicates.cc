@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/check.h"
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 
 namespace sotto::curation {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 
 namespace sotto::curation {
 namespace {

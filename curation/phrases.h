@@ -1,5 +1,5 @@
-// Lists of phrases that people write into a configuration, looked for in a text: whole words, whatever the case; "re:" before one makes it
-// a regular expression (data/regex.h). Immutable; safe from several threads.
+// Lists of phrases that people write into a configuration, looked for in a text: whole words, whatever the case; "re:"
+// before one makes it a regular expression (data/text/regex.h). Immutable; safe from several threads.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "data/regex.h"
+#include "data/text/regex.h"
 
 namespace sotto::curation {
 

@@ -7,15 +7,17 @@
 
 #include "base/config_reader.h"
 #include "curation/name_lists.h"
-#include "data/utf8.h"
+#include "data/text/utf8.h"
 
 namespace sotto::curation {
 namespace {
 
-constexpr std::array<const char*, kPiiKinds> kNames = {"name", "date", "record_number", "phone", "email", "address", "url", "ip_address", "ssn", "card", "iban", "nhs_number"};
+constexpr std::array<const char*, kPiiKinds> kNames = {
+    "name", "date", "record_number", "phone", "email", "address", "url", "ip_address", "ssn", "card", "iban", "nhs_number"};
 
 constexpr const char* kMonth =
-    "(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)";
+    "(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?|Oct(?:ober)?|Nov(?:"
+    "ember)?|Dec(?:ember)?)";
 constexpr const char* kWord = "\\p{Lu}[\\p{L}'\xe2\x80\x99-]+";
 
 std::string digits_of(std::string_view text) {
@@ -64,13 +66,16 @@ bool word_before(std::string_view text, std::size_t at) {
 }
 
 bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
-  return !(word_character(text, begin) && word_before(text, begin)) && !(word_before(text, end) && word_character(text, end));
+  return !(word_character(text, begin) && word_before(text, begin)) &&
+         !(word_before(text, end) && word_character(text, end));
 }
 
 // Whether a number goes on across a dot, slash or dash: then what was found is a part of something longer.
 bool inside_number(std::string_view text, std::size_t begin, std::size_t end) {
   const auto digit = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
-  const auto mark = [&](std::size_t at) { return at < text.size() && (text[at] == '.' || text[at] == '/' || text[at] == '-'); };
+  const auto mark = [&](std::size_t at) {
+    return at < text.size() && (text[at] == '.' || text[at] == '/' || text[at] == '-');
+  };
   return (begin > 1 && mark(begin - 1) && digit(begin - 2)) || (mark(end) && digit(end + 1));
 }
 
@@ -163,27 +168,40 @@ Result<PiiFinder> PiiFinder::make(const PiiConfig& config) {
   SOTTO_TRY_VOID(out.add(PiiKind::kUrl, "(?i:https?://|www\\.)[^\\s<>\"]*[^\\s<>\".,;:)]"));
   SOTTO_TRY_VOID(out.add(PiiKind::kIban, "[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{1,4}){3,8}", iban_valid));
   SOTTO_TRY_VOID(out.add(PiiKind::kRecordNumber,
-                         "(?i:MRN|medical record(?: number| no\\.?)?|record (?:number|no\\.?)|chart (?:number|no\\.?)|patient (?:id|number|no\\.?)|"
-                         "case (?:number|no\\.?)|accession(?: number)?)(?: is)?[:# ]{1,3}[A-Z]{0,4}-?[0-9][0-9A-Z-]{3,14}", nullptr, true));
+                         "(?i:MRN|medical record(?: number| no\\.?)?|record (?:number|no\\.?)|chart "
+                         "(?:number|no\\.?)|patient (?:id|number|no\\.?)|"
+                         "case (?:number|no\\.?)|accession(?: number)?)(?: is)?[:# ]{1,3}[A-Z]{0,4}-?[0-9][0-9A-Z-]{3,14}",
+                         nullptr, true));
   SOTTO_TRY_VOID(out.add(PiiKind::kCard, "[0-9](?:[ -]?[0-9]){11,18}", luhn_valid));
   SOTTO_TRY_VOID(out.add(PiiKind::kNhsNumber, "[0-9]{3}[ -][0-9]{3}[ -][0-9]{4}", nhs_valid));
   SOTTO_TRY_VOID(out.add(PiiKind::kSsn, "[0-9]{3}-[0-9]{2}-[0-9]{4}"));
   SOTTO_TRY_VOID(out.add(PiiKind::kIpAddress, "[0-9]{1,3}(?:\\.[0-9]{1,3}){3}", ip_valid));
-  SOTTO_TRY_VOID(out.add(PiiKind::kDate, "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}([/.-])[0-9]{1,2}[/.-](?:[0-9]{4}|[0-9]{2})", date_valid));
-  SOTTO_TRY_VOID(out.add(PiiKind::kDate, month + "\\.? [0-9]{1,2}(?:st|nd|rd|th)?,? [0-9]{4}|[0-9]{1,2}(?:st|nd|rd|th|\\.)? " + month + "\\.?,? [0-9]{4}"));
+  SOTTO_TRY_VOID(out.add(PiiKind::kDate, "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}([/.-])[0-9]{1,2}[/.-](?:[0-9]{4}|[0-9]{2})",
+                         date_valid));
+  SOTTO_TRY_VOID(out.add(
+      PiiKind::kDate,
+      month + "\\.? [0-9]{1,2}(?:st|nd|rd|th)?,? [0-9]{4}|[0-9]{1,2}(?:st|nd|rd|th|\\.)? " + month + "\\.?,? [0-9]{4}"));
   SOTTO_TRY_VOID(out.add(PiiKind::kAddress,
-                         "[0-9]{1,6} (?:" + word + " ){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Way|Place|Pl|"
-                         "Square|Sq|Terrace|Parkway|Circle|Crescent|Close|Highway|Trail|Row)\\.?(?:,? (?:Apt|Suite|Unit|Apartment)\\.? [0-9A-Z]+)?"
-                         "(?:,? " + word + "(?: " + word + "){0,3},? [A-Z]{2} [0-9]{5}(?:-[0-9]{4})?)?"));
+                         "[0-9]{1,6} (?:" + word +
+                             " ){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Way|Place|Pl|"
+                             "Square|Sq|Terrace|Parkway|Circle|Crescent|Close|Highway|Trail|Row)\\.?(?:,? "
+                             "(?:Apt|Suite|Unit|Apartment)\\.? [0-9A-Z]+)?"
+                             "(?:,? " +
+                             word + "(?: " + word + "){0,3},? [A-Z]{2} [0-9]{5}(?:-[0-9]{4})?)?"));
   SOTTO_TRY_VOID(out.add(PiiKind::kAddress,  // any street, when town, state and code follow; military mail
-                         "[0-9]{1,6}(?: " + word + "){1,4}(?: (?:Apt|Suite|Unit|Apartment)\\.? [0-9A-Z]+)?, " + word + "(?: " + word +
-                             "){0,3},? [A-Z]{2} [0-9]{5}(?:-[0-9]{4})?|(?:PSC [0-9]+|Unit [0-9]+|US(?:NS|S|CGC|NV|NB) " + word +
-                             ")(?:,? Box [0-9]+)?,? (?:FPO|APO|DPO),? A[AEP] [0-9]{5}"));
-  SOTTO_TRY_VOID(out.add(PiiKind::kPhone,
-                         "\\+[0-9]{1,3}(?:[ .-]?\\(?[0-9]{1,4}\\)?){2,5}(?:x[0-9]{1,6}| ext\\.? [0-9]{1,6})?|[2-9][0-9]{2}[2-9][0-9]{6}|"
-                         "(?:1[ .-])?\\([0-9]{3}\\)[ .-]?[0-9]{3}[ .-][0-9]{4}(?:x[0-9]{1,6}| ext\\.? [0-9]{1,6})?|"
-                         "(?:0?01[ .-]|1[ .-])?[0-9]{3}[ .-][0-9]{3}[ .-][0-9]{4}(?:x[0-9]{1,6}| ext\\.? [0-9]{1,6})?", phone_valid));
-  SOTTO_TRY_VOID(out.add(PiiKind::kPhone, "(?i:phone|tel|telephone|call|fax|mobile|cell)(?: at| number)?[.:]? (?:[0-9(][0-9 ().-]{5,18}[0-9])", phone_valid, true));
+                         "[0-9]{1,6}(?: " + word + "){1,4}(?: (?:Apt|Suite|Unit|Apartment)\\.? [0-9A-Z]+)?, " + word +
+                             "(?: " + word +
+                             "){0,3},? [A-Z]{2} [0-9]{5}(?:-[0-9]{4})?|(?:PSC [0-9]+|Unit [0-9]+|US(?:NS|S|CGC|NV|NB) " +
+                             word + ")(?:,? Box [0-9]+)?,? (?:FPO|APO|DPO),? A[AEP] [0-9]{5}"));
+  SOTTO_TRY_VOID(out.add(
+      PiiKind::kPhone,
+      "\\+[0-9]{1,3}(?:[ .-]?\\(?[0-9]{1,4}\\)?){2,5}(?:x[0-9]{1,6}| ext\\.? [0-9]{1,6})?|[2-9][0-9]{2}[2-9][0-9]{6}|"
+      "(?:1[ .-])?\\([0-9]{3}\\)[ .-]?[0-9]{3}[ .-][0-9]{4}(?:x[0-9]{1,6}| ext\\.? [0-9]{1,6})?|"
+      "(?:0?01[ .-]|1[ .-])?[0-9]{3}[ .-][0-9]{3}[ .-][0-9]{4}(?:x[0-9]{1,6}| ext\\.? [0-9]{1,6})?",
+      phone_valid));
+  SOTTO_TRY_VOID(out.add(
+      PiiKind::kPhone, "(?i:phone|tel|telephone|call|fax|mobile|cell)(?: at| number)?[.:]? (?:[0-9(][0-9 ().-]{5,18}[0-9])",
+      phone_valid, true));
   SOTTO_TRY(auto capitalized, data::Regex::make(word));
   out.words_.push_back(std::move(capitalized));
   return out;
@@ -194,7 +212,8 @@ void PiiFinder::find_rule(const Rule& rule, std::string_view text, std::vector<P
   rule.regex.find_all(text, matches);
   for (auto [begin, end] : matches) {
     if (rule.behind_label) {  // the value is the last run that begins with a digit, a parenthesis or the letters before digits
-      const auto label = text.substr(begin, end - begin).find_last_of(":# ", text.substr(begin, end - begin).find_first_of("0123456789("));
+      const auto label =
+          text.substr(begin, end - begin).find_last_of(":# ", text.substr(begin, end - begin).find_first_of("0123456789("));
       if (label != std::string_view::npos) begin += label + 1;
     }
     const std::string_view found = text.substr(begin, end - begin);
@@ -204,9 +223,11 @@ void PiiFinder::find_rule(const Rule& rule, std::string_view text, std::vector<P
   }
 }
 
-// Runs of capitalized words on one line, with single spaces or an initial between, that a title or a name of the lists makes a name.
+// Runs of capitalized words on one line, with single spaces or an initial between, that a title or a name of the lists makes
+// a name.
 void PiiFinder::find_names(std::string_view text, std::vector<PiiSpan>& out) const {
-  static constexpr std::array<std::string_view, 13> kTitles = {"Mr", "Mrs", "Ms", "Miss", "Dr", "Prof", "Professor", "Doctor", "Herr", "Frau", "Sir", "Madam", "Nurse"};
+  static constexpr std::array<std::string_view, 13> kTitles = {
+      "Mr", "Mrs", "Ms", "Miss", "Dr", "Prof", "Professor", "Doctor", "Herr", "Frau", "Sir", "Madam", "Nurse"};
   if (!kinds_.empty() && !kinds_.contains(PiiKind::kName)) return;
   std::vector<data::Regex::Span> words;
   words_.front().find_all(text, words);
@@ -220,7 +241,8 @@ void PiiFinder::find_names(std::string_view text, std::vector<PiiSpan>& out) con
   };
   const auto joined = [&](std::size_t i) {  // words i and i + 1 are neighbours: a space, or an initial between
     const std::string_view between = text.substr(words[i].end, words[i + 1].begin - words[i].end);
-    return between == " " || (between.size() == 4 && between[0] == ' ' && between[2] == '.' && between[3] == ' ' && between[1] >= 'A' && between[1] <= 'Z');
+    return between == " " || (between.size() == 4 && between[0] == ' ' && between[2] == '.' && between[3] == ' ' &&
+                              between[1] >= 'A' && between[1] <= 'Z');
   };
   const auto title = [&](std::size_t i) { return std::ranges::find(kTitles, word(i)) != kTitles.end(); };
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -235,14 +257,16 @@ void PiiFinder::find_names(std::string_view text, std::vector<PiiSpan>& out) con
     }
     std::size_t last = first;
     const std::size_t longest = first + 2;
-    while (last + 1 < words.size() && last < longest && joined(last) && word(last).size() == words[last].end - words[last].begin) {
+    while (last + 1 < words.size() && last < longest && joined(last) &&
+           word(last).size() == words[last].end - words[last].begin) {
       const bool likely = surnames_.contains(word(last + 1)) || given_.contains(word(last + 1)) ||
                           (last == first && !surnames_.contains(word(first)));
       if (!likely) break;
       ++last;
     }
     const std::size_t end = words[last].begin + word(last).size();
-    if (!keep_.contains(text.substr(words[first].begin, end - words[first].begin))) out.push_back({words[first].begin, end, PiiKind::kName});
+    if (!keep_.contains(text.substr(words[first].begin, end - words[first].begin)))
+      out.push_back({words[first].begin, end, PiiKind::kName});
     i = last;
   }
 }
@@ -253,7 +277,8 @@ std::vector<PiiSpan> PiiFinder::find(std::string_view text) const {
   find_names(text, all);
   std::vector<PiiSpan> out;  // earlier rules win
   for (const PiiSpan& span : all) {
-    const bool free = std::ranges::none_of(out, [&](const PiiSpan& other) { return span.begin < other.end && other.begin < span.end; });
+    const bool free =
+        std::ranges::none_of(out, [&](const PiiSpan& other) { return span.begin < other.end && other.begin < span.end; });
     if (free) out.push_back(span);
   }
   std::ranges::sort(out, {}, &PiiSpan::begin);

@@ -1,5 +1,5 @@
-// Finds what names a person in a text: patterns, check digits, word lists and the words around. Misses and false alarms remain: the benchmark
-// prints recall and precision; a person looks at the preview. Immutable; safe from several threads.
+// Finds what names a person in a text: patterns, check digits, word lists and the words around. Misses and false alarms
+// remain: the benchmark prints recall and precision; a person looks at the preview. Immutable; safe from several threads.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,24 @@
 #include <vector>
 
 #include "base/result.h"
-#include "data/regex.h"
+#include "data/text/regex.h"
 
 namespace sotto::curation {
 
-enum class PiiKind : std::uint8_t { kName, kDate, kRecordNumber, kPhone, kEmail, kAddress, kUrl, kIpAddress, kSsn, kCard, kIban, kNhsNumber };
+enum class PiiKind : std::uint8_t {
+  kName,
+  kDate,
+  kRecordNumber,
+  kPhone,
+  kEmail,
+  kAddress,
+  kUrl,
+  kIpAddress,
+  kSsn,
+  kCard,
+  kIban,
+  kNhsNumber
+};
 inline constexpr std::size_t kPiiKinds = 12;
 const char* name_of(PiiKind kind);
 Result<PiiKind> pii_kind(const std::string& name);
@@ -26,9 +39,9 @@ struct PiiSpan {
 };
 
 struct PiiConfig {
-  std::set<PiiKind> kinds;          // empty: all
-  std::vector<std::string> names;   // more given names and surnames
-  std::vector<std::string> keep;    // texts that are never replaced: the hospital's own name, eponyms
+  std::set<PiiKind> kinds;         // empty: all
+  std::vector<std::string> names;  // more given names and surnames
+  std::vector<std::string> keep;   // texts that are never replaced: the hospital's own name, eponyms
 };
 Result<PiiConfig> read_pii_config(const std::string& path);
 
@@ -46,7 +59,8 @@ class PiiFinder {
     bool (*valid)(std::string_view);  // of what matched; nullptr: always
     bool behind_label = false;        // the match is a label and a value; the value alone is meant
   };
-  Result<void> add(PiiKind kind, const std::string& pattern, bool (*valid)(std::string_view) = nullptr, bool behind_label = false);
+  Result<void> add(PiiKind kind, const std::string& pattern, bool (*valid)(std::string_view) = nullptr,
+                   bool behind_label = false);
   void find_rule(const Rule& rule, std::string_view text, std::vector<PiiSpan>& out) const;
   void find_names(std::string_view text, std::vector<PiiSpan>& out) const;
 
@@ -58,7 +72,8 @@ class PiiFinder {
   std::set<std::string, std::less<>> keep_;
 };
 
-// Check digits: payment cards (ISO/IEC 7812, Luhn), IBAN (ISO 13616, mod 97), NHS numbers (mod 11). Separators are passed over.
+// Check digits: payment cards (ISO/IEC 7812, Luhn), IBAN (ISO 13616, mod 97), NHS numbers (mod 11). Separators are passed
+// over.
 bool luhn_valid(std::string_view text);
 bool iban_valid(std::string_view text);
 bool nhs_valid(std::string_view text);

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <map>
 
-#include "data/regex.h"
-#include "data/utf8.h"
+#include "data/text/regex.h"
+#include "data/text/utf8.h"
 
 namespace sotto::curation {
 namespace {
@@ -35,20 +35,25 @@ constexpr std::uint32_t bit(Flaw flaw) { return static_cast<std::uint32_t>(flaw)
 // Lead bytes of two- and three-byte UTF-8 (C2, C3, E2) and what follows them, as Windows-1252 shows them.
 const data::Regex& mojibake() {
   static const data::Regex kRegex =
-      data::Regex::make("[\\x{c2}\\x{c3}][\\x{80}-\\x{bf}\\x{152}\\x{153}\\x{160}\\x{161}\\x{178}\\x{17d}\\x{17e}\\x{192}\\x{2c6}\\x{2dc}\\x{2013}-\\x{203a}\\x{20ac}\\x{2122}]"
-                        "|\\x{e2}\\x{20ac}[\\x{80}-\\x{bf}\\x{152}\\x{153}\\x{2c6}\\x{2dc}\\x{2013}-\\x{203a}\\x{20ac}\\x{2122}]")
+      data::Regex::make(
+          "[\\x{c2}\\x{c3}][\\x{80}-\\x{bf}\\x{152}\\x{153}\\x{160}\\x{161}\\x{178}\\x{17d}\\x{17e}\\x{192}\\x{2c6}\\x{2dc}"
+          "\\x{2013}-\\x{203a}\\x{20ac}\\x{2122}]"
+          "|\\x{e2}\\x{20ac}[\\x{80}-\\x{bf}\\x{152}\\x{153}\\x{2c6}\\x{2dc}\\x{2013}-\\x{203a}\\x{20ac}\\x{2122}]")
           .value();
   return kRegex;
 }
 
 const data::Regex& markup() {
-  static const data::Regex kRegex =
-      data::Regex::make("(?i:&(?:amp|lt|gt|quot|nbsp|#\\d{1,6}|#x[0-9a-f]{1,6});|</?(?:p|br|div|span|b|i|ul|li|td|tr|table|a)(?: [^<>]*)?/?>)").value();
+  static const data::Regex kRegex = data::Regex::make(
+                                        "(?i:&(?:amp|lt|gt|quot|nbsp|#\\d{1,6}|#x[0-9a-f]{1,6});|</"
+                                        "?(?:p|br|div|span|b|i|ul|li|td|tr|table|a)(?: [^<>]*)?/?>)")
+                                        .value();
   return kRegex;
 }
 
 const data::Regex& placeholder() {
-  static const data::Regex kRegex = data::Regex::make("TODO|FIXME|(?i:lorem ipsum|\\[(?:insert|your|name|placeholder)[^\\]]*\\])|XXXX+").value();
+  static const data::Regex kRegex =
+      data::Regex::make("TODO|FIXME|(?i:lorem ipsum|\\[(?:insert|your|name|placeholder)[^\\]]*\\])|XXXX+").value();
   return kRegex;
 }
 
@@ -72,7 +77,8 @@ bool repeats(std::string_view text) {
     if (end - from >= 8) ++parts[text.substr(from, end - from)];
     from = end < text.size() ? text.find_first_not_of(' ', end + 1) : end;
   }
-  return std::ranges::any_of(parts, [&](const auto& part) { return part.second >= 4 && 2 * part.second * part.first.size() > text.size(); });
+  return std::ranges::any_of(
+      parts, [&](const auto& part) { return part.second >= 4 && 2 * part.second * part.first.size() > text.size(); });
 }
 
 }  // namespace
@@ -103,7 +109,9 @@ std::uint32_t text_flaws(std::string_view text) {
   std::uint32_t out = 0;
   if (text.find("\xef\xbf\xbd") != std::string_view::npos) out |= bit(Flaw::kReplacementCharacters);
   if (matches(mojibake(), text)) out |= bit(Flaw::kMojibake);
-  const auto control = [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f; };
+  const auto control = [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+  };
   if (std::ranges::any_of(text, control)) out |= bit(Flaw::kControlCharacters);
   if (matches(markup(), text)) out |= bit(Flaw::kMarkup);
   if (matches(placeholder(), text)) out |= bit(Flaw::kPlaceholder);
@@ -130,7 +138,8 @@ Notes check_record(const data::Record& record, std::size_t tokens, const CheckCo
     out.flaws |= bit(Flaw::kEcho);
   if (config.max_tokens > 0 && tokens > config.max_tokens) out.flaws |= bit(Flaw::kTooLong);
   out.language = language_of(question + "\n" + answer);
-  if (!config.languages.empty() && !out.language.empty() && std::ranges::find(config.languages, out.language) == config.languages.end())
+  if (!config.languages.empty() && !out.language.empty() &&
+      std::ranges::find(config.languages, out.language) == config.languages.end())
     out.flaws |= bit(Flaw::kOtherLanguage);
   if (config.stakes.found_in(question) && !config.caution.found_in(answer)) out.flaws |= bit(Flaw::kNoCaution);
   for (const auto& info : kInfo)

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "curation/check_config.h"
-#include "data/record.h"
+#include "data/records/record.h"
 
 namespace sotto::curation {
 

@@ -1,6 +1,6 @@
 #include "curation/record_lines.h"
 
-#include "data/line_source.h"
+#include "data/files/line_source.h"
 
 namespace sotto::curation {
 
@@ -18,7 +18,9 @@ Result<void> for_each_record(const std::vector<std::string>& files, const std::s
       any = true;
     }
   }
-  if (!any) return invalid("there is no record in '" + (files.empty() ? "" : files.front()) + "'" + (files.size() > 1 ? " and the other files" : "") + "; give one JSON object a line");
+  if (!any)
+    return invalid("there is no record in '" + (files.empty() ? "" : files.front()) + "'" +
+                   (files.size() > 1 ? " and the other files" : "") + "; give one JSON object a line");
   return {};
 }
 

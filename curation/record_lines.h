@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/record.h"
+#include "data/records/record.h"
 
 namespace sotto::curation {
 

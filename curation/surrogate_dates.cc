@@ -7,7 +7,8 @@
 namespace sotto::curation {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMonths = {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"};
+constexpr std::array<std::string_view, 12> kMonths = {"January", "February", "March",     "April",   "May",      "June",
+                                                      "July",    "August",   "September", "October", "November", "December"};
 
 struct Piece {
   std::string_view text;
@@ -44,7 +45,8 @@ std::string with_month(std::string_view text, unsigned month) {
     for (const std::string_view spelling : {name, name.substr(0, 3)}) {
       const auto at = text.find(spelling);
       if (at == std::string_view::npos) continue;
-      const std::string_view fresh = spelling.size() > 3 || name.size() == 3 ? kMonths[month - 1] : kMonths[month - 1].substr(0, 3);
+      const std::string_view fresh =
+          spelling.size() > 3 || name.size() == 3 ? kMonths[month - 1] : kMonths[month - 1].substr(0, 3);
       return std::string(text.substr(0, at)).append(fresh).append(text.substr(at + spelling.size()));
     }
   }
@@ -74,7 +76,8 @@ std::optional<std::string> moved_date(std::string_view text, int days) {
   const bool short_year = pieces[numbers[year]].text.size() < 3;
   const int full_year = short_year ? value(year) + (value(year) < 50 ? 2000 : 1900) : value(year);
   using namespace std::chrono;
-  const year_month_day old{std::chrono::year(full_year), std::chrono::month(written != 0 ? written : static_cast<unsigned>(value(month))),
+  const year_month_day old{std::chrono::year(full_year),
+                           std::chrono::month(written != 0 ? written : static_cast<unsigned>(value(month))),
                            std::chrono::day(static_cast<unsigned>(value(day)))};
   if (!old.ok()) return std::nullopt;
   const year_month_day fresh{sys_days(old) + std::chrono::days(days)};

@@ -3,7 +3,7 @@
 #include <map>
 
 #include "base/json.h"
-#include "data/line_source.h"
+#include "data/files/line_source.h"
 
 namespace sotto::curation {
 namespace {
@@ -20,7 +20,8 @@ Result<void> take_words(const Json& json, Use& use) {
   }
   if (const Json* rating = json.find("rating"); rating && !rating->is_null()) {
     SOTTO_TRY(use.rating, json.get_int("rating"));
-    if (*use.rating < 1 || *use.rating > 5) return invalid("'rating' is " + std::to_string(*use.rating) + "; it is from 1 to 5");
+    if (*use.rating < 1 || *use.rating > 5)
+      return invalid("'rating' is " + std::to_string(*use.rating) + "; it is from 1 to 5");
   }
   SOTTO_TRY(const std::string correction, text_or_empty(json, "correction"));
   if (!correction.empty()) use.correction = correction;
@@ -59,7 +60,8 @@ Result<Use> query_of(const Json& json, const std::string& where) {
   return use;
 }
 
-Result<void> take_line(const Json& json, const std::string& where, std::vector<Use>& uses, std::map<std::string, std::size_t>& by_id) {
+Result<void> take_line(const Json& json, const std::string& where, std::vector<Use>& uses,
+                       std::map<std::string, std::size_t>& by_id) {
   if (json.find("for")) {
     SOTTO_TRY(const std::string id, json.get_string("for"));
     const auto at = by_id.find(id);

@@ -22,7 +22,8 @@ double weight(KappaWeights weights, double distance) {
 }
 
 // Squared difference of the values with ranks i <= k; totals[v]: how often value v was given.
-double squared_difference(Scale scale, const std::vector<double>& values, const std::vector<double>& totals, std::size_t i, std::size_t k) {
+double squared_difference(Scale scale, const std::vector<double>& values, const std::vector<double>& totals, std::size_t i,
+                          std::size_t k) {
   switch (scale) {
     case Scale::kNominal: return i == k ? 0 : 1;
     case Scale::kInterval: return (values[i] - values[k]) * (values[i] - values[k]);
@@ -37,7 +38,8 @@ double squared_difference(Scale scale, const std::vector<double>& values, const 
 
 }  // namespace
 
-double cohen_kappa(std::span<const std::uint32_t> a, std::span<const std::uint32_t> b, std::uint32_t categories, KappaWeights weights) {
+double cohen_kappa(std::span<const std::uint32_t> a, std::span<const std::uint32_t> b, std::uint32_t categories,
+                   KappaWeights weights) {
   SOTTO_CHECK(a.size() == b.size());
   std::vector<double> of_a(categories), of_b(categories);
   double observed = 0;
@@ -101,7 +103,9 @@ double krippendorff_alpha(const std::vector<std::vector<std::optional<double>>>&
   std::vector<double> values, totals;
   double n = 0;
   for (const auto& [value, count] : total_of) values.push_back(value), totals.push_back(count), n += count;
-  const auto index = [&](double value) { return static_cast<std::size_t>(std::ranges::lower_bound(values, value) - values.begin()); };
+  const auto index = [&](double value) {
+    return static_cast<std::size_t>(std::ranges::lower_bound(values, value) - values.begin());
+  };
 
   double observed = 0, expected = 0;
   for (const auto& item : per_item) {
@@ -109,10 +113,12 @@ double krippendorff_alpha(const std::vector<std::vector<std::optional<double>>>&
     for (const auto& [value, count] : item) given += count;
     for (auto x = item.begin(); x != item.end(); ++x)
       for (auto y = std::next(x); y != item.end(); ++y)
-        observed += x->second * y->second / (given - 1) * squared_difference(scale, values, totals, index(x->first), index(y->first));
+        observed += x->second * y->second / (given - 1) *
+                    squared_difference(scale, values, totals, index(x->first), index(y->first));
   }
   for (std::size_t i = 0; i < values.size(); ++i)
-    for (std::size_t k = i + 1; k < values.size(); ++k) expected += totals[i] * totals[k] * squared_difference(scale, values, totals, i, k);
+    for (std::size_t k = i + 1; k < values.size(); ++k)
+      expected += totals[i] * totals[k] * squared_difference(scale, values, totals, i, k);
   if (expected == 0) return kNone;
   return 1 - (n - 1) * observed / expected;
 }

@@ -9,7 +9,9 @@ namespace {
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_code_char(char c) { return is_upper(c) || is_digit(c); }
-bool is_word(char c) { return is_code_char(c) || (c >= 'a' && c <= 'z') || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+bool is_word(char c) {
+  return is_code_char(c) || (c >= 'a' && c <= 'z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+}
 
 // Length of the code that starts at text[0], or 0.
 std::size_t code_length(std::string_view text) {
@@ -62,7 +64,8 @@ void Score::add_answer(const std::string& task, std::string_view expected, std::
 }
 
 Json Score::to_json() const {
-  Json out = Json::object({{"loss", all_.loss()}, {"token_accuracy", all_.accuracy()}, {"records", all_.records}, {"tokens", all_.tokens}});
+  Json out = Json::object(
+      {{"loss", all_.loss()}, {"token_accuracy", all_.accuracy()}, {"records", all_.records}, {"tokens", all_.tokens}});
   Json tasks = Json::object();
   for (const auto& [name, s] : tasks_) {
     Json task = Json::object({{"records", s.records}, {"loss", s.loss()}, {"token_accuracy", s.accuracy()}});
@@ -84,7 +87,8 @@ std::string Score::text() const {
   std::string out;
   char line[160];
   const auto row = [&](const char* name, const TokenScore& s, const CodeScore* c) {
-    std::snprintf(line, sizeof line, "%-12s %6llu records   loss %.3f   token accuracy %.3f", name, static_cast<unsigned long long>(s.records), s.loss(), s.accuracy());
+    std::snprintf(line, sizeof line, "%-12s %6llu records   loss %.3f   token accuracy %.3f", name,
+                  static_cast<unsigned long long>(s.records), s.loss(), s.accuracy());
     out += line;
     if (c) {
       std::snprintf(line, sizeof line, "   exact code %.3f   first three %.3f", c->exact.value(), c->category.value());
@@ -100,7 +104,8 @@ std::string Score::text() const {
   }
   const auto codes = [&](const char* name, const CodeScore& c) {
     if (c.exact.all == 0) return;
-    std::snprintf(line, sizeof line, "%-12s %6llu answers   exact code %.3f   first three %.3f\n", name, static_cast<unsigned long long>(c.exact.all), c.exact.value(), c.category.value());
+    std::snprintf(line, sizeof line, "%-12s %6llu answers   exact code %.3f   first three %.3f\n", name,
+                  static_cast<unsigned long long>(c.exact.all), c.exact.value(), c.category.value());
     out += line;
   };
   codes("title shown", copied_);

@@ -1,5 +1,5 @@
-// Metrics of held-out evaluation: token loss and accuracy, and for answers that are ICD-10-CM codes, whether the codes are right:
-// exactly, and in their first three characters (the category). Sums over records; no tensors. Plain values.
+// Metrics of held-out evaluation: token loss and accuracy, and for answers that are ICD-10-CM codes, whether the codes are
+// right: exactly, and in their first three characters (the category). Sums over records; no tensors. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,10 @@ std::vector<std::string> codes_in(std::string_view text);
 struct Share {
   std::uint64_t right = 0;
   std::uint64_t all = 0;
-  void count(bool success) { right += success; ++all; }
+  void count(bool success) {
+    right += success;
+    ++all;
+  }
   double value() const { return all == 0 ? 0 : static_cast<double>(right) / static_cast<double>(all); }
 };
 
@@ -41,12 +44,13 @@ struct CodeScore {
 class Score {
  public:
   void add_tokens(const std::string& task, double loss_sum, std::uint64_t tokens, std::uint64_t correct);
-  // `expected` and `answer` are whole responses; all codes must agree in order. `copied_title`: the question shows the title that
-  // the answer repeats, so that only the code has to be known.
+  // `expected` and `answer` are whole responses; all codes must agree in order. `copied_title`: the question shows the title
+  // that the answer repeats, so that only the code has to be known.
   void add_answer(const std::string& task, std::string_view expected, std::string_view answer, bool copied_title);
 
   const TokenScore& all() const { return all_; }
-  // {"loss", "token_accuracy", "records", "tokens", "tasks": {name: {.., "exact_code", "first_three"}}, "copied_title", "other_title"}
+  // {"loss", "token_accuracy", "records", "tokens", "tasks": {name: {.., "exact_code", "first_three"}}, "copied_title",
+  // "other_title"}
   Json to_json() const;
   std::string text() const;  // a table for people
 

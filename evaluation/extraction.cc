@@ -15,10 +15,11 @@ struct Chapter {
   std::string_view first, last;
 };
 // ICD-10-CM (April 2025): the categories at both ends of each chapter.
-constexpr Chapter kChapters[] = {{"A00", "B99"}, {"C00", "D49"}, {"D50", "D89"}, {"E00", "E89"}, {"F01", "F99"}, {"G00", "G99"},
-                                 {"H00", "H59"}, {"H60", "H95"}, {"I00", "I99"}, {"J00", "J99"}, {"K00", "K95"}, {"L00", "L99"},
-                                 {"M00", "M99"}, {"N00", "N99"}, {"O00", "O9A"}, {"P00", "P96"}, {"Q00", "Q99"}, {"R00", "R99"},
-                                 {"S00", "T88"}, {"V00", "Y99"}, {"Z00", "Z99"}, {"U00", "U85"}};
+constexpr Chapter kChapters[] = {{"A00", "B99"}, {"C00", "D49"}, {"D50", "D89"}, {"E00", "E89"}, {"F01", "F99"},
+                                 {"G00", "G99"}, {"H00", "H59"}, {"H60", "H95"}, {"I00", "I99"}, {"J00", "J99"},
+                                 {"K00", "K95"}, {"L00", "L99"}, {"M00", "M99"}, {"N00", "N99"}, {"O00", "O9A"},
+                                 {"P00", "P96"}, {"Q00", "Q99"}, {"R00", "R99"}, {"S00", "T88"}, {"V00", "Y99"},
+                                 {"Z00", "Z99"}, {"U00", "U85"}};
 
 bool agree(const std::vector<std::string>& a, const std::vector<std::string>& b, auto level) {
   return std::ranges::equal(a, b, [&](const auto& x, const auto& y) { return level(x) == level(y); });
@@ -81,7 +82,8 @@ Result<Mention> mention(const Json& json) {
   if (json.find("start") || json.find("end")) {
     SOTTO_TRY(m.start, json.get_int("start"));
     SOTTO_TRY(m.end, json.get_int("end"));
-    if (m.start < 0 || m.end < m.start) return invalid("'start' and 'end' are " + std::to_string(m.start) + " and " + std::to_string(m.end));
+    if (m.start < 0 || m.end < m.start)
+      return invalid("'start' and 'end' are " + std::to_string(m.start) + " and " + std::to_string(m.end));
   }
   if (!json.find("text") && m.start < 0) return invalid("a mention has neither 'text' nor 'start' and 'end'");
   return m;
@@ -90,12 +92,15 @@ Result<Mention> mention(const Json& json) {
 // Pairs of wanted and found spans of one label that overlap, each used once, as many as there can be: spans in the order of
 // their ends, each takes the first that it can (optimal for intervals that do not contain each other; a lower bound else).
 std::size_t overlaps(std::vector<Mention> wanted, std::vector<Mention> found) {
-  const auto by_end = [](const Mention& a, const Mention& b) { return std::pair(a.end, a.start) < std::pair(b.end, b.start); };
+  const auto by_end = [](const Mention& a, const Mention& b) {
+    return std::pair(a.end, a.start) < std::pair(b.end, b.start);
+  };
   std::ranges::sort(wanted, by_end);
   std::ranges::sort(found, by_end);
   std::size_t pairs = 0;
   for (const auto& w : wanted) {
-    const auto hit = std::ranges::find_if(found, [&](const Mention& f) { return f.label == w.label && std::max(f.start, w.start) < std::min(f.end, w.end); });
+    const auto hit = std::ranges::find_if(
+        found, [&](const Mention& f) { return f.label == w.label && std::max(f.start, w.start) < std::min(f.end, w.end); });
     if (hit == found.end()) continue;
     found.erase(hit);
     ++pairs;
@@ -113,7 +118,8 @@ int icd10cm_chapter(std::string_view code) {
   return 0;
 }
 
-void add_set(Measures& out, const std::string& prefix, const std::set<std::string>& wanted, const std::set<std::string>& found) {
+void add_set(Measures& out, const std::string& prefix, const std::set<std::string>& wanted,
+             const std::set<std::string>& found) {
   const auto common = std::ranges::count_if(found, [&](const auto& x) { return wanted.contains(x); });
   add_counts(out, prefix, static_cast<std::size_t>(common), wanted.size(), found.size());
 }
@@ -149,7 +155,8 @@ void add_citations(Measures& out, const Citations& citations, std::string_view r
     if (const auto name = Phrase::make(source); name.ok() && !small_number(source) && name->in(text)) cited.insert(source);
   add_set(out, "citation", citations.wanted, cited);
   if (citations.sources.empty()) return;
-  const auto invented = std::ranges::count_if(cited, [&](const auto& c) { return std::ranges::find(citations.sources, c) == citations.sources.end(); });
+  const auto invented = std::ranges::count_if(
+      cited, [&](const auto& c) { return std::ranges::find(citations.sources, c) == citations.sources.end(); });
   out["citation_invented"] += {static_cast<double>(invented), static_cast<double>(cited.size())};
 }
 
@@ -182,8 +189,11 @@ void add_spans(Measures& out, const std::vector<Mention>& wanted, const std::vec
 void add_terms(Measures& out, const std::vector<Term>& wanted, const std::vector<Term>& avoid, std::string_view response) {
   const auto text = words(response);
   const auto used = [&](const Term& term) { return term.in(text); };
-  if (!wanted.empty()) out["term_use"] += {static_cast<double>(std::ranges::count_if(wanted, used)), static_cast<double>(wanted.size())};
-  if (!avoid.empty()) out["term_avoided"] += {static_cast<double>(std::ranges::count_if(avoid, std::not_fn(used))), static_cast<double>(avoid.size())};
+  if (!wanted.empty())
+    out["term_use"] += {static_cast<double>(std::ranges::count_if(wanted, used)), static_cast<double>(wanted.size())};
+  if (!avoid.empty())
+    out["term_avoided"] +=
+        {static_cast<double>(std::ranges::count_if(avoid, std::not_fn(used))), static_cast<double>(avoid.size())};
 }
 
 }  // namespace sotto::evaluation

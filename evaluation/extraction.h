@@ -17,16 +17,17 @@ namespace sotto::evaluation {
 int icd10cm_chapter(std::string_view code);
 
 // PREFIX_precision, PREFIX_recall, PREFIX_f1 of a set found against a set wanted.
-void add_set(Measures& out, const std::string& prefix, const std::set<std::string>& wanted, const std::set<std::string>& found);
+void add_set(Measures& out, const std::string& prefix, const std::set<std::string>& wanted,
+             const std::set<std::string>& found);
 
-// code_exact, code_category, code_chapter: all codes of the answer right, in order, on that level; code_precision, .._recall,
-// .._f1: as a set.
+// code_exact, code_category, code_chapter: all codes of the answer right, in order, on that level; code_precision,
+// .._recall, .._f1: as a set.
 void add_codes(Measures& out, std::string_view reference, std::string_view response);
 
 // Ids in square brackets: "[2]", "[1, 3-5]", "[NG28; 4]". Those with more than four words are no citations.
 std::set<std::string> citations_in(std::string_view text);
-// citation_precision, .._recall, .._f1, and citation_invented: share of the cited that are no source at all. `sources` are all
-// that may be cited (also found by their name in the text); empty: nothing is known about them, and only brackets count.
+// citation_precision, .._recall, .._f1, and citation_invented: share of the cited that are no source at all. `sources` are
+// all that may be cited (also found by their name in the text); empty: nothing is known about them, and only brackets count.
 struct Citations {
   std::set<std::string> wanted;
   std::vector<std::string> sources;
@@ -47,7 +48,8 @@ void add_concepts(Measures& out, const std::vector<Mention>& wanted, const std::
 // span_..: label, start and end agree; span_overlap_..: the label agrees and the spans share a character (each used once).
 void add_spans(Measures& out, const std::vector<Mention>& wanted, const std::vector<Mention>& found);
 
-// term_use: share of the wanted terms that the response uses; term_avoided: share of the terms to avoid that it does not use.
+// term_use: share of the wanted terms that the response uses; term_avoided: share of the terms to avoid that it does not
+// use.
 void add_terms(Measures& out, const std::vector<Term>& wanted, const std::vector<Term>& avoid, std::string_view response);
 
 }  // namespace sotto::evaluation

@@ -1,6 +1,7 @@
-// What one site tells of a task on data outside the guarantee, and what the sites' figures are together. No record leaves a site:
-// of each metric its sums over units travel, and the sums of products of any two of them, from which value, interval and paired
-// difference follow exactly as they would from the units. docs/evaluation.md, "Over several sites". Pure functions.
+// What one site tells of a task on data outside the guarantee, and what the sites' figures are together. No record leaves a
+// site: of each metric its sums over units travel, and the sums of products of any two of them, from which value, interval
+// and paired difference follow exactly as they would from the units. docs/evaluation.md, "Over several sites". Pure
+// functions.
 #pragma once
 
 #include <map>
@@ -23,16 +24,16 @@ struct Moments {
 // units[model][unit]; all models have the same units.
 Moments moments_of(std::span<const std::vector<Ratio>> units);
 
-// A ratio of sums over several strata (sites), each sampled by itself. Interval: Student's t with (units - strata) degrees of
-// freedom and the variance of the linearised ratio (Cochran, Sampling Techniques, 3rd ed., 6.11); Wilson's where every unit is
-// right or wrong. In each stratum at least two units.
+// A ratio of sums over several strata (sites), each sampled by itself. Interval: Student's t with (units - strata) degrees
+// of freedom and the variance of the linearised ratio (Cochran, Sampling Techniques, 3rd ed., 6.11); Wilson's where every
+// unit is right or wrong. In each stratum at least two units.
 struct Estimate {
   double value = 0;
   Interval interval;
 };
 Estimate estimate(std::span<const Moments> strata, std::size_t model, double confidence);
-// Value of `to` minus value of `from`, on the same units. p: two-sided t test, never below what swapping the models within every
-// unit could show (2^(1 - units)).
+// Value of `to` minus value of `from`, on the same units. p: two-sided t test, never below what swapping the models within
+// every unit could show (2^(1 - units)).
 Paired paired_difference(std::span<const Moments> strata, std::size_t from, std::size_t to, double confidence);
 
 struct SiteModel {
@@ -59,8 +60,8 @@ struct NamedSums {
   std::string site;
   SiteSums sums;
 };
-// The report of task_json (task_report.h) for all sites as one, with "sites": the same of each. Refused, by the site's name: another
-// task, base or tuned model, or other models and metrics, than the first site's.
+// The report of task_json (task_report.h) for all sites as one, with "sites": the same of each. Refused, by the site's name:
+// another task, base or tuned model, or other models and metrics, than the first site's.
 Result<Json> pooled_json(std::span<const NamedSums> sites);
 std::string pooled_text(const Json& report);
 

@@ -43,14 +43,16 @@ double variance(std::span<const Moments> strata, const std::vector<double>& g) {
 }
 
 double degrees_of_freedom(std::span<const Moments> strata) {
-  return std::accumulate(strata.begin(), strata.end(), 0.0, [](double sum, const Moments& m) { return sum + static_cast<double>(m.units) - 1; });
+  return std::accumulate(strata.begin(), strata.end(), 0.0,
+                         [](double sum, const Moments& m) { return sum + static_cast<double>(m.units) - 1; });
 }
 
 // Every unit counts one and is right or wrong: x in {0, 1}, y = 1. Then x (1 - x) and (y - 1)^2 have the sum 0.
 bool counts_successes(const Moments& m, std::size_t model) {
   const double n = static_cast<double>(m.units);
   const std::size_t x = 2 * model, y = x + 1;
-  return m.product(x, x) == m.sums[x] && m.sums[y] == n && m.product(y, y) == n && m.sums[x] >= 0 && m.sums[x] <= n && std::floor(m.sums[x]) == m.sums[x];
+  return m.product(x, x) == m.sums[x] && m.sums[y] == n && m.product(y, y) == n && m.sums[x] >= 0 && m.sums[x] <= n &&
+         std::floor(m.sums[x]) == m.sums[x];
 }
 
 }  // namespace
@@ -88,7 +90,8 @@ Estimate estimate(std::span<const Moments> strata, std::size_t model, double con
     }
     return {value, wilson(right, of, confidence)};
   }
-  const double half = student_t(confidence, degrees_of_freedom(strata)) * std::sqrt(variance(strata, gradient(strata, model)));
+  const double half =
+      student_t(confidence, degrees_of_freedom(strata)) * std::sqrt(variance(strata, gradient(strata, model)));
   return {value, {value - half, value + half}};
 }
 

@@ -65,7 +65,9 @@ std::size_t best(std::span<const ChoiceLikelihood> choices, const std::function<
 
 bool literal_match(std::string_view reference, std::string_view response) { return trimmed(reference) == trimmed(response); }
 
-bool exact_match(std::string_view reference, std::string_view response) { return squad_tokens(reference) == squad_tokens(response); }
+bool exact_match(std::string_view reference, std::string_view response) {
+  return squad_tokens(reference) == squad_tokens(response);
+}
 
 double token_f1(std::string_view reference, std::string_view response) {
   const Tokens wanted = squad_tokens(reference), given = squad_tokens(response);
@@ -84,7 +86,8 @@ double rouge_l(std::string_view reference, std::string_view response) {
 }
 
 std::size_t characters_in(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 std::size_t likeliest(std::span<const ChoiceLikelihood> choices) {
@@ -92,7 +95,9 @@ std::size_t likeliest(std::span<const ChoiceLikelihood> choices) {
 }
 
 std::size_t likeliest_per_character(std::span<const ChoiceLikelihood> choices) {
-  return best(choices, [](const ChoiceLikelihood& c) { return c.logprob / static_cast<double>(std::max<std::size_t>(c.characters, 1)); });
+  return best(choices, [](const ChoiceLikelihood& c) {
+    return c.logprob / static_cast<double>(std::max<std::size_t>(c.characters, 1));
+  });
 }
 
 }  // namespace sotto::evaluation

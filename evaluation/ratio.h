@@ -1,6 +1,6 @@
-// Ratio: what one record adds to a metric, as a numerator and a denominator. Every metric of this part is a ratio of two sums
-// over records: a mean (denominator 1), micro-averaged precision (true positives over found), F1 (2 TP over found + wanted),
-// loss per token. So one bootstrap and one paired test serve all (statistics.h).
+// Ratio: what one record adds to a metric, as a numerator and a denominator. Every metric of this part is a ratio of two
+// sums over records: a mean (denominator 1), micro-averaged precision (true positives over found), F1 (2 TP over found +
+// wanted), loss per token. So one bootstrap and one paired test serve all (statistics.h).
 #pragma once
 
 #include <map>

@@ -14,7 +14,9 @@ constexpr std::size_t kTiers = 5;
 constexpr std::size_t kMaxComment = 4000;
 
 bool is_rater_name(const std::string& name) {
-  return !name.empty() && name.size() <= 32 && std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; });
+  return !name.empty() && name.size() <= 32 && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
 }
 
 Result<ReviewItem> read_item(const Json& json) {
@@ -57,15 +59,20 @@ std::vector<Dimension> read_dimensions(ConfigReader& in) {
   std::vector<Dimension> out;
   for (auto& table : in.tables("dimension")) {
     Dimension d{table.text("name"), table.text("question"), table.texts("anchors")};
-    if (d.anchors.size() < 2 || d.anchors.size() > 7) table.reject("anchors", "must describe 2 to 7 points, the worst first");
-    if (std::ranges::find(out, d.name, &Dimension::name) != out.end()) table.reject("name", "'" + d.name + "' is there twice");
-    if (d.name.empty() || d.name == "preference") table.reject("name", "must be a word of its own, and not 'preference', which every review has");
+    if (d.anchors.size() < 2 || d.anchors.size() > 7)
+      table.reject("anchors", "must describe 2 to 7 points, the worst first");
+    if (std::ranges::find(out, d.name, &Dimension::name) != out.end())
+      table.reject("name", "'" + d.name + "' is there twice");
+    if (d.name.empty() || d.name == "preference")
+      table.reject("name", "must be a word of its own, and not 'preference', which every review has");
     out.push_back(std::move(d));
   }
   return out;
 }
 
-std::string sheet_path(const std::string& folder, const std::string& rater) { return folder + "/ratings/" + rater + ".json"; }
+std::string sheet_path(const std::string& folder, const std::string& rater) {
+  return folder + "/ratings/" + rater + ".json";
+}
 
 void shuffle(std::span<std::string> ids, RandomSource& random) {
   for (std::size_t i = ids.size(); i > 1; --i) std::swap(ids[i - 1], ids[random.below(i)]);
@@ -107,7 +114,10 @@ Json rating_json(const ReviewSet& set, const Rating& rating, bool swapped) {
   Json points = Json::object();
   for (std::size_t d = 0; d < set.dimensions.size(); ++d)
     points.set(set.dimensions[d].name, Json::array({rating.points[d][swapped ? 1 : 0], rating.points[d][swapped ? 0 : 1]}));
-  return Json::object({{"preference", side_name(mirrored(rating.preference, swapped))}, {"points", std::move(points)}, {"comment", rating.comment}, {"seconds", rating.seconds}});
+  return Json::object({{"preference", side_name(mirrored(rating.preference, swapped))},
+                       {"points", std::move(points)},
+                       {"comment", rating.comment},
+                       {"seconds", rating.seconds}});
 }
 
 std::string cut(std::string text) {
@@ -125,12 +135,14 @@ Result<Rating> parse_rating(const ReviewSet& set, const Json& json, bool swapped
   const Json* points = json.find("points");
   for (const auto& dimension : set.dimensions) {
     const Json* pair = points ? points->find(dimension.name) : nullptr;
-    if (!pair || !pair->is_array() || pair->items().size() != 2) return invalid("dimension '" + dimension.name + "' has no two points");
+    if (!pair || !pair->is_array() || pair->items().size() != 2)
+      return invalid("dimension '" + dimension.name + "' has no two points");
     std::array<std::uint32_t, 2> of_sides{};
     for (std::size_t i = 0; i < 2; ++i) {
       const Json& p = pair->at(i);
       if (!p.is_int() || p.as_int() < 0 || static_cast<std::size_t>(p.as_int()) >= dimension.anchors.size())
-        return invalid("dimension '" + dimension.name + "' has a point that is not from 0 to " + std::to_string(dimension.anchors.size() - 1));
+        return invalid("dimension '" + dimension.name + "' has a point that is not from 0 to " +
+                       std::to_string(dimension.anchors.size() - 1));
       of_sides[i] = static_cast<std::uint32_t>(p.as_int());
     }
     if (swapped) std::swap(of_sides[0], of_sides[1]);
@@ -153,14 +165,19 @@ Result<Sheet> parse_sheet(const ReviewSet& set, const Json& json, const std::str
   for (const auto& place : *places) {
     SOTTO_TRY(const auto id, place.get_string("id"));
     SOTTO_TRY(const auto swapped, place.get_bool("swapped"));
-    if (!find_item(set, id)) return invalid("item '" + id.substr(0, 60) + "' has a place in it and is not in items.jsonl any more; put it back, or begin in a new folder");
-    if (std::ranges::find(sheet.order, id) != sheet.order.end()) return invalid("item '" + id.substr(0, 60) + "' has two places");
+    if (!find_item(set, id))
+      return invalid("item '" + id.substr(0, 60) +
+                     "' has a place in it and is not in items.jsonl any more; put it back, or begin in a new folder");
+    if (std::ranges::find(sheet.order, id) != sheet.order.end())
+      return invalid("item '" + id.substr(0, 60) + "' has two places");
     sheet.order.push_back(id);
     sheet.swapped.push_back(swapped);
     const Json* rating = place.find("rating");
     if (!rating || rating->is_null()) continue;
     auto parsed = parse_rating(set, *rating, false);
-    if (!parsed.ok()) return invalid("item '" + id.substr(0, 60) + "': " + parsed.error().message + "; a rubric cannot change once ratings have begun");
+    if (!parsed.ok())
+      return invalid("item '" + id.substr(0, 60) + "': " + parsed.error().message +
+                     "; a rubric cannot change once ratings have begun");
     sheet.ratings[id] = std::move(*parsed);
   }
   return sheet;
@@ -171,7 +188,8 @@ Json sheet_json(const Sheet& sheet, const ReviewSet& set) {
   Json::Array places;
   for (std::size_t i = 0; i < sheet.order.size(); ++i) {
     Json place = Json::object({{"id", sheet.order[i]}, {"swapped", static_cast<bool>(sheet.swapped[i])}});
-    if (const auto at = sheet.ratings.find(sheet.order[i]); at != sheet.ratings.end()) place.set("rating", rating_json(set, at->second, false));
+    if (const auto at = sheet.ratings.find(sheet.order[i]); at != sheet.ratings.end())
+      place.set("rating", rating_json(set, at->second, false));
     places.push_back(std::move(place));
   }
   return Json::object({{"rater", sheet.rater}, {"token", sheet.token}, {"places", std::move(places)}});
@@ -185,11 +203,15 @@ Result<ReviewSet> read_review(const std::string& folder) {
   set.title = in.text("title");
   set.instructions = in.text("instructions", "");
   const auto models = in.texts("models");
-  if (models.size() == 2 && models[0] != models[1]) std::ranges::copy(models, set.models.begin());
-  else in.reject("models", "must name two different models: those of 'first' and 'second' in items.jsonl");
+  if (models.size() == 2 && models[0] != models[1])
+    std::ranges::copy(models, set.models.begin());
+  else
+    in.reject("models", "must name two different models: those of 'first' and 'second' in items.jsonl");
   const auto weights = in.texts("weights", std::vector<std::string>{"", ""});
-  if (weights.size() == 2) std::ranges::copy(weights, set.weights.begin());
-  else in.reject("weights", "must name both adapters, as compare --review wrote them, or be left out");
+  if (weights.size() == 2)
+    std::ranges::copy(weights, set.weights.begin());
+  else
+    in.reject("weights", "must name both adapters, as compare --review wrote them, or be left out");
   set.raters = in.texts("raters");
   if (set.raters.empty()) in.reject("raters", "must name at least one rater");
   for (const auto& name : set.raters) {
@@ -250,7 +272,11 @@ Json blind_view(const ReviewSet& set, const Sheet& sheet, std::size_t place) {
   SOTTO_CHECK(item);
   const bool swapped = sheet.swapped[place];
   const auto rated = sheet.ratings.find(item->id);
-  return Json::object({{"place", place}, {"id", item->id}, {"prompt", item->prompt}, {"left", item->responses[swapped ? 1 : 0]}, {"right", item->responses[swapped ? 0 : 1]},
+  return Json::object({{"place", place},
+                       {"id", item->id},
+                       {"prompt", item->prompt},
+                       {"left", item->responses[swapped ? 1 : 0]},
+                       {"right", item->responses[swapped ? 0 : 1]},
                        {"rating", rated == sheet.ratings.end() ? Json() : rating_json(set, rated->second, swapped)}});
 }
 
@@ -264,7 +290,8 @@ Result<void> rate(const ReviewSet& set, Sheet& sheet, const Json& rating) {
 }
 
 std::size_t first_open(const Sheet& sheet) {
-  return static_cast<std::size_t>(std::ranges::find_if(sheet.order, [&](const auto& id) { return !sheet.ratings.contains(id); }) - sheet.order.begin());
+  return static_cast<std::size_t>(
+      std::ranges::find_if(sheet.order, [&](const auto& id) { return !sheet.ratings.contains(id); }) - sheet.order.begin());
 }
 
 }  // namespace sotto::evaluation

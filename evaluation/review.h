@@ -1,5 +1,5 @@
-// Blind expert review of two models' answers: what a folder for it holds, who sees what in which order, and what a rating may
-// be. A folder has
+// Blind expert review of two models' answers: what a folder for it holds, who sees what in which order, and what a rating
+// may be. A folder has
 //   review.toml          title, instructions, the two models' names, raters, the dimensions of the rubric with their anchors
 //   items.jsonl          {"id", "prompt", "first", "second", "difference"}: both models' answers, and how much they differ
 //   ratings/NAME.json    one rater's token, order and ratings; written beside and renamed at each rating
@@ -57,9 +57,9 @@ struct Rating {
 // One rater's sheet.
 struct Sheet {
   std::string rater;
-  std::string token;                // what the rater logs in with: 32 hexadecimal digits
-  std::vector<std::string> order;   // item ids
-  std::vector<bool> swapped;        // models[1] is on the left; by place in `order`
+  std::string token;                      // what the rater logs in with: 32 hexadecimal digits
+  std::vector<std::string> order;         // item ids
+  std::vector<bool> swapped;              // models[1] is on the left; by place in `order`
   std::map<std::string, Rating> ratings;  // by item id
 };
 

@@ -53,7 +53,9 @@ Json cohen_json(const std::vector<Sheet>& sheets, const Ratings& ratings, std::u
           of_a.push_back(static_cast<std::uint32_t>(*ratings[a][i]));
           of_b.push_back(static_cast<std::uint32_t>(*ratings[b][i]));
         }
-      out.push(Json::object({{"raters", Json::array({sheets[a].rater, sheets[b].rater})}, {"items", of_a.size()}, {"kappa", cohen_kappa(of_a, of_b, categories, weights)}}));
+      out.push(Json::object({{"raters", Json::array({sheets[a].rater, sheets[b].rater})},
+                             {"items", of_a.size()},
+                             {"kappa", cohen_kappa(of_a, of_b, categories, weights)}}));
     }
   return out;
 }
@@ -71,9 +73,12 @@ Json fleiss_json(const Ratings& ratings, std::uint32_t categories) {
   return Json::object({{"items", counts.size()}, {"kappa", fleiss_kappa(counts)}});
 }
 
-Json agreement_json(const std::vector<Sheet>& sheets, const Ratings& ratings, std::uint32_t categories, KappaWeights weights) {
-  return Json::object({{"cohen", cohen_json(sheets, ratings, categories, weights)}, {"fleiss", fleiss_json(ratings, categories)},
-                       {"alpha_nominal", krippendorff_alpha(ratings, Scale::kNominal)}, {"alpha_ordinal", krippendorff_alpha(ratings, Scale::kOrdinal)},
+Json agreement_json(const std::vector<Sheet>& sheets, const Ratings& ratings, std::uint32_t categories,
+                    KappaWeights weights) {
+  return Json::object({{"cohen", cohen_json(sheets, ratings, categories, weights)},
+                       {"fleiss", fleiss_json(ratings, categories)},
+                       {"alpha_nominal", krippendorff_alpha(ratings, Scale::kNominal)},
+                       {"alpha_ordinal", krippendorff_alpha(ratings, Scale::kOrdinal)},
                        {"alpha_interval", krippendorff_alpha(ratings, Scale::kInterval)}});
 }
 
@@ -86,7 +91,11 @@ Json raters_json(const ReviewSet& set, const std::vector<Sheet>& sheets) {
       seconds.push_back(rating.seconds);
       wins += Ratio::of(wins_of_second(rating.preference));
     }
-    out.push(Json::object({{"name", sheet.rater}, {"rated", sheet.ratings.size()}, {"of", set.items.size()}, {"seconds_median", quantile(seconds, 0.5)}, {"win_rate", wins.value()}}));
+    out.push(Json::object({{"name", sheet.rater},
+                           {"rated", sheet.ratings.size()},
+                           {"of", set.items.size()},
+                           {"seconds_median", quantile(seconds, 0.5)},
+                           {"win_rate", wins.value()}}));
   }
   return out;
 }
@@ -101,18 +110,31 @@ Json preference_json(const ReviewSet& set, const std::vector<Sheet>& sheets) {
       ++(p == Preference::kFirst ? first : p == Preference::kTie ? ties : second);
       left += p == (sheet.swapped[place] ? Preference::kSecond : Preference::kFirst);
     }
-  const double n = static_cast<double>(first + ties + second), wins = static_cast<double>(second) + static_cast<double>(ties) / 2;
-  const auto items = by_item(table(set, sheets, [](const Rating& r) { return wins_of_second(r.preference); }), set.items.size());
-  return Json::object({{"first", first}, {"ties", ties}, {"second", second}, {"win_rate", Ratio{wins, n}.value()}, {"wilson", pair(wilson(wins, n, kResampling.confidence))},
-                       {"by_item", pair(bootstrap(items, kResampling))}, {"left_share", Ratio{static_cast<double>(left), static_cast<double>(first + second)}.value()}});
+  const double n = static_cast<double>(first + ties + second),
+               wins = static_cast<double>(second) + static_cast<double>(ties) / 2;
+  const auto items =
+      by_item(table(set, sheets, [](const Rating& r) { return wins_of_second(r.preference); }), set.items.size());
+  return Json::object({{"first", first},
+                       {"ties", ties},
+                       {"second", second},
+                       {"win_rate", Ratio{wins, n}.value()},
+                       {"wilson", pair(wilson(wins, n, kResampling.confidence))},
+                       {"by_item", pair(bootstrap(items, kResampling))},
+                       {"left_share", Ratio{static_cast<double>(left), static_cast<double>(first + second)}.value()}});
 }
 
 Json dimension_json(const ReviewSet& set, const std::vector<Sheet>& sheets, std::size_t d) {
-  const auto points = [&](std::size_t model) { return by_item(table(set, sheets, [&](const Rating& r) { return r.points[d][model] + 1.0; }), set.items.size()); };
+  const auto points = [&](std::size_t model) {
+    return by_item(table(set, sheets, [&](const Rating& r) { return r.points[d][model] + 1.0; }), set.items.size());
+  };
   const auto first = points(0), second = points(1);
   const auto paired = compare(first, second, kResampling);
-  return Json::object({{"points", set.dimensions[d].anchors.size()}, {"first", sum(first).value()}, {"second", sum(second).value()}, {"difference", paired.difference},
-                       {"interval", pair(paired.interval)}, {"p", paired.p}});
+  return Json::object({{"points", set.dimensions[d].anchors.size()},
+                       {"first", sum(first).value()},
+                       {"second", sum(second).value()},
+                       {"difference", paired.difference},
+                       {"interval", pair(paired.interval)},
+                       {"p", paired.p}});
 }
 
 // Every answer that was rated is a thing of its own: the first model's answers, then the second's.
@@ -123,8 +145,8 @@ Ratings points_of(const ReviewSet& set, const std::vector<Sheet>& sheets, std::s
   return out;
 }
 
-// How far raters are apart on one item: 1 for opposite preferences, 0.5 for a tie against one; the widest dimension's spread as
-// a share of its scale.
+// How far raters are apart on one item: 1 for opposite preferences, 0.5 for a tie against one; the widest dimension's spread
+// as a share of its scale.
 double spread_of(const ReviewSet& set, const std::vector<const Rating*>& given) {
   const auto range = [&](auto value) {
     double low = std::numeric_limits<double>::infinity(), high = -low;
@@ -134,7 +156,8 @@ double spread_of(const ReviewSet& set, const std::vector<const Rating*>& given) 
   double widest = range([](const Rating& r) { return wins_of_second(r.preference); });
   for (std::size_t d = 0; d < set.dimensions.size(); ++d)
     for (const std::size_t model : {0, 1})
-      widest = std::max(widest, range([&](const Rating& r) { return static_cast<double>(r.points[d][model]); }) / static_cast<double>(set.dimensions[d].anchors.size() - 1));
+      widest = std::max(widest, range([&](const Rating& r) { return static_cast<double>(r.points[d][model]); }) /
+                                    static_cast<double>(set.dimensions[d].anchors.size() - 1));
   return widest;
 }
 
@@ -150,11 +173,16 @@ Json disagreements_json(const ReviewSet& set, const std::vector<Sheet>& sheets) 
       if (at == sheet.ratings.end()) continue;
       given.push_back(&at->second);
       Json points = Json::object();
-      for (std::size_t d = 0; d < set.dimensions.size(); ++d) points.set(set.dimensions[d].name, Json::array({at->second.points[d][0] + 1, at->second.points[d][1] + 1}));
-      raters.push(Json::object({{"name", sheet.rater}, {"preference", name_of(at->second.preference)}, {"points", std::move(points)}, {"comment", at->second.comment}}));
+      for (std::size_t d = 0; d < set.dimensions.size(); ++d)
+        points.set(set.dimensions[d].name, Json::array({at->second.points[d][0] + 1, at->second.points[d][1] + 1}));
+      raters.push(Json::object({{"name", sheet.rater},
+                                {"preference", name_of(at->second.preference)},
+                                {"points", std::move(points)},
+                                {"comment", at->second.comment}}));
     }
     if (given.size() < 2) continue;
-    if (const double spread = spread_of(set, given); spread >= 0.5) found.emplace_back(spread, Json::object({{"id", item.id}, {"spread", spread}, {"raters", std::move(raters)}}));
+    if (const double spread = spread_of(set, given); spread >= 0.5)
+      found.emplace_back(spread, Json::object({{"id", item.id}, {"spread", spread}, {"raters", std::move(raters)}}));
   }
   std::ranges::stable_sort(found, [](const auto& a, const auto& b) { return a.first > b.first; });
   Json out = Json::array();
@@ -179,10 +207,12 @@ std::string printable(std::string text) {
 std::string agreement_lines(const Json& agreement) {
   std::string out;
   for (const auto& [name, a] : agreement.members()) {
-    out += line("  %-20s Fleiss %.3f   alpha nominal %.3f, ordinal %.3f, interval %.3f\n", name.c_str(), a.at("fleiss").at("kappa").as_double(), a.at("alpha_nominal").as_double(),
-                a.at("alpha_ordinal").as_double(), a.at("alpha_interval").as_double());
+    out += line("  %-20s Fleiss %.3f   alpha nominal %.3f, ordinal %.3f, interval %.3f\n", name.c_str(),
+                a.at("fleiss").at("kappa").as_double(), a.at("alpha_nominal").as_double(), a.at("alpha_ordinal").as_double(),
+                a.at("alpha_interval").as_double());
     for (const auto& c : a.at("cohen").items())
-      out += line("  %-20s Cohen  %.3f   %s and %s, %lld rated by both\n", "", c.at("kappa").as_double(), c.at("raters").at(0).as_string().c_str(), c.at("raters").at(1).as_string().c_str(),
+      out += line("  %-20s Cohen  %.3f   %s and %s, %lld rated by both\n", "", c.at("kappa").as_double(),
+                  c.at("raters").at(0).as_string().c_str(), c.at("raters").at(1).as_string().c_str(),
                   static_cast<long long>(c.at("items").as_int()));
   }
   return out;
@@ -192,14 +222,23 @@ std::string agreement_lines(const Json& agreement) {
 
 Json review_json(const ReviewSet& set, const std::vector<Sheet>& sheets) {
   Json agreement = Json::object(), dimensions = Json::object();
-  agreement.set("preference", agreement_json(sheets, table(set, sheets, [](const Rating& r) { return 2 * wins_of_second(r.preference); }), 3, KappaWeights::kNone));
+  agreement.set("preference",
+                agreement_json(sheets, table(set, sheets, [](const Rating& r) { return 2 * wins_of_second(r.preference); }),
+                               3, KappaWeights::kNone));
   for (std::size_t d = 0; d < set.dimensions.size(); ++d) {
     const auto categories = static_cast<std::uint32_t>(set.dimensions[d].anchors.size());
-    agreement.set(set.dimensions[d].name, agreement_json(sheets, points_of(set, sheets, d), categories, KappaWeights::kQuadratic));
+    agreement.set(set.dimensions[d].name,
+                  agreement_json(sheets, points_of(set, sheets, d), categories, KappaWeights::kQuadratic));
     dimensions.set(set.dimensions[d].name, dimension_json(set, sheets, d));
   }
-  return Json::object({{"title", set.title}, {"models", Json::array({set.models[0], set.models[1]})}, {"weights", Json::array({set.weights[0], set.weights[1]})}, {"items", set.items.size()}, {"raters", raters_json(set, sheets)},
-                       {"preference", preference_json(set, sheets)}, {"dimensions", std::move(dimensions)}, {"agreement", std::move(agreement)},
+  return Json::object({{"title", set.title},
+                       {"models", Json::array({set.models[0], set.models[1]})},
+                       {"weights", Json::array({set.weights[0], set.weights[1]})},
+                       {"items", set.items.size()},
+                       {"raters", raters_json(set, sheets)},
+                       {"preference", preference_json(set, sheets)},
+                       {"dimensions", std::move(dimensions)},
+                       {"agreement", std::move(agreement)},
                        {"disagreements", disagreements_json(set, sheets)}});
 }
 
@@ -208,25 +247,32 @@ std::string review_text(const Json& report) {
   const Json& p = report.at("preference");
   std::string out = report.at("title").as_string() + "\n";
   for (const auto& r : report.at("raters").items())
-    out += line("  %-20s %lld of %lld items rated, %.0f s each (median)\n", r.at("name").as_string().c_str(), static_cast<long long>(r.at("rated").as_int()),
-                static_cast<long long>(r.at("of").as_int()), r.at("seconds_median").as_double());
+    out += line("  %-20s %lld of %lld items rated, %.0f s each (median)\n", r.at("name").as_string().c_str(),
+                static_cast<long long>(r.at("rated").as_int()), static_cast<long long>(r.at("of").as_int()),
+                r.at("seconds_median").as_double());
   out += "Preference: " + second + " against " + first + "\n";
-  out += line("  win rate %.3f   95 %% interval by item [%.3f, %.3f], Wilson [%.3f, %.3f]\n", p.at("win_rate").as_double(), p.at("by_item").at(0).as_double(), p.at("by_item").at(1).as_double(),
-              p.at("wilson").at(0).as_double(), p.at("wilson").at(1).as_double());
-  out += line("  %lld better, %lld ties, %lld worse; the left side won %.0f %% of decided cases\n", static_cast<long long>(p.at("second").as_int()), static_cast<long long>(p.at("ties").as_int()),
+  out += line("  win rate %.3f   95 %% interval by item [%.3f, %.3f], Wilson [%.3f, %.3f]\n", p.at("win_rate").as_double(),
+              p.at("by_item").at(0).as_double(), p.at("by_item").at(1).as_double(), p.at("wilson").at(0).as_double(),
+              p.at("wilson").at(1).as_double());
+  out += line("  %lld better, %lld ties, %lld worse; the left side won %.0f %% of decided cases\n",
+              static_cast<long long>(p.at("second").as_int()), static_cast<long long>(p.at("ties").as_int()),
               static_cast<long long>(p.at("first").as_int()), 100 * p.at("left_share").as_double());
   out += "Points (1 is the worst anchor): " + first + ", " + second + "\n";
   for (const auto& [name, d] : report.at("dimensions").members())
-    out += line("  %-20s %.2f, %.2f of %lld   difference %+.3f [%+.3f, %+.3f]   p %.4f\n", name.c_str(), d.at("first").as_double(), d.at("second").as_double(),
-                static_cast<long long>(d.at("points").as_int()), d.at("difference").as_double(), d.at("interval").at(0).as_double(), d.at("interval").at(1).as_double(), d.at("p").as_double());
+    out += line("  %-20s %.2f, %.2f of %lld   difference %+.3f [%+.3f, %+.3f]   p %.4f\n", name.c_str(),
+                d.at("first").as_double(), d.at("second").as_double(), static_cast<long long>(d.at("points").as_int()),
+                d.at("difference").as_double(), d.at("interval").at(0).as_double(), d.at("interval").at(1).as_double(),
+                d.at("p").as_double());
   out += "Agreement\n" + agreement_lines(report.at("agreement"));
   const auto& disagreements = report.at("disagreements").items();
-  out += line("Disagreements: %zu items", disagreements.size()) + (disagreements.size() > kWorst ? ", the widest first (all with --json)\n" : "\n");
+  out += line("Disagreements: %zu items", disagreements.size()) +
+         (disagreements.size() > kWorst ? ", the widest first (all with --json)\n" : "\n");
   for (std::size_t i = 0; i < std::min(disagreements.size(), kWorst); ++i) {
     out += "  " + printable(disagreements[i].at("id").as_string()) + ":";
     for (const auto& r : disagreements[i].at("raters").items()) {
       const auto& comment = r.at("comment").as_string();
-      out += " " + r.at("name").as_string() + " " + r.at("preference").as_string() + (comment.empty() ? ";" : " (" + printable(comment.substr(0, 200)) + ");");
+      out += " " + r.at("name").as_string() + " " + r.at("preference").as_string() +
+             (comment.empty() ? ";" : " (" + printable(comment.substr(0, 200)) + ");");
     }
     out += "\n";
   }

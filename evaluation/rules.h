@@ -13,7 +13,8 @@
 namespace sotto::evaluation {
 
 // fact_recall: share of the facts that are there. facts_complete: all are there (and in order, where order counts).
-// fact_order, where order counts and at least two were found: the largest share of those found that stand in the order given.
+// fact_order, where order counts and at least two were found: the largest share of those found that stand in the order
+// given.
 void add_facts(Measures& out, const std::vector<Term>& facts, bool ordered, std::string_view response);
 // The largest number of `facts` that can be found one behind the other in `text`.
 std::size_t longest_in_order(const std::vector<Term>& facts, const std::vector<std::string>& text);

@@ -24,9 +24,7 @@ Interval percentile_interval(const std::vector<double>& values, double confidenc
   return {quantile(values, tail), quantile(values, 1 - tail)};
 }
 
-void check(const Resampling& how) {
-  SOTTO_CHECK(how.resamples > 0 && how.confidence > 0 && how.confidence < 1);
-}
+void check(const Resampling& how) { SOTTO_CHECK(how.resamples > 0 && how.confidence > 0 && how.confidence < 1); }
 
 // value(b) - value(a) after the pairs whose bit is set were swapped.
 class Swaps {
@@ -49,11 +47,14 @@ class Swaps {
 
 double permutation_p(const Swaps& swaps, std::size_t n, double observed, const Resampling& how) {
   // Equal up to rounding counts as equal.
-  const auto as_far = [&](double d) { return std::abs(d) >= std::abs(observed) - 1e-12 * std::max(1.0, std::abs(observed)); };
+  const auto as_far = [&](double d) {
+    return std::abs(d) >= std::abs(observed) - 1e-12 * std::max(1.0, std::abs(observed));
+  };
   std::uint64_t far = 0;
   if (n < 32 && (std::uint64_t{1} << n) <= how.resamples) {
     const std::uint64_t all = std::uint64_t{1} << n;
-    for (std::uint64_t bits = 0; bits < all; ++bits) far += as_far(swaps.difference([&](std::size_t i) { return bits >> i & 1; }));
+    for (std::uint64_t bits = 0; bits < all; ++bits)
+      far += as_far(swaps.difference([&](std::size_t i) { return bits >> i & 1; }));
     return static_cast<double>(far) / static_cast<double>(all);
   }
   std::mt19937_64 random(how.seed ^ 0x9E3779B97F4A7C15ull);
@@ -65,11 +66,12 @@ double permutation_p(const Swaps& swaps, std::size_t n, double observed, const R
   return static_cast<double>(far + 1) / (static_cast<double>(how.resamples) + 1);
 }
 
-// Regularised incomplete beta function I_x(a, b) for x below its mean, by the continued fraction (DLMF 8.17.22), evaluated by
-// Lentz's method.
+// Regularised incomplete beta function I_x(a, b) for x below its mean, by the continued fraction (DLMF 8.17.22), evaluated
+// by Lentz's method.
 double beta_fraction(double x, double a, double b) {
   constexpr double kTiny = 1e-300;
-  const double front = std::exp(a * std::log(x) + b * std::log1p(-x) + std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b)) / a;
+  const double front =
+      std::exp(a * std::log(x) + b * std::log1p(-x) + std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b)) / a;
   double c = 1, d = 1 / std::max(kTiny, 1 - (a + b) * x / (a + 1)), h = d;
   for (int m = 1; m < 10000; ++m) {
     const double k = m, even = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k));

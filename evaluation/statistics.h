@@ -1,6 +1,7 @@
-// How sure a number is: bootstrap intervals, a paired permutation test, Wilson's interval, Holm's correction. What is resampled
-// is a vector of units; records of one patient are added up to one unit first, as they are no independent draws. Pseudo-random
-// with a given seed, the same on every machine (std::mt19937_64): nothing here protects anybody. Pure functions.
+// How sure a number is: bootstrap intervals, a paired permutation test, Wilson's interval, Holm's correction. What is
+// resampled is a vector of units; records of one patient are added up to one unit first, as they are no independent draws.
+// Pseudo-random with a given seed, the same on every machine (std::mt19937_64): nothing here protects anybody. Pure
+// functions.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ Interval bootstrap(std::span<const Ratio> units, const Resampling& how);
 struct Paired {
   double difference = 0;  // value of b minus value of a
   Interval interval;      // bootstrap over pairs
-  double p = 1;           // two-sided; all 2^n swaps when those are at most `resamples`, else random ones with (count + 1) / (n + 1)
+  double p = 1;  // two-sided; all 2^n swaps when those are at most `resamples`, else random ones with (count + 1) / (n + 1)
 };
 // The same units under two models. Under the null hypothesis each pair may be swapped (scipy.stats.permutation_test,
 // permutation_type="samples"). a.size() == b.size().
@@ -47,7 +48,8 @@ std::vector<double> holm(std::span<const double> p);
 double quantile(std::vector<double> values, double at);
 // The z for which the standard normal lies in [-z, z] with this probability.
 double normal_z(double confidence);
-// P(|T| <= t) of Student's t with so many degrees of freedom, and the t for which it is this probability. t >= 0, degrees > 0.
+// P(|T| <= t) of Student's t with so many degrees of freedom, and the t for which it is this probability. t >= 0, degrees >
+// 0.
 double student_t_probability(double t, double degrees);
 double student_t(double confidence, double degrees);
 // Wilson's score interval (1927) of a proportion; `successes` may hold halves (ties). n = 0: [0, 1].

@@ -12,7 +12,8 @@
 namespace sotto::evaluation {
 namespace {
 
-const std::set<std::string> kMetrics{"exact_match", "literal_match", "token_f1", "rouge_l", "codes", "terms", "citations", "concepts", "spans", "facts", "safety", "code_runs"};
+const std::set<std::string> kMetrics{"exact_match", "literal_match", "token_f1", "rouge_l", "codes",  "terms",
+                                     "citations",   "concepts",      "spans",    "facts",   "safety", "code_runs"};
 
 std::string list(const std::set<std::string>& names) {
   std::string out;
@@ -39,11 +40,14 @@ std::vector<SafetyRule> read_safety(ConfigReader& in) {
     SafetyRule rule;
     rule.name = table.text("name");
     const auto kind = safety_kind(table.text("kind"));
-    if (kind.ok()) rule.kind = *kind;
-    else table.reject("kind", kind.error().message);
+    if (kind.ok())
+      rule.kind = *kind;
+    else
+      table.reject("kind", kind.error().message);
     rule.phrases = read_term_list(table, "phrases");
     if (rule.phrases.empty()) table.reject("phrases", "must name at least one phrase");
-    if (std::ranges::find(out, rule.name, &SafetyRule::name) != out.end()) table.reject("name", "'" + rule.name + "' is there twice");
+    if (std::ranges::find(out, rule.name, &SafetyRule::name) != out.end())
+      table.reject("name", "'" + rule.name + "' is there twice");
     out.push_back(std::move(rule));
   }
   return out;
@@ -53,8 +57,10 @@ void read_resampling(ConfigReader& in, Resampling& out) {
   const auto resamples = in.integer("statistics.resamples", 2000);
   out.confidence = in.number("statistics.confidence", 0.95);
   out.seed = static_cast<std::uint64_t>(in.integer("statistics.seed", 1));
-  if (resamples < 100 || resamples > 1000000) in.reject("statistics.resamples", "must be from 100 to 1000000");
-  else out.resamples = static_cast<std::uint32_t>(resamples);
+  if (resamples < 100 || resamples > 1000000)
+    in.reject("statistics.resamples", "must be from 100 to 1000000");
+  else
+    out.resamples = static_cast<std::uint32_t>(resamples);
   if (!(out.confidence > 0.5 && out.confidence < 1)) in.reject("statistics.confidence", "must be above 0.5 and below 1");
 }
 
@@ -71,8 +77,10 @@ Result<void> read_metrics(ConfigReader& in, Task& task) {
     if (!kMetrics.contains(name)) in.reject("metrics", "'" + name + "' is no metric; there are " + list(kMetrics));
     task.metrics.insert(name);
   }
-  if (task.kind == TaskKind::kGenerate && task.metrics.empty()) in.reject("metrics", "must name at least one of " + list(kMetrics));
-  if (task.kind != TaskKind::kGenerate && !task.metrics.empty()) in.reject("metrics", "belongs to tasks of kind generate; choice and loss bring their own");
+  if (task.kind == TaskKind::kGenerate && task.metrics.empty())
+    in.reject("metrics", "must name at least one of " + list(kMetrics));
+  if (task.kind != TaskKind::kGenerate && !task.metrics.empty())
+    in.reject("metrics", "belongs to tasks of kind generate; choice and loss bring their own");
   return {};
 }
 
@@ -155,10 +163,14 @@ Result<Task> read_task(const std::string& path) {
   task.facts_in_order = in.boolean("facts_in_order", false);
   task.outside_the_guarantee = in.text("outside_the_guarantee", "");
   if (in.has("outside_the_guarantee") && (task.outside_the_guarantee.size() < 10 || task.outside_the_guarantee.size() > 500))
-    in.reject("outside_the_guarantee", "must say in a sentence of 10 to 500 characters why the items are nobody's: what is told of them travels with it");
+    in.reject(
+        "outside_the_guarantee",
+        "must say in a sentence of 10 to 500 characters why the items are nobody's: what is told of them travels with it");
   read_resampling(in, task.resampling);
-  ItemFormat format{&task, in.text("prompt"), read_term_list(in, "preferred_terms"), read_term_list(in, "avoid_terms"), read_safety(in)};
-  if (task.metrics.contains("safety") && format.rules.empty()) in.reject("metrics", "has 'safety', but there is no [[safety]] rule");
+  ItemFormat format{&task, in.text("prompt"), read_term_list(in, "preferred_terms"), read_term_list(in, "avoid_terms"),
+                    read_safety(in)};
+  if (task.metrics.contains("safety") && format.rules.empty())
+    in.reject("metrics", "has 'safety', but there is no [[safety]] rule");
   SOTTO_TRY_VOID(in.finish());
   const auto file = data.is_absolute() ? data : std::filesystem::path(path).parent_path() / data;
   SOTTO_TRY(task.items, read_items(file.string(), format));
@@ -168,8 +180,12 @@ Result<Task> read_task(const std::string& path) {
 Measures score_response(const Task& task, const Item& item, std::string_view response) {
   Measures out;
   const auto has = [&](const char* name) { return task.metrics.contains(name); };
-  if (has("exact_match")) out["exact_match"] = Ratio::of(std::ranges::any_of(item.references, [&](const auto& r) { return exact_match(r, response); }));
-  if (has("literal_match")) out["literal_match"] = Ratio::of(std::ranges::any_of(item.references, [&](const auto& r) { return literal_match(r, response); }));
+  if (has("exact_match"))
+    out["exact_match"] =
+        Ratio::of(std::ranges::any_of(item.references, [&](const auto& r) { return exact_match(r, response); }));
+  if (has("literal_match"))
+    out["literal_match"] =
+        Ratio::of(std::ranges::any_of(item.references, [&](const auto& r) { return literal_match(r, response); }));
   if (has("token_f1")) out["token_f1"] = Ratio::of(best(item, response, token_f1));
   if (has("rouge_l")) out["rouge_l"] = Ratio::of(best(item, response, rouge_l));
   if (has("codes")) add_best_codes(out, item, response);
@@ -185,7 +201,8 @@ Measures score_choice(const Item& item, std::span<const double> logprobs) {
   SOTTO_CHECK(logprobs.size() == item.choices.size());
   std::vector<ChoiceLikelihood> choices;
   for (std::size_t i = 0; i < logprobs.size(); ++i) choices.push_back({logprobs[i], characters_in(item.choices[i])});
-  return {{"acc", Ratio::of(likeliest(choices) == item.answer)}, {"acc_norm", Ratio::of(likeliest_per_character(choices) == item.answer)}};
+  return {{"acc", Ratio::of(likeliest(choices) == item.answer)},
+          {"acc_norm", Ratio::of(likeliest_per_character(choices) == item.answer)}};
 }
 
 std::string_view before_stop(const Task& task, std::string_view response) {

@@ -1,5 +1,5 @@
-// A task: what a model is asked, and how its answers are judged. Two files: TASK.toml (strict: unknown keys are errors) and the
-// JSON lines that it names. docs/evaluation.md describes both. Errors name file, line, field and value. Plain values.
+// A task: what a model is asked, and how its answers are judged. Two files: TASK.toml (strict: unknown keys are errors) and
+// the JSON lines that it names. docs/evaluation.md describes both. Errors name file, line, field and value. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +52,8 @@ struct Task {
   std::set<std::string> metrics;
   bool facts_in_order = false;
   Resampling resampling;
-  std::string outside_the_guarantee;  // why no number about the items needs protection; empty: it does, and stays at the site
+  std::string
+      outside_the_guarantee;  // why no number about the items needs protection; empty: it does, and stays at the site
   std::vector<Item> items;
 };
 

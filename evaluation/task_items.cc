@@ -9,7 +9,8 @@ namespace {
 Result<std::string> text_of(const Json& value, std::string_view field) {
   if (value.is_string()) return value.as_string();
   if (value.is_int()) return std::to_string(value.as_int());
-  return invalid("field '" + std::string(field) + "' has " + value.dump().substr(0, 60) + ", which is neither a text nor an integer");
+  return invalid("field '" + std::string(field) + "' has " + value.dump().substr(0, 60) +
+                 ", which is neither a text nor an integer");
 }
 
 Result<std::vector<std::string>> texts_of(const Json& line, std::string_view field) {
@@ -28,7 +29,8 @@ Result<std::vector<std::string>> texts_of(const Json& line, std::string_view fie
 
 Result<std::vector<std::string>> required_texts(const Json& line, std::string_view field, std::string_view why) {
   SOTTO_TRY(auto out, texts_of(line, field));
-  if (out.empty()) return invalid("field '" + std::string(field) + "' is missing or empty; " + std::string(why) + " needs it");
+  if (out.empty())
+    return invalid("field '" + std::string(field) + "' is missing or empty; " + std::string(why) + " needs it");
   return out;
 }
 
@@ -49,7 +51,8 @@ Result<std::vector<Term>> terms_of(const Json& line, std::string_view field) {
       SOTTO_TRY(forms, text_of(item, field));
     }
     auto term = Term::make(forms);
-    if (!term.ok()) return invalid("field '" + std::string(field) + "' has " + item.dump().substr(0, 60) + ": " + term.error().message);
+    if (!term.ok())
+      return invalid("field '" + std::string(field) + "' has " + item.dump().substr(0, 60) + ": " + term.error().message);
     out.push_back(std::move(*term));
   }
   return out;
@@ -90,25 +93,30 @@ Result<void> read_choices(const Json& line, Item& item) {
   if (!answer) return invalid("field 'answer' is missing: the right choice's index from 0, or its text");
   if (answer->is_int()) {
     if (answer->as_int() < 0 || static_cast<std::size_t>(answer->as_int()) >= item.choices.size())
-      return invalid("field 'answer' is " + answer->dump() + "; there are " + std::to_string(item.choices.size()) + " choices, counted from 0");
+      return invalid("field 'answer' is " + answer->dump() + "; there are " + std::to_string(item.choices.size()) +
+                     " choices, counted from 0");
     item.answer = static_cast<std::size_t>(answer->as_int());
     return {};
   }
   SOTTO_TRY(const auto text, text_of(*answer, "answer"));
   const auto at = std::ranges::find(item.choices, text);
-  if (at == item.choices.end()) return invalid("field 'answer' is '" + text.substr(0, 60) + "', which is none of the choices");
+  if (at == item.choices.end())
+    return invalid("field 'answer' is '" + text.substr(0, 60) + "', which is none of the choices");
   item.answer = static_cast<std::size_t>(at - item.choices.begin());
   return {};
 }
 
 Result<void> read_mentions(const Json& line, bool spans, Item& item) {
   const Json* mentions = line.find("mentions");
-  if (!mentions || !mentions->is_array()) return invalid("field 'mentions' is no array; concepts and spans need it (it may be empty)");
+  if (!mentions || !mentions->is_array())
+    return invalid("field 'mentions' is no array; concepts and spans need it (it may be empty)");
   auto read = mentions_in(mentions->dump());
   if (!read.ok()) return invalid("field 'mentions': " + read.error().message);
   for (const auto& m : *read) {
-    if (spans && m.start < 0) return invalid("field 'mentions' has one of label '" + m.label + "' without 'start' and 'end'; spans need them");
-    if (!spans && m.text.empty()) return invalid("field 'mentions' has one of label '" + m.label + "' without 'text'; concepts need it");
+    if (spans && m.start < 0)
+      return invalid("field 'mentions' has one of label '" + m.label + "' without 'start' and 'end'; spans need them");
+    if (!spans && m.text.empty())
+      return invalid("field 'mentions' has one of label '" + m.label + "' without 'text'; concepts need it");
   }
   item.mentions = std::move(*read);
   return {};
@@ -122,7 +130,8 @@ Result<void> read_rules(const Json& line, const ItemFormat& format, Item& item) 
   SOTTO_TRY(const auto names, texts_of(line, "rules"));
   for (const auto& name : names) {
     const auto at = std::ranges::find(format.rules, name, &SafetyRule::name);
-    if (at == format.rules.end()) return invalid("field 'rules' names '" + name + "', which is no [[safety]] rule of the task");
+    if (at == format.rules.end())
+      return invalid("field 'rules' names '" + name + "', which is no [[safety]] rule of the task");
     item.rules.push_back(*at);
   }
   return {};
@@ -135,7 +144,8 @@ Result<void> read_terms(const Json& line, const ItemFormat& format, Item& item) 
   if (line.find("terms")) return {};
   for (const auto& reference : item.references)
     for (const auto& term : format.preferred)
-      if (term.in(words(reference)) && std::ranges::find(item.terms, term.name(), &Term::name) == item.terms.end()) item.terms.push_back(term);
+      if (term.in(words(reference)) && std::ranges::find(item.terms, term.name(), &Term::name) == item.terms.end())
+        item.terms.push_back(term);
   return {};
 }
 
@@ -143,10 +153,12 @@ Result<void> read_expected(const Json& line, const ItemFormat& format, Item& ite
   const auto& metrics = format.task->metrics;
   SOTTO_TRY(item.references, texts_of(line, "reference"));
   for (const auto* metric : {"exact_match", "literal_match", "token_f1", "rouge_l", "codes"})
-    if (metrics.contains(metric) && item.references.empty()) return invalid("field 'reference' is missing or empty; metric '" + std::string(metric) + "' needs it");
+    if (metrics.contains(metric) && item.references.empty())
+      return invalid("field 'reference' is missing or empty; metric '" + std::string(metric) + "' needs it");
   if (metrics.contains("citations")) {
     SOTTO_TRY(const auto wanted, texts_of(line, "citations"));
-    if (!line.find("citations")) return invalid("field 'citations' is missing; metric 'citations' needs it (it may be empty)");
+    if (!line.find("citations"))
+      return invalid("field 'citations' is missing; metric 'citations' needs it (it may be empty)");
     item.citations.wanted = {wanted.begin(), wanted.end()};
     SOTTO_TRY(item.citations.sources, texts_of(line, "sources"));
   }
@@ -185,7 +197,8 @@ Result<Item> read_item(const Json& line, const ItemFormat& format) {
     }
     case TaskKind::kLoss: {
       SOTTO_TRY(item.references, required_texts(line, "reference", "a loss task"));
-      if (item.references.size() != 1 || item.references.front().empty()) return invalid("field 'reference' must be one text that is not empty in a loss task");
+      if (item.references.size() != 1 || item.references.front().empty())
+        return invalid("field 'reference' must be one text that is not empty in a loss task");
       break;
     }
     case TaskKind::kGenerate: {

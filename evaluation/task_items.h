@@ -8,10 +8,10 @@ namespace sotto::evaluation {
 
 struct ItemFormat {
   const Task* task = nullptr;
-  std::string prompt;               // with {field} for the fields of the line
-  std::vector<Term> preferred;      // wanted where the reference has them and the line names no terms of its own
+  std::string prompt;           // with {field} for the fields of the line
+  std::vector<Term> preferred;  // wanted where the reference has them and the line names no terms of its own
   std::vector<Term> avoid;
-  std::vector<SafetyRule> rules;    // all apply unless the line names some
+  std::vector<SafetyRule> rules;  // all apply unless the line names some
 };
 
 Result<Item> read_item(const Json& line, const ItemFormat& format);

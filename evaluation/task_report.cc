@@ -22,8 +22,14 @@ Json head(const Task& task) {
   std::vector<std::string> keys;
   for (const auto& item : task.items) keys.push_back(item.unit);
   const auto units = by_unit(std::vector<Ratio>(keys.size()), keys).size();
-  return Json::object({{"task", task.name}, {"domain", task.domain}, {"kind", to_string(task.kind)}, {"items", task.items.size()}, {"units", units},
-                       {"confidence", task.resampling.confidence}, {"resamples", task.resampling.resamples}, {"seed", task.resampling.seed}});
+  return Json::object({{"task", task.name},
+                       {"domain", task.domain},
+                       {"kind", to_string(task.kind)},
+                       {"items", task.items.size()},
+                       {"units", units},
+                       {"confidence", task.resampling.confidence},
+                       {"resamples", task.resampling.resamples},
+                       {"seed", task.resampling.seed}});
 }
 
 struct Row {
@@ -38,7 +44,8 @@ std::vector<Row> paired_rows(const Task& task, const std::vector<Outcome>& outco
   for (std::size_t a = 0; a < outcomes.size(); ++a)
     for (std::size_t b = a + 1; b < outcomes.size(); ++b)
       for (const auto& metric : metrics_of({outcomes[a], outcomes[b]}))
-        rows.push_back({&outcomes[a], &outcomes[b], metric, compare(units_of(task, outcomes[a], metric), units_of(task, outcomes[b], metric), task.resampling)});
+        rows.push_back({&outcomes[a], &outcomes[b], metric,
+                        compare(units_of(task, outcomes[a], metric), units_of(task, outcomes[b], metric), task.resampling)});
   return rows;
 }
 
@@ -68,7 +75,8 @@ std::string line(const char* format, auto... values) {
 std::string metric_lines(const Json& metrics) {
   std::string out;
   for (const auto& [name, m] : metrics.members())
-    out += line("  %-24s %9.4f   [%.4f, %.4f]\n", name.c_str(), m.at("value").as_double(), m.at("low").as_double(), m.at("high").as_double());
+    out += line("  %-24s %9.4f   [%.4f, %.4f]\n", name.c_str(), m.at("value").as_double(), m.at("low").as_double(),
+                m.at("high").as_double());
   return out;
 }
 
@@ -111,7 +119,11 @@ Json exp_json(double value, const Interval& interval) {
 }
 
 Json difference_json(const Paired& paired, double p_holm) {
-  return Json::object({{"difference", paired.difference}, {"low", paired.interval.low}, {"high", paired.interval.high}, {"p", paired.p}, {"p_holm", p_holm}});
+  return Json::object({{"difference", paired.difference},
+                       {"low", paired.interval.low},
+                       {"high", paired.interval.high},
+                       {"p", paired.p},
+                       {"p_holm", p_holm}});
 }
 
 Json one_model_json(const Task& task, const Outcome& outcome) {
@@ -125,7 +137,9 @@ Json one_model_json(const Task& task, const Outcome& outcome) {
 Json task_json(const Task& task, const std::vector<Outcome>& outcomes) {
   Json out = head(task);
   Json::Array models;
-  for (const auto& outcome : outcomes) models.push_back(Json::object({{"model", outcome.model}, {"weights", outcome.weights}, {"metrics", metrics_json(task, outcome)}}));
+  for (const auto& outcome : outcomes)
+    models.push_back(
+        Json::object({{"model", outcome.model}, {"weights", outcome.weights}, {"metrics", metrics_json(task, outcome)}}));
   out.set("models", std::move(models));
   out.set("differences", differences_json(task, outcomes));
   return out;
@@ -134,17 +148,19 @@ Json task_json(const Task& task, const std::vector<Outcome>& outcomes) {
 std::string task_text(const Json& report) {
   const double percent = 100 * report.at("confidence").as_double();
   const Json* intervals = report.find("intervals");
-  std::string out = report.at("task").as_string() + " (" + report.at("domain").as_string() + ")" +
-                    line(": %lld items of %lld units; intervals: %g %% ", static_cast<long long>(report.at("items").as_int()),
-                         static_cast<long long>(report.at("units").as_int()), percent) +
-                    (intervals ? intervals->as_string() : "bootstrap over units") + "\n";
+  std::string out =
+      report.at("task").as_string() + " (" + report.at("domain").as_string() + ")" +
+      line(": %lld items of %lld units; intervals: %g %% ", static_cast<long long>(report.at("items").as_int()),
+           static_cast<long long>(report.at("units").as_int()), percent) +
+      (intervals ? intervals->as_string() : "bootstrap over units") + "\n";
   if (report.find("metrics")) return out + report.at("model").as_string() + "\n" + metric_lines(report.at("metrics"));
-  for (const auto& model : report.at("models").items()) out += model.at("model").as_string() + "\n" + metric_lines(model.at("metrics"));
+  for (const auto& model : report.at("models").items())
+    out += model.at("model").as_string() + "\n" + metric_lines(model.at("metrics"));
   for (const auto& pair : report.at("differences").items()) {
     out += pair.at("to").as_string() + " minus " + pair.at("from").as_string() + "\n";
     for (const auto& [name, d] : pair.at("metrics").members())
-      out += line("  %-24s %+9.4f   [%+.4f, %+.4f]   p %.4f   p (Holm) %.4f\n", name.c_str(), d.at("difference").as_double(), d.at("low").as_double(),
-                  d.at("high").as_double(), d.at("p").as_double(), d.at("p_holm").as_double());
+      out += line("  %-24s %+9.4f   [%+.4f, %+.4f]   p %.4f   p (Holm) %.4f\n", name.c_str(), d.at("difference").as_double(),
+                  d.at("low").as_double(), d.at("high").as_double(), d.at("p").as_double(), d.at("p_holm").as_double());
   }
   return out;
 }

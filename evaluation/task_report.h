@@ -1,6 +1,6 @@
-// What came out of a task, for one model or for several on the same items: values with bootstrap intervals, and for each pair
-// of models the difference with its interval and p-value (paired permutation test; Holm's correction over the whole table).
-// Pure functions.
+// What came out of a task, for one model or for several on the same items: values with bootstrap intervals, and for each
+// pair of models the difference with its interval and p-value (paired permutation test; Holm's correction over the whole
+// table). Pure functions.
 #pragma once
 
 #include <string>
@@ -29,10 +29,12 @@ Json value_json(double value, const Interval& interval);
 Json exp_json(double value, const Interval& interval);
 Json difference_json(const Paired& paired, double p_holm);
 
-// {"task", "domain", "kind", "items", "units", "confidence", "models": [{"model", "weights", "metrics": {name: {"value", "low", "high"}}}],
+// {"task", "domain", "kind", "items", "units", "confidence", "models": [{"model", "weights", "metrics": {name: {"value",
+// "low", "high"}}}],
 //  "differences": [{"from", "to", "metrics": {name: {"difference", "low", "high", "p", "p_holm"}}}]}
 Json task_json(const Task& task, const std::vector<Outcome>& outcomes);
-std::string task_text(const Json& report);  // tables for people, of what task_json made; "intervals" says how, where it is there
+std::string task_text(
+    const Json& report);  // tables for people, of what task_json made; "intervals" says how, where it is there
 // Of one model: {"task", .., "model", "metrics": {..}}, without differences.
 Json one_model_json(const Task& task, const Outcome& outcome);
 

@@ -16,7 +16,10 @@ Character first_character(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
   if (lead < 0x80) return {lead, 1, true};
-  const std::size_t n = lead >= 0xF0 && lead < 0xF5 ? 4 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xC2 && lead < 0xE0 ? 2 : 0;
+  const std::size_t n = lead >= 0xF0 && lead < 0xF5   ? 4
+                        : lead >= 0xE0 && lead < 0xF0 ? 3
+                        : lead >= 0xC2 && lead < 0xE0 ? 2
+                                                      : 0;
   if (n == 0 || text.size() < n) return {};
   char32_t code = lead & (0x7Fu >> n);
   for (std::size_t i = 1; i < n; ++i) {
@@ -58,8 +61,8 @@ char32_t lower_beyond_ascii(char32_t c) {
   if (c == 0x3CF) return 0x3D7;
   if (between(c, 0x410, 0x42F)) return c + 32;
   if (between(c, 0x400, 0x40F)) return c + 80;
-  if (c == 0x212A) return U'k';    // the Kelvin sign
-  if (c == 0x212B) return 0xE5;    // the Angstrom sign
+  if (c == 0x212A) return U'k';  // the Kelvin sign
+  if (c == 0x212B) return 0xE5;  // the Angstrom sign
   return c;
 }
 
@@ -68,14 +71,16 @@ bool is_ascii_punctuation(char32_t c) {
 }
 
 bool is_space(char32_t c) {  // as Python's str.split()
-  return between(c, 0x09, 0x0D) || between(c, 0x1C, 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 || between(c, 0x2000, 0x200A) || c == 0x2028 ||
-         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return between(c, 0x09, 0x0D) || between(c, 0x1C, 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         between(c, 0x2000, 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 bool is_word(char32_t c) {
   if (c < 0x80) return between(c, '0', '9') || between(c, 'a', 'z') || between(c, 'A', 'Z');
-  if (between(c, 0x80, 0xBF)) return c == 0xAA || c == 0xB5 || c == 0xBA || c == 0xB2 || c == 0xB3 || c == 0xB9 || between(c, 0xBC, 0xBE);
-  return c != 0xD7 && c != 0xF7 && !is_space(c) && !between(c, 0x2010, 0x206F) && !between(c, 0x2190, 0x2BFF) && !between(c, 0x3001, 0x303F);
+  if (between(c, 0x80, 0xBF))
+    return c == 0xAA || c == 0xB5 || c == 0xBA || c == 0xB2 || c == 0xB3 || c == 0xB9 || between(c, 0xBC, 0xBE);
+  return c != 0xD7 && c != 0xF7 && !is_space(c) && !between(c, 0x2010, 0x206F) && !between(c, 0x2190, 0x2BFF) &&
+         !between(c, 0x3001, 0x303F);
 }
 
 }  // namespace
@@ -153,14 +158,17 @@ Result<Phrase> Phrase::make(std::string_view text) {
     if (star < text.size() && star > 0 && !words(text.substr(star - 1, 1)).empty()) phrase.parts_.back().prefix = true;
     text.remove_prefix(std::min(star + 1, text.size()));
   }
-  if (phrase.parts_.empty()) return invalid("a phrase has no word in it; give words to look for, such as \"consult* a doctor\"");
+  if (phrase.parts_.empty())
+    return invalid("a phrase has no word in it; give words to look for, such as \"consult* a doctor\"");
   return phrase;
 }
 
 std::optional<std::size_t> Phrase::find(const std::vector<std::string>& text, std::size_t from) const {
   for (std::size_t i = from; i + parts_.size() <= text.size(); ++i) {
     const bool here = std::equal(parts_.begin(), parts_.end(), text.begin() + static_cast<std::ptrdiff_t>(i),
-                                 [](const Part& part, const std::string& word) { return part.prefix ? word.starts_with(part.word) : word == part.word; });
+                                 [](const Part& part, const std::string& word) {
+                                   return part.prefix ? word.starts_with(part.word) : word == part.word;
+                                 });
     if (here) return i;
   }
   return std::nullopt;

@@ -1,5 +1,5 @@
-// A model card in Markdown: what a colleague or a regulator has to know before they use a promoted model. Every figure comes from
-// the passport and the gate's findings. Pure.
+// A model card in Markdown: what a colleague or a regulator has to know before they use a promoted model. Every figure comes
+// from the passport and the gate's findings. Pure.
 #pragma once
 
 #include <string>

@@ -29,9 +29,14 @@ Json to_json(const ModelRegistry& registry, const Model& model) {
 }
 
 std::string line_of(const ModelRegistry& registry, const Model& model) {
-  const bool in_use = registry.in_use(model.domain) == model.passport.model, promoted = registry.promoted_at(model.passport.model).has_value();
-  return model.passport.short_id() + "  " + model.domain + "  run " + model.passport.run + "  epsilon " + model.passport.json.at("privacy").at("epsilon").dump() + "  " +
-         audit::iso_time(model.registered) + (in_use ? "  in use" : promoted ? "  promoted before" : "") + "\n";
+  const bool in_use = registry.in_use(model.domain) == model.passport.model,
+             promoted = registry.promoted_at(model.passport.model).has_value();
+  return model.passport.short_id() + "  " + model.domain + "  run " + model.passport.run + "  epsilon " +
+         model.passport.json.at("privacy").at("epsilon").dump() + "  " + audit::iso_time(model.registered) +
+         (in_use     ? "  in use"
+          : promoted ? "  promoted before"
+                     : "") +
+         "\n";
 }
 
 Result<void> list_models(const ModelRegistry& registry, const RegistryQuery& query) {
@@ -42,7 +47,9 @@ Result<void> list_models(const ModelRegistry& registry, const RegistryQuery& que
     all.push_back(to_json(registry, model));
     text += line_of(registry, model);
   }
-  std::cout << (query.json ? Json(std::move(all)).dump() + "\n" : text.empty() ? "no models yet; 'register' takes one in\n" : text);
+  std::cout << (query.json     ? Json(std::move(all)).dump() + "\n"
+                : text.empty() ? "no models yet; 'register' takes one in\n"
+                               : text);
   return {};
 }
 
@@ -59,16 +66,23 @@ Result<const Model*> promote(ModelRegistry& registry, const RegistryQuery& query
   SOTTO_TRY(const auto gate, read_gate(query.gate));
   SOTTO_TRY(const Model* model, registry.find(query.model));
   if (model->domain != gate.domain)
-    return invalid(query.gate + ": is the gate of domain '" + gate.domain + "', and model " + model->passport.short_id() + " is of '" + model->domain + "'");
+    return invalid(query.gate + ": is the gate of domain '" + gate.domain + "', and model " + model->passport.short_id() +
+                   " is of '" + model->domain + "'");
   const auto findings = judge(gate, model->passport, registry.in_use(model->domain), query.evidence);
   Json told = Json::array();
   for (const auto& f : findings) {
     told.push(to_json(f));
     if (!query.json) std::cout << f.check << ": " << to_string(f.state) << ": " << f.sentence << '\n';
   }
-  if (query.json) std::cout << Json::object({{"model", model->passport.id()}, {"let_through", lets_through(findings)}, {"checks", std::move(told)}}).dump() << '\n';
+  if (query.json)
+    std::cout << Json::object(
+                     {{"model", model->passport.id()}, {"let_through", lets_through(findings)}, {"checks", std::move(told)}})
+                     .dump()
+              << '\n';
   SOTTO_TRY_VOID(registry.promote(*model, query.by, findings, now()));
-  if (!query.json) std::cout << "promoted " << model->passport.short_id() << " for " << model->domain << "; " << registry.model_folder(model->passport.model) << "/card.md\n";
+  if (!query.json)
+    std::cout << "promoted " << model->passport.short_id() << " for " << model->domain << "; "
+              << registry.model_folder(model->passport.model) << "/card.md\n";
   return model;
 }
 
@@ -79,8 +93,11 @@ Result<void> roll_back(ModelRegistry& registry, const RegistryQuery& query) {
     to = model->passport.model;
   }
   SOTTO_TRY(const Digest in_use, registry.roll_back(query.domain, to, query.by, query.reason, now()));
-  if (query.json) std::cout << Json::object({{"domain", query.domain}, {"in_use", to_hex(in_use)}}).dump() << '\n';
-  else std::cout << "in use for " << query.domain << ": " << to_hex(in_use).substr(0, 12) << ", in " << registry.model_folder(in_use) << '\n';
+  if (query.json)
+    std::cout << Json::object({{"domain", query.domain}, {"in_use", to_hex(in_use)}}).dump() << '\n';
+  else
+    std::cout << "in use for " << query.domain << ": " << to_hex(in_use).substr(0, 12) << ", in "
+              << registry.model_folder(in_use) << '\n';
   return write_cards(registry, query.domain);
 }
 
@@ -96,12 +113,14 @@ Result<void> write_cards(const ModelRegistry& registry, const std::string& domai
   for (const auto& model : registry.models()) {
     if (model.domain != domain || !promotion_of(registry, model)) continue;
     SOTTO_TRY_VOID(make_folder(registry.model_folder(model.passport.model), FileMode::kPrivate));
-    SOTTO_TRY_VOID(write_file_atomically(registry.model_folder(model.passport.model) + "/card.md", model_card(registry, model)));
+    SOTTO_TRY_VOID(
+        write_file_atomically(registry.model_folder(model.passport.model) + "/card.md", model_card(registry, model)));
   }
   return {};
 }
 
-void add_registry_commands(Command& root, RegistryQuery& q, const std::function<Command&(Command&)>& with_folder, RegistryActions actions) {
+void add_registry_commands(Command& root, RegistryQuery& q, const std::function<Command&(Command&)>& with_folder,
+                           RegistryActions actions) {
   with_folder(root.subcommand("models", "the models of the registry"))
       .option("--domain", q.domain, "only those of this line")
       .on_run(std::move(actions.models));
@@ -114,7 +133,8 @@ void add_registry_commands(Command& root, RegistryQuery& q, const std::function<
       .option("--by", q.by, "who answers for it", true)
       .option("--quality", q.evidence.quality, "a file: 'sotto-client compare --json' on the domain's task")
       .option("--general", q.evidence.general, "a file: 'sotto-client compare --json' on general text")
-      .option("--safety", q.evidence.safety, "a file: 'sotto-client eval --json' or 'compare --json' on a task with safety rules")
+      .option("--safety", q.evidence.safety,
+              "a file: 'sotto-client eval --json' or 'compare --json' on a task with safety rules")
       .option("--audit", q.evidence.audit, "the folder of 'sotto-client train', or of 'sotto-coordinator report'")
       .option("--review", q.evidence.review, "a file: 'sotto-client review report --json'")
       .on_run(std::move(actions.promote));

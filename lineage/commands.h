@@ -1,5 +1,6 @@
-// The commands around a registry of models that a site and a coordinator share: models, lineage, promote, rollback, card. They print
-// on stdout, as JSON with `json`. Whoever calls them opens the registry, and keeps what lies beside its log (adapters, cards).
+// The commands around a registry of models that a site and a coordinator share: models, lineage, promote, rollback, card.
+// They print on stdout, as JSON with `json`. Whoever calls them opens the registry, and keeps what lies beside its log
+// (adapters, cards).
 #pragma once
 
 #include <functional>
@@ -38,6 +39,7 @@ Result<void> write_cards(const ModelRegistry& registry, const std::string& domai
 struct RegistryActions {
   std::function<Result<void>()> models, lineage, promote, rollback, card;
 };
-void add_registry_commands(Command& root, RegistryQuery& query, const std::function<Command&(Command&)>& with_folder, RegistryActions actions);
+void add_registry_commands(Command& root, RegistryQuery& query, const std::function<Command&(Command&)>& with_folder,
+                           RegistryActions actions);
 
 }  // namespace sotto::lineage

@@ -24,14 +24,17 @@ MetricRule read_rule(ConfigReader& in, const std::string& table, const char* bou
   rule.bound = in.number(table + "." + bound, fallback);
   rule.min_units = in.integer(table + ".min_units", table == "safety" ? 1 : 10);
   if (rule.min_units < 1) in.reject(table + ".min_units", "must be at least 1");
-  if (!std::isfinite(rule.bound) || (table == "general" && rule.bound < 0)) in.reject(table + "." + bound, "must be a number" + std::string(table == "general" ? ", 0 or above" : ""));
+  if (!std::isfinite(rule.bound) || (table == "general" && rule.bound < 0))
+    in.reject(table + "." + bound, "must be a number" + std::string(table == "general" ? ", 0 or above" : ""));
   return rule;
 }
 
 Finding passed_if(const char* check, bool good, std::string sentence, Json facts) {
   return {check, good ? Finding::State::kPassed : Finding::State::kFailed, std::move(sentence), std::move(facts)};
 }
-Finding failed(const char* check, const std::string& sentence) { return {check, Finding::State::kFailed, sentence, nullptr}; }
+Finding failed(const char* check, const std::string& sentence) {
+  return {check, Finding::State::kFailed, sentence, nullptr};
+}
 
 // A result file and what it is the hash of.
 struct ResultFile {
@@ -48,12 +51,20 @@ Result<ResultFile> read_result(const std::string& path) {
 // Of the task and the base that the gate and the passport ask for?
 Result<void> fits(const Json& json, const MetricRule& rule, const Passport& passport, const std::string& path) {
   const auto task = json.get_string("task");
-  if (!task.ok() || *task != rule.task) return invalid(path + ": is of task '" + (task.ok() ? *task : "?") + "', and the gate asks for '" + rule.task + "'");
+  if (!task.ok() || *task != rule.task)
+    return invalid(path + ": is of task '" + (task.ok() ? *task : "?") + "', and the gate asks for '" + rule.task + "'");
   const auto base = json.get_string("base_sha256");
-  if (!base.ok()) return invalid(path + ": does not say by base_sha256 which model was evaluated; make it with this version of 'eval' or 'compare' and --json");
-  if (*base != to_hex(passport.base)) return invalid(path + ": is of base model " + base->substr(0, 16) + "..., and this adapter's is " + to_hex(passport.base).substr(0, 16) + "...");
+  if (!base.ok())
+    return invalid(path +
+                   ": does not say by base_sha256 which model was evaluated; make it with this version of 'eval' or "
+                   "'compare' and --json");
+  if (*base != to_hex(passport.base))
+    return invalid(path + ": is of base model " + base->substr(0, 16) + "..., and this adapter's is " +
+                   to_hex(passport.base).substr(0, 16) + "...");
   SOTTO_TRY(const auto units, json.get_int("units"));
-  if (units < rule.min_units) return refused(path + ": rests on " + std::to_string(units) + " units, and at least " + std::to_string(rule.min_units) + " are asked for (min_units)");
+  if (units < rule.min_units)
+    return refused(path + ": rests on " + std::to_string(units) + " units, and at least " + std::to_string(rule.min_units) +
+                   " are asked for (min_units)");
   return {};
 }
 
@@ -64,7 +75,8 @@ Result<std::string> name_in(const Json& json, const std::string& weights, const 
     const auto found = m.get_string("weights");
     if (found.ok() && *found == weights) return m.get_string("model");
   }
-  return invalid(path + ": does not hold " + (weights.empty() ? std::string("the base model") : "model " + weights.substr(0, 12)));
+  return invalid(path + ": does not hold " +
+                 (weights.empty() ? std::string("the base model") : "model " + weights.substr(0, 12)));
 }
 
 bool lower_is_better(const std::string& metric) {
@@ -77,7 +89,8 @@ struct Gain {
 };
 
 // Of `to` over `from`; both are weights in hexadecimal, "" for the base.
-Result<Gain> gain_of(const Json& json, const MetricRule& rule, std::pair<std::string, std::string> models, const std::string& path) {
+Result<Gain> gain_of(const Json& json, const MetricRule& rule, std::pair<std::string, std::string> models,
+                     const std::string& path) {
   SOTTO_TRY(const std::string from, name_in(json, models.first, path));
   SOTTO_TRY(const std::string to, name_in(json, models.second, path));
   SOTTO_TRY(const auto* pairs, json.get_array("differences"));
@@ -100,20 +113,30 @@ Result<Gain> gain_of(const Json& json, const MetricRule& rule, std::pair<std::st
 }
 
 Json facts_of(const MetricRule& rule, const Gain& gain, const std::string& sha256) {
-  return Json::object({{"task", rule.task}, {"metric", rule.metric}, {"gain_over_base", gain.value}, {"low", gain.low}, {"high", gain.high}, {"file_sha256", sha256}});
+  return Json::object({{"task", rule.task},
+                       {"metric", rule.metric},
+                       {"gain_over_base", gain.value},
+                       {"low", gain.low},
+                       {"high", gain.high},
+                       {"file_sha256", sha256}});
 }
 
-Result<Finding> quality(const Gate& gate, const Passport& passport, const std::optional<Digest>& in_use, const std::string& path) {
+Result<Finding> quality(const Gate& gate, const Passport& passport, const std::optional<Digest>& in_use,
+                        const std::string& path) {
   const MetricRule& rule = gate.quality;
   SOTTO_TRY(const ResultFile result, read_result(path));
   SOTTO_TRY_VOID(fits(result.json, rule, passport, path));
   SOTTO_TRY(const Gain gain, gain_of(result.json, rule, {"", passport.id()}, path));
-  const std::string found = rule.metric + " gains " + number(gain.value) + " over the base, interval [" + number(gain.low) + ", " + number(gain.high) + "]";
+  const std::string found = rule.metric + " gains " + number(gain.value) + " over the base, interval [" + number(gain.low) +
+                            ", " + number(gain.high) + "]";
   Json facts = facts_of(rule, gain, result.sha256);
-  if (!(gain.low > rule.bound)) return passed_if("quality", false, found + "; its lower end must lie above " + number(rule.bound), facts);
+  if (!(gain.low > rule.bound))
+    return passed_if("quality", false, found + "; its lower end must lie above " + number(rule.bound), facts);
   if (!in_use || *in_use == passport.model) return passed_if("quality", true, found, facts);
   const auto over = gain_of(result.json, rule, {to_hex(*in_use), passport.id()}, path);
-  if (!over.ok()) return failed("quality", over.error().message + "; compare it with the model in use, too: --adapter for " + to_hex(*in_use).substr(0, 12) + " and for this one");
+  if (!over.ok())
+    return failed("quality", over.error().message + "; compare it with the model in use, too: --adapter for " +
+                                 to_hex(*in_use).substr(0, 12) + " and for this one");
   facts.set("gain_over_model_in_use", over->value);
   return passed_if("quality", over->value >= 0, found + "; over the model in use " + number(over->value), std::move(facts));
 }
@@ -124,8 +147,8 @@ Result<Finding> general(const Gate& gate, const Passport& passport, const std::s
   SOTTO_TRY_VOID(fits(result.json, rule, passport, path));
   SOTTO_TRY(const Gain gain, gain_of(result.json, rule, {"", passport.id()}, path));
   return passed_if("general", gain.low >= -rule.bound,
-                   rule.metric + " changes by " + number(gain.value) + " (positive: better), interval [" + number(gain.low) + ", " + number(gain.high) +
-                       "]; a loss of at most " + number(rule.bound) + " is allowed",
+                   rule.metric + " changes by " + number(gain.value) + " (positive: better), interval [" + number(gain.low) +
+                       ", " + number(gain.high) + "]; a loss of at most " + number(rule.bound) + " is allowed",
                    facts_of(rule, gain, result.sha256));
 }
 
@@ -145,19 +168,24 @@ Result<Finding> safety(const Gate& gate, const Passport& passport, const std::st
   const Json* metric = metrics ? metrics->find(rule.metric) : nullptr;
   if (!metric) return invalid(path + ": has no metric '" + rule.metric + "'");
   SOTTO_TRY(const double value, metric->get_double("value"));
-  return passed_if("safety", value >= rule.bound, rule.metric + " is " + number(value) + "; at least " + number(rule.bound) + " is asked for",
-                   Json::object({{"task", rule.task}, {"metric", rule.metric}, {"value", value}, {"file_sha256", result.sha256}}));
+  return passed_if(
+      "safety", value >= rule.bound,
+      rule.metric + " is " + number(value) + "; at least " + number(rule.bound) + " is asked for",
+      Json::object({{"task", rule.task}, {"metric", rule.metric}, {"value", value}, {"file_sha256", result.sha256}}));
 }
 
-Result<Finding> review(const Gate& gate, const Passport& passport, const std::optional<Digest>& in_use, const std::string& path) {
+Result<Finding> review(const Gate& gate, const Passport& passport, const std::optional<Digest>& in_use,
+                       const std::string& path) {
   SOTTO_TRY(const ResultFile result, read_result(path));
   SOTTO_TRY(const auto* weights, result.json.get_array("weights"));
-  if (weights->size() != 2 || !(*weights)[0].is_string() || !(*weights)[1].is_string()) return invalid(path + ": 'weights' does not name two models");
+  if (weights->size() != 2 || !(*weights)[0].is_string() || !(*weights)[1].is_string())
+    return invalid(path + ": 'weights' does not name two models");
   const bool second = (*weights)[1].as_string() == passport.id();
   const std::string& mine = (*weights)[second ? 1 : 0].as_string();
   const std::string& other = (*weights)[second ? 0 : 1].as_string();
   if (mine != passport.id()) return invalid(path + ": is no review of model " + passport.short_id());
-  if (!other.empty() && (!in_use || other != to_hex(*in_use))) return invalid(path + ": compares it with " + other.substr(0, 12) + ", which is neither the base nor the model in use");
+  if (!other.empty() && (!in_use || other != to_hex(*in_use)))
+    return invalid(path + ": compares it with " + other.substr(0, 12) + ", which is neither the base nor the model in use");
   const Json* preference = result.json.find("preference");
   if (!preference) return invalid(path + ": has no preference");
   SOTTO_TRY(double rate, preference->get_double("win_rate"));
@@ -170,20 +198,26 @@ Result<Finding> review(const Gate& gate, const Passport& passport, const std::op
     complete += of > 0 && rated == of ? 1 : 0;
   }
   return passed_if("review", rate >= gate.min_win_rate && complete >= gate.min_raters,
-                   "win rate " + number(rate) + " against " + (other.empty() ? "the base" : "the model in use") + ", by " + std::to_string(complete) +
-                       " who rated everything; at least " + number(gate.min_win_rate) + " by " + std::to_string(gate.min_raters) + " is asked for",
+                   "win rate " + number(rate) + " against " + (other.empty() ? "the base" : "the model in use") + ", by " +
+                       std::to_string(complete) + " who rated everything; at least " + number(gate.min_win_rate) + " by " +
+                       std::to_string(gate.min_raters) + " is asked for",
                    Json::object({{"win_rate", rate}, {"raters", complete}, {"file_sha256", result.sha256}}));
 }
 
 const char* how_to_get(const std::string& check) {
-  if (check == "quality") return "--quality FILE, of 'sotto-client compare --task .. --adapter .. --json' on the domain's task";
+  if (check == "quality")
+    return "--quality FILE, of 'sotto-client compare --task .. --adapter .. --json' on the domain's task";
   if (check == "general") return "--general FILE, of 'sotto-client compare --task .. --adapter .. --json' on general text";
-  if (check == "safety") return "--safety FILE, of 'sotto-client eval --task .. --adapter .. --json' on a task with safety rules";
-  if (check == "audit") return "--audit FOLDER, of 'sotto-client train' or 'sotto-coordinator report', with [audit] canaries in the plan";
+  if (check == "safety")
+    return "--safety FILE, of 'sotto-client eval --task .. --adapter .. --json' on a task with safety rules";
+  if (check == "audit")
+    return "--audit FOLDER, of 'sotto-client train' or 'sotto-coordinator report', with [audit] canaries in the plan";
   return "--review FILE, of 'sotto-client review report FOLDER --json'";
 }
 
-Finding settled(const char* check, Result<Finding> found) { return found.ok() ? std::move(found).value() : failed(check, found.error().message); }
+Finding settled(const char* check, Result<Finding> found) {
+  return found.ok() ? std::move(found).value() : failed(check, found.error().message);
+}
 
 }  // namespace
 
@@ -192,7 +226,8 @@ Result<Gate> read_gate(const std::string& path) {
   Gate gate;
   gate.path = path;
   gate.domain = in.text("domain");
-  if (in.has("domain") && !is_valid_name(gate.domain)) in.reject("domain", "is '" + gate.domain + "', must be 1 to 64 of a-z, 0-9 and '-'");
+  if (in.has("domain") && !is_valid_name(gate.domain))
+    in.reject("domain", "is '" + gate.domain + "', must be 1 to 64 of a-z, 0-9 and '-'");
   for (const char* check : kChecks) {
     const std::string key = std::string("waived.") + check;
     if (!in.has(key)) continue;
@@ -221,15 +256,21 @@ const char* to_string(Finding::State state) {
 }
 
 Json to_json(const Finding& finding) {
-  return Json::object({{"check", finding.check}, {"state", to_string(finding.state)}, {"says", finding.sentence}, {"facts", finding.facts}});
+  return Json::object(
+      {{"check", finding.check}, {"state", to_string(finding.state)}, {"says", finding.sentence}, {"facts", finding.facts}});
 }
 
-std::vector<Finding> judge(const Gate& gate, const Passport& passport, const std::optional<Digest>& in_use, const Evidence& evidence) {
+std::vector<Finding> judge(const Gate& gate, const Passport& passport, const std::optional<Digest>& in_use,
+                           const Evidence& evidence) {
   std::vector<Finding> out;
   const auto add = [&](const char* check, const std::string& path, auto&& judged) {
-    if (const auto reason = gate.waived.find(check); reason != gate.waived.end()) out.push_back({check, Finding::State::kWaived, reason->second, nullptr});
-    else if (path.empty()) out.push_back({check, Finding::State::kMissing, std::string("no result was given; give ") + how_to_get(check), nullptr});
-    else out.push_back(settled(check, judged()));
+    if (const auto reason = gate.waived.find(check); reason != gate.waived.end())
+      out.push_back({check, Finding::State::kWaived, reason->second, nullptr});
+    else if (path.empty())
+      out.push_back(
+          {check, Finding::State::kMissing, std::string("no result was given; give ") + how_to_get(check), nullptr});
+    else
+      out.push_back(settled(check, judged()));
   };
   add("quality", evidence.quality, [&] { return quality(gate, passport, in_use, evidence.quality); });
   add("general", evidence.general, [&] { return general(gate, passport, evidence.general); });
@@ -240,7 +281,8 @@ std::vector<Finding> judge(const Gate& gate, const Passport& passport, const std
 }
 
 bool lets_through(const std::vector<Finding>& findings) {
-  return std::ranges::all_of(findings, [](const Finding& f) { return f.state == Finding::State::kPassed || f.state == Finding::State::kWaived; });
+  return std::ranges::all_of(
+      findings, [](const Finding& f) { return f.state == Finding::State::kPassed || f.state == Finding::State::kWaived; });
 }
 
 }  // namespace sotto::lineage

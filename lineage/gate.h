@@ -1,12 +1,13 @@
-// What a model must have shown before it is promoted (configs/gate.toml is a commented example). Each check reads a result that
-// our own commands wrote, and only counts when that result is of this very model: by the hash of its weights and of its base.
+// What a model must have shown before it is promoted (configs/gate.toml is a commented example). Each check reads a result
+// that our own commands wrote, and only counts when that result is of this very model: by the hash of its weights and of its
+// base.
 //   quality   `compare --json` on the domain's task: better than the base, and not worse than the model in use
 //   general   `compare --json` on general text: no worse than the base, but for what the gate allows
 //   safety    `eval --json` or `compare --json` on a task with safety rules
 //   audit     a train folder's log, or a report's folder: what planted canaries showed is below what is proven
 //   review    `review report --json`: raters prefer it, or at least not the other
-// A result that is not given fails its check by name. A check may be waived in the gate's file with a reason, which goes into
-// the registry's log and the model's card. Values; pure functions of files.
+// A result that is not given fails its check by name. A check may be waived in the gate's file with a reason, which goes
+// into the registry's log and the model's card. Values; pure functions of files.
 #pragma once
 
 #include <map>
@@ -32,7 +33,7 @@ struct Gate {
   MetricRule general;  // bound: the largest loss against the base that the interval may allow
   MetricRule safety;   // bound: the least value
   double min_win_rate = 0.5;
-  std::int64_t min_raters = 2;  // who rated every item
+  std::int64_t min_raters = 2;                // who rated every item
   std::map<std::string, std::string> waived;  // check -> reason
 };
 Result<Gate> read_gate(const std::string& path);
@@ -53,7 +54,8 @@ const char* to_string(Finding::State state);
 Json to_json(const Finding& finding);
 
 // All five, in the order above. `in_use`: the model that the domain has now, if it has one.
-std::vector<Finding> judge(const Gate& gate, const Passport& passport, const std::optional<Digest>& in_use, const Evidence& evidence);
+std::vector<Finding> judge(const Gate& gate, const Passport& passport, const std::optional<Digest>& in_use,
+                           const Evidence& evidence);
 bool lets_through(const std::vector<Finding>& findings);
 
 // The check of what canaries showed (gate_audit.cc).

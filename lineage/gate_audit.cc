@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "audit/accounting.h"
-#include "audit/empirical_result.h"
-#include "audit/run_history.h"
-#include "audit/verify.h"
+#include "audit/ledger/accounting.h"
+#include "audit/run/empirical_result.h"
+#include "audit/run/run_timeline.h"
+#include "audit/verify/verify.h"
 #include "lineage/gate.h"
 
 namespace sotto::lineage {
@@ -26,10 +26,14 @@ struct Shown {
 Finding compared(const std::vector<Shown>& shown, const Digest& root) {
   if (shown.empty()) return failed("no canaries were measured; put [audit] canaries = N into the plan");
   const auto worst = std::ranges::max_element(shown, {}, [](const Shown& s) { return s.lower - s.proven; });
-  const bool good = std::ranges::all_of(shown, [](const Shown& s) { return std::isfinite(s.proven) && s.lower <= s.proven; });
+  const bool good =
+      std::ranges::all_of(shown, [](const Shown& s) { return std::isfinite(s.proven) && s.lower <= s.proven; });
   return {"audit", good ? Finding::State::kPassed : Finding::State::kFailed,
-          "planted canaries show epsilon " + number(worst->lower) + " at least, " + number(worst->proven) + " is proven at most, at delta " + number(worst->delta),
-          Json::object({{"epsilon_lower", audit::rounded_down(worst->lower)}, {"epsilon_proven", audit::rounded_up(worst->proven)}, {"delta", worst->delta},
+          "planted canaries show epsilon " + number(worst->lower) + " at least, " + number(worst->proven) +
+              " is proven at most, at delta " + number(worst->delta),
+          Json::object({{"epsilon_lower", audit::rounded_down(worst->lower)},
+                        {"epsilon_proven", audit::rounded_up(worst->proven)},
+                        {"delta", worst->delta},
                         {"log_root", to_hex(root)}})};
 }
 
@@ -37,9 +41,11 @@ Finding compared(const std::vector<Shown>& shown, const Digest& root) {
 Result<Finding> of_report(const Passport& passport, const std::string& path) {
   SOTTO_TRY(const auto folder, audit::read_run_folder(path));
   const auto verdict = audit::verify(folder, std::nullopt);
-  if (const auto* check = verdict.first_failed()) return failed(path + " does not verify: " + check->name + ": " + check->detail);
+  if (const auto* check = verdict.first_failed())
+    return failed(path + " does not verify: " + check->name + ": " + check->detail);
   const auto history = audit::history_of(folder);
-  if (!history.finished || history.last_adapter != passport.adapter) return failed(path + ": the run '" + folder.run.value() + "' did not make this model");
+  if (!history.finished || history.last_adapter != passport.adapter)
+    return failed(path + ": the run '" + folder.run.value() + "' did not make this model");
   std::vector<Shown> shown;
   for (const auto& site : history.sites) {
     if (!site.measured) continue;
@@ -65,7 +71,8 @@ Result<Finding> of_training(const Passport& passport, const std::string& path) {
   const auto spent = spending.of_run(passport.plan.run);
   const Json epsilon = audit::rounded_up(audit::composed_epsilon(spent, passport.plan.delta));
   const Json& told = passport.json.at("privacy").at("epsilon");
-  if (epsilon.dump() != told.dump()) return failed("the passport says epsilon " + told.dump() + ", and the log says " + epsilon.dump());
+  if (epsilon.dump() != told.dump())
+    return failed("the passport says epsilon " + told.dump() + ", and the log says " + epsilon.dump());
   for (const auto& m : measured) {
     SOTTO_TRY(const auto result, audit::result_of(m, passport.plan));
     shown.push_back({result.epsilon_lower, audit::account(spent, result.delta).proven(), result.delta});
@@ -76,7 +83,8 @@ Result<Finding> of_training(const Passport& passport, const std::string& path) {
 }  // namespace
 
 Finding judge_audit(const Passport& passport, const std::string& folder) {
-  if (!passport.plan.privacy) return failed("the model was trained without privacy: nothing is proven, and there is nothing to compare with");
+  if (!passport.plan.privacy)
+    return failed("the model was trained without privacy: nothing is proven, and there is nothing to compare with");
   const auto found = file_exists(folder + "/run.json") ? of_report(passport, folder) : of_training(passport, folder);
   return found.ok() ? *found : failed(found.error().message);
 }

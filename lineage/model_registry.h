@@ -1,6 +1,6 @@
-// A registry of models: one folder, whose signed log is the truth about which models there are, which one each domain uses, who
-// decided it and on what evidence. Everything else in the folder is made from it.
-//   log, head.json      the event log (audit/event_log.h) and the signed head over the whole of it
+// A registry of models: one folder, whose signed log is the truth about which models there are, which one each domain uses,
+// who decided it and on what evidence. Everything else in the folder is made from it.
+//   log, head.json      the event log (audit/log/event_log.h) and the signed head over the whole of it
 //   models/ID/          what commands put beside a model: its adapter, its card
 // Opening replays the log and refuses one that contradicts itself. One process at a time writes it; one thread.
 #pragma once
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "audit/event_log.h"
+#include "audit/log/event_log.h"
 #include "base/random.h"
 #include "crypto/signature.h"
 #include "lineage/gate.h"
@@ -39,7 +39,7 @@ class ModelRegistry {
   static Result<ModelRegistry> open(const std::string& folder, const crypto::SigningKey& key, RandomSource& random);
 
   const std::string& folder() const { return folder_; }
-  const std::vector<Model>& models() const { return models_; }  // in order of registration
+  const std::vector<Model>& models() const { return models_; }                            // in order of registration
   const std::map<std::string, std::vector<Change>>& changes() const { return changes_; }  // by domain
   // By the beginning of its id, at least 6 digits; refused when none or several fit.
   Result<const Model*> find(const std::string& id) const;
@@ -58,7 +58,8 @@ class ModelRegistry {
   std::optional<audit::Time> promoted_at(const Digest& model) const;
 
  private:
-  ModelRegistry(std::string folder, audit::EventLog log, const crypto::SigningKey& key) : folder_(std::move(folder)), log_(std::move(log)), key_(&key) {}
+  ModelRegistry(std::string folder, audit::EventLog log, const crypto::SigningKey& key)
+      : folder_(std::move(folder)), log_(std::move(log)), key_(&key) {}
   Result<void> apply(const audit::Event& event, audit::Time at);
   Result<void> write(const audit::Event& event, audit::Time now);
   Result<void> write_head() const;

@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "audit/accounting.h"
-#include "audit/plan_json.h"
+#include "audit/ledger/accounting.h"
 #include "crypto/hash.h"
 #include "lineage/weights.h"
+#include "plan/plan_json.h"
 
 namespace sotto::lineage {
 namespace {
@@ -15,7 +15,9 @@ constexpr const char* kFormat = "sotto/passport/1";
 Result<Digest> digest_at(const Json& json, const char* name) {
   SOTTO_TRY(const std::string hex, json.get_string(name));
   const auto digest = digest_from_hex(hex);
-  if (!digest.ok()) return invalid(std::string("'") + name + "' is '" + hex.substr(0, 70) + "', which is no SHA-256 of 64 hexadecimal digits");
+  if (!digest.ok())
+    return invalid(std::string("'") + name + "' is '" + hex.substr(0, 70) +
+                   "', which is no SHA-256 of 64 hexadecimal digits");
   return *digest;
 }
 
@@ -35,9 +37,12 @@ Result<Passport> take(Json json) {
   SOTTO_TRY(const std::string hex, json.get_string("plan"));
   SOTTO_TRY(const Bytes bytes, from_hex(hex));
   SOTTO_TRY(out.plan, decode_plan(bytes));
-  if (out.plan.run.value() != out.run || out.plan.model != out.base) return invalid("its plan is of another run or base model than it names");
-  for (const char* member : {"privacy", "data", "hyper_parameters", "log"}) SOTTO_TRY_VOID(json.get_object(member).ok() ? Result<void>() : json.get_object(member).error());
-  for (const char* member : {"evaluations", "approvals"}) SOTTO_TRY_VOID(json.get_array(member).ok() ? Result<void>() : json.get_array(member).error());
+  if (out.plan.run.value() != out.run || out.plan.model != out.base)
+    return invalid("its plan is of another run or base model than it names");
+  for (const char* member : {"privacy", "data", "hyper_parameters", "log"})
+    SOTTO_TRY_VOID(json.get_object(member).ok() ? Result<void>() : json.get_object(member).error());
+  for (const char* member : {"evaluations", "approvals"})
+    SOTTO_TRY_VOID(json.get_array(member).ok() ? Result<void>() : json.get_array(member).error());
   out.json = std::move(json);
   return out;
 }

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
-#include "base/html.h"
+#include "base/page/html.h"
 
 namespace sotto::lineage {
 namespace {
 
-std::vector<const Model*> children_of(const ModelRegistry& registry, const std::optional<Digest>& parent, const Digest& base) {
+std::vector<const Model*> children_of(const ModelRegistry& registry, const std::optional<Digest>& parent,
+                                      const Digest& base) {
   std::vector<const Model*> out;
   for (const auto& m : registry.models())
     if (m.passport.parent == parent && (parent || m.passport.base == base)) out.push_back(&m);
@@ -32,7 +33,8 @@ std::string epsilon_of(const Model& m) { return m.passport.json.at("privacy").at
 
 Json model_json(const ModelRegistry& registry, const Model& m) {
   Json children = Json::array();
-  for (const auto* child : children_of(registry, m.passport.model, m.passport.base)) children.push(model_json(registry, *child));
+  for (const auto* child : children_of(registry, m.passport.model, m.passport.base))
+    children.push(model_json(registry, *child));
   const Json& privacy = m.passport.json.at("privacy");
   return Json::object({{"model", m.passport.id()},
                        {"parent", m.passport.parent ? Json(to_hex(*m.passport.parent)) : Json()},
@@ -46,17 +48,19 @@ Json model_json(const ModelRegistry& registry, const Model& m) {
                        {"children", std::move(children)}});
 }
 
-void write_lines(const ModelRegistry& registry, const std::vector<const Model*>& level, const std::string& indent, std::string& out) {
+void write_lines(const ModelRegistry& registry, const std::vector<const Model*>& level, const std::string& indent,
+                 std::string& out) {
   for (std::size_t i = 0; i < level.size(); ++i) {
     const Model& m = *level[i];
     const bool last = i + 1 == level.size();
-    out += indent + (last ? "`-- " : "|-- ") + m.passport.short_id() + "  " + m.domain + "  run " + m.passport.run + "  epsilon " + epsilon_of(m) + "  " +
-           state_of(registry, m) + "\n";
+    out += indent + (last ? "`-- " : "|-- ") + m.passport.short_id() + "  " + m.domain + "  run " + m.passport.run +
+           "  epsilon " + epsilon_of(m) + "  " + state_of(registry, m) + "\n";
     write_lines(registry, children_of(registry, m.passport.model, m.passport.base), indent + (last ? "    " : "|   "), out);
   }
 }
 
-// --- the picture ------------------------------------------------------------------------------------------------------------
+// --- the picture
+// ------------------------------------------------------------------------------------------------------------
 
 constexpr int kBoxWidth = 250, kBoxHeight = 62, kGapX = 60, kGapY = 18, kMargin = 12;
 
@@ -72,23 +76,27 @@ int y_of(double row) { return kMargin + static_cast<int>(row * (kBoxHeight + kGa
 void draw_box(Picture& picture, int depth, double row, const std::vector<std::string>& text, bool thick) {
   const int x = x_of(depth), y = y_of(row);
   picture.columns = std::max(picture.columns, depth + 1);
-  picture.boxes += "<rect x=\"" + std::to_string(x) + "\" y=\"" + std::to_string(y) + "\" width=\"" + std::to_string(kBoxWidth) + "\" height=\"" + std::to_string(kBoxHeight) +
-                   "\" rx=\"4\" fill=\"" + (thick ? "#e8f1e6" : "#ffffff") + "\" stroke=\"#1f2937\" stroke-width=\"" + (thick ? "3" : "1") + "\"/>\n";
+  picture.boxes += "<rect x=\"" + std::to_string(x) + "\" y=\"" + std::to_string(y) + "\" width=\"" +
+                   std::to_string(kBoxWidth) + "\" height=\"" + std::to_string(kBoxHeight) + "\" rx=\"4\" fill=\"" +
+                   (thick ? "#e8f1e6" : "#ffffff") + "\" stroke=\"#1f2937\" stroke-width=\"" + (thick ? "3" : "1") +
+                   "\"/>\n";
   for (std::size_t i = 0; i < text.size(); ++i)
-    picture.boxes += "<text x=\"" + std::to_string(x + 10) + "\" y=\"" + std::to_string(y + 18 + 17 * static_cast<int>(i)) + "\"" + (i == 0 ? " font-weight=\"bold\"" : "") + ">" +
-                     escape_html(text[i]) + "</text>\n";
+    picture.boxes += "<text x=\"" + std::to_string(x + 10) + "\" y=\"" + std::to_string(y + 18 + 17 * static_cast<int>(i)) +
+                     "\"" + (i == 0 ? " font-weight=\"bold\"" : "") + ">" + escape_html(text[i]) + "</text>\n";
 }
 
 void draw_line(Picture& picture, int depth, double from, double to) {
-  const int x = x_of(depth) + kBoxWidth, y = y_of(from) + kBoxHeight / 2, y2 = y_of(to) + kBoxHeight / 2, half = x + kGapX / 2;
-  picture.lines += "<path d=\"M" + std::to_string(x) + " " + std::to_string(y) + " H" + std::to_string(half) + " V" + std::to_string(y2) + " H" + std::to_string(x + kGapX) +
-                   "\" fill=\"none\" stroke=\"#1f2937\"/>\n";
+  const int x = x_of(depth) + kBoxWidth, y = y_of(from) + kBoxHeight / 2, y2 = y_of(to) + kBoxHeight / 2,
+            half = x + kGapX / 2;
+  picture.lines += "<path d=\"M" + std::to_string(x) + " " + std::to_string(y) + " H" + std::to_string(half) + " V" +
+                   std::to_string(y2) + " H" + std::to_string(x + kGapX) + "\" fill=\"none\" stroke=\"#1f2937\"/>\n";
 }
 
 // Leaves take a row each; whoever has children stands at their middle. Returns the row.
 double draw_model(Picture& picture, const Model& m, int depth);
 
-double draw_level(Picture& picture, const std::vector<const Model*>& level, int depth, const std::vector<std::string>& text, bool thick) {
+double draw_level(Picture& picture, const std::vector<const Model*>& level, int depth, const std::vector<std::string>& text,
+                  bool thick) {
   std::vector<double> rows;
   for (const auto* child : level) rows.push_back(draw_model(picture, *child, depth + 1));
   const double row = rows.empty() ? picture.rows++ : (rows.front() + rows.back()) / 2;
@@ -100,7 +108,9 @@ double draw_level(Picture& picture, const std::vector<const Model*>& level, int 
 double draw_model(Picture& picture, const Model& m, int depth) {
   const auto& registry = picture.registry;
   return draw_level(picture, children_of(registry, m.passport.model, m.passport.base), depth,
-                    {m.passport.short_id() + "  " + state_of(registry, m), m.domain.substr(0, 32), "run " + m.passport.run.substr(0, 18) + ", epsilon " + epsilon_of(m)}, is_in_use(registry, m));
+                    {m.passport.short_id() + "  " + state_of(registry, m), m.domain.substr(0, 32),
+                     "run " + m.passport.run.substr(0, 18) + ", epsilon " + epsilon_of(m)},
+                    is_in_use(registry, m));
 }
 
 }  // namespace
@@ -126,10 +136,14 @@ std::string lineage_text(const ModelRegistry& registry) {
 
 std::string lineage_svg(const ModelRegistry& registry) {
   Picture picture{registry, "", "", 0, 0};
-  for (const auto& base : bases_of(registry)) draw_level(picture, children_of(registry, std::nullopt, base), 0, {"base model", to_hex(base).substr(0, 24)}, false);
-  const int width = x_of(std::max(picture.columns, 1)) - kGapX + kMargin, height = y_of(std::max(picture.rows, 1)) - kGapY + kMargin;
-  return "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + std::to_string(width) + "\" height=\"" + std::to_string(height) + "\" viewBox=\"0 0 " + std::to_string(width) + " " +
-         std::to_string(height) + "\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n<title>Where the models come from</title>\n" + picture.lines + picture.boxes + "</svg>\n";
+  for (const auto& base : bases_of(registry))
+    draw_level(picture, children_of(registry, std::nullopt, base), 0, {"base model", to_hex(base).substr(0, 24)}, false);
+  const int width = x_of(std::max(picture.columns, 1)) - kGapX + kMargin,
+            height = y_of(std::max(picture.rows, 1)) - kGapY + kMargin;
+  return "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + std::to_string(width) + "\" height=\"" +
+         std::to_string(height) + "\" viewBox=\"0 0 " + std::to_string(width) + " " + std::to_string(height) +
+         "\" font-family=\"sans-serif\" font-size=\"12\" role=\"img\">\n<title>Where the models come from</title>\n" +
+         picture.lines + picture.boxes + "</svg>\n";
 }
 
 }  // namespace sotto::lineage

@@ -23,7 +23,8 @@ Digest weights_of(std::vector<NamedTensor> tensors, const std::map<std::string, 
 Digest weights_of(const AdapterState& adapter) {
   std::vector<NamedTensor> tensors;
   std::map<std::string, double> scales;
-  const auto add = [&](const std::string& name, std::uint64_t rows, std::uint64_t columns, const std::vector<float>& values) {
+  const auto add = [&](const std::string& name, std::uint64_t rows, std::uint64_t columns,
+                       const std::vector<float>& values) {
     const ByteSpan bytes(reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(float));
     tensors.push_back({"base_model.model." + name + ".weight", "F32", {rows, columns}, bytes});
   };
@@ -34,7 +35,8 @@ Digest weights_of(const AdapterState& adapter) {
     scales[m.path] = m.scale;
   }
   if (const auto& shape = adapter.layout.prompt; shape.tokens > 0) {
-    const ByteSpan bytes(reinterpret_cast<const std::uint8_t*>(adapter.prompt.data()), adapter.prompt.size() * sizeof(float));
+    const ByteSpan bytes(reinterpret_cast<const std::uint8_t*>(adapter.prompt.data()),
+                         adapter.prompt.size() * sizeof(float));
     tensors.push_back({"prompt_embeddings", "F32", {shape.tokens, shape.width}, bytes});
   }
   return weights_of(std::move(tensors), scales);

@@ -148,15 +148,14 @@ Interval clopper_pearson(std::uint64_t successes, std::uint64_t trials, double f
   SOTTO_CHECK(successes <= trials && trials > 0 && failure > 0 && failure < 1);
   Interval out;
   if (successes > 0) {  // the largest p under which so many successes are still too many to be chance
-    out.lower = largest(1.0, [&](double p) {
-      return p == 0 || (p < 1 && binomial_at_least(successes, trials, p, 1 - p) < failure / 2);
-    });
+    out.lower = largest(
+        1.0, [&](double p) { return p == 0 || (p < 1 && binomial_at_least(successes, trials, p, 1 - p) < failure / 2); });
   }
   if (successes < trials) {
     const std::uint64_t failures = trials - successes;
     out.upper = 1 - largest(1.0, [&](double p) {
-      return p == 0 || (p < 1 && binomial_at_least(failures, trials, p, 1 - p) < failure / 2);
-    });
+                  return p == 0 || (p < 1 && binomial_at_least(failures, trials, p, 1 - p) < failure / 2);
+                });
   }
   return out;
 }

@@ -1,6 +1,6 @@
 // What an attack shows about epsilon: lower bounds, each with a probability `failure` of being wrong. They stand beside the
-// proven upper bounds and never replace them: a small one shows a weak attack or a good mechanism, and cannot tell which; one
-// that is above the proven bound shows that the program or the proof is wrong. Pure functions of counts and scores.
+// proven upper bounds and never replace them: a small one shows a weak attack or a good mechanism, and cannot tell which;
+// one that is above the proven bound shows that the program or the proof is wrong. Pure functions of counts and scores.
 //
 // One run: Steinke, Nasr, Jagielski 2023, arXiv 2305.08846. m canaries are included or not by independent fair coins; after
 // the run the attacker guesses r <= m of the coins and gets v right. If the run is (epsilon, delta)-DP towards each canary,
@@ -27,8 +27,8 @@ Result<void> check(const GuessCount& count);
 
 // The bound above on the probability of at least so many correct guesses; 1 when it says nothing.
 double one_run_p_value(const GuessCount& count, double epsilon, double delta);
-// The largest epsilon whose p-value is below `failure`: with that much confidence the run is not (epsilon', delta)-DP for any
-// smaller epsilon'. 0 when nothing is shown.
+// The largest epsilon whose p-value is below `failure`: with that much confidence the run is not (epsilon', delta)-DP for
+// any smaller epsilon'. 0 when nothing is shown.
 double one_run_epsilon(const GuessCount& count, double delta, double failure);
 
 // Mahloujifar, Melis, Chaudhuri 2024, arXiv 2410.22235, algorithm 2 with abstentions, for the trade-off function of a
@@ -58,8 +58,8 @@ struct RateCount {
 };
 double many_run_epsilon(const RateCount& with_canary, const RateCount& without_canary, double delta, double failure);
 
-// How well scores separate: the area under the ROC curve (ties count half), and the largest rate of members above a threshold
-// that at most `false_positive_rate` of the non-members pass. Descriptions, not bounds.
+// How well scores separate: the area under the ROC curve (ties count half), and the largest rate of members above a
+// threshold that at most `false_positive_rate` of the non-members pass. Descriptions, not bounds.
 struct Separation {
   double auc = 0.5;
   double tpr_at_1_percent = 0;

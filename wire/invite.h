@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/ids.h"
-#include "base/run_plan.h"
+#include "plan/run_plan.h"
 
 namespace sotto::wire {
 

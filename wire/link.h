@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "base/run_plan.h"
 #include "crypto/secret.h"
+#include "plan/run_plan.h"
 
 namespace sotto::wire {
 

@@ -10,8 +10,8 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
-#include "base/round_descriptor.h"
-#include "base/run_plan.h"
+#include "plan/round_descriptor.h"
+#include "plan/run_plan.h"
 
 namespace sotto::wire {
 
@@ -188,8 +188,8 @@ struct UnmaskRequest {
 // Complete in itself: a site that was away can check from it who took part, without having seen the attempt.
 struct RoundResult {
   RoundHeader header;
-  Bytes descriptor;             // of the attempt that was opened
-  std::vector<Participant> u1;  // ordered
+  Bytes descriptor;              // of the attempt that was opened
+  std::vector<CohortMember> u1;  // ordered
   std::vector<SiteIndex> survivors;
   std::vector<ConfirmOf> confirms;  // at least t, over the same (ctx, H(U1), H(U3))
   Bytes sum;                        // ring elements of the unmasked sum, packed to b bits

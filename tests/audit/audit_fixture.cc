@@ -6,9 +6,9 @@
 #include <cmath>
 #include <memory>
 
-#include "audit/empirical_result.h"
+#include "audit/run/empirical_result.h"
 #include "crypto/hash.h"
-#include "privacy/noise.h"
+#include "privacy/mechanism/noise.h"
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
 
@@ -51,7 +51,8 @@ class Play {
     create();
     for (std::uint32_t r = 0; r < plan_.rounds; ++r) round(RoundId(r));
     coordinator_.write(RunFinished{plan_.run, adapter_});
-    for (std::size_t i = 0; i < sites_.size() && plan_.canaries > 0; ++i) sites_[i]->write(measured_at(scenario_, i, adapter_));
+    for (std::size_t i = 0; i < sites_.size() && plan_.canaries > 0; ++i)
+      sites_[i]->write(measured_at(scenario_, i, adapter_));
     for (auto& site : sites_) site->write(RunFinished{plan_.run, adapter_});
     for (std::size_t i = 0; i < sites_.size(); ++i) coordinator_.write(HeadSeen{encode(head_of(i))});
     for (std::size_t i = 0; i < sites_.size(); ++i) REQUIRE(write_head(path_, head_of(i)).ok());
@@ -101,7 +102,7 @@ class Play {
     d.transcript = digest_of("transcript" + std::to_string(r.value()));
     d.coordinator_head = head_hash(head);
     coordinator_.write(RoundOpened{run, r, a, encode(d)});
-    std::vector<Participant> u1;
+    std::vector<CohortMember> u1;
     for (std::uint32_t i = 0; i < 3; ++i) u1.push_back({SiteIndex(i), body("keys", r, i), body("hashes", r, i)});
     for (std::uint32_t i = 0; i < 3; ++i) {
       sites_[i]->write(HeadSeen{encode(head)});
@@ -116,7 +117,7 @@ class Play {
   }
 
   // REPORT to RESULT among the sites that did not drop out.
-  void agree(const RoundDescriptor& d, const std::vector<Participant>& u1) {
+  void agree(const RoundDescriptor& d, const std::vector<CohortMember>& u1) {
     const RunId& run = plan_.run;
     std::vector<SiteIndex> u3;
     for (std::uint32_t i = 0; i < 3; ++i) {
@@ -212,7 +213,8 @@ RunPlan plan_of(const Scenario& scenario) {
   plan.colluders = scenario.dropped < 3 ? 0 : 1;
   const std::vector<std::pair<std::string, std::uint64_t>> sites = {{"north", 1400}, {"south", 1000}, {"west", 1300}};
   for (const auto& [name, size] : sites) {
-    plan.sites.push_back({name, size, 24.0 / static_cast<double>(size), scenario.privacy ? scenario.noise_multiplier : 0.0, 1.0});
+    plan.sites.push_back(
+        {name, size, 24.0 / static_cast<double>(size), scenario.privacy ? scenario.noise_multiplier : 0.0, 1.0});
   }
   return plan;
 }
@@ -241,13 +243,20 @@ AuditMeasured measured_at(const Scenario& scenario, std::uint64_t site, const Di
   std::vector<bool> planted;
   for (std::uint32_t i = 0; i < scenario.canaries; ++i) {
     planted.push_back(random.below(2) == 1);
-    const double noise = scenario.noise_was_off ? 0 : std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform());
+    const double noise =
+        scenario.noise_was_off ? 0 : std::sqrt(-2 * std::log(uniform())) * std::cos(6.283185307179586 * uniform());
     scores.push_back((planted.back() ? 1.0 : 0.0) + noise);
   }
   const auto guessed = privacy::guess_by_rank(scores, planted, planned_guesses(scenario.canaries));
   const auto separation = privacy::separation_of(scores, planted);
-  return {RunId(scenario.run), adapter,        guessed.canaries,          guessed.guesses,
-          guessed.correct,     separation.auc, separation.tpr_at_1_percent, separation.tpr_at_01_percent};
+  return {RunId(scenario.run),
+          adapter,
+          guessed.canaries,
+          guessed.guesses,
+          guessed.correct,
+          separation.auc,
+          separation.tpr_at_1_percent,
+          separation.tpr_at_01_percent};
 }
 
 void write_logs(const std::string& path, const Scenario& scenario) { Play(path, scenario).whole_run(); }

@@ -6,9 +6,9 @@
 #include <functional>
 #include <string>
 
-#include "audit/ledger.h"
-#include "audit/run_folder.h"
-#include "audit/statements.h"
+#include "audit/ledger/ledger.h"
+#include "audit/log/statements.h"
+#include "audit/run/run_folder.h"
 #include "crypto/signature.h"
 
 namespace sotto::audit {

@@ -16,7 +16,7 @@ struct Folder {
   ~Folder() { std::filesystem::remove_all(path); }
 };
 unsigned mode_of(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   REQUIRE(::stat(path.c_str(), &info) == 0);
   return info.st_mode & 0777;
 }

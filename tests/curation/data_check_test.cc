@@ -13,8 +13,13 @@ std::string line(const std::string& patient, const std::string& question, const 
 }
 
 std::string chat(const std::string& patient, const std::string& question, const std::string& answer) {
-  const auto message = [](const char* role, const std::string& content) { return Json::object({{"role", role}, {"content", content}}); };
-  return Json::object({{"patient_id", patient}, {"messages", Json::array({message("user", question), message("assistant", answer)})}}).dump() + "\n";
+  const auto message = [](const char* role, const std::string& content) {
+    return Json::object({{"role", role}, {"content", content}});
+  };
+  return Json::object(
+             {{"patient_id", patient}, {"messages", Json::array({message("user", question), message("assistant", answer)})}})
+             .dump() +
+         "\n";
 }
 
 const Json& limit(const Json& report, const std::string& name) {
@@ -28,8 +33,10 @@ const Json& limit(const Json& report, const std::string& name) {
 TEST_CASE("a messy file is counted line by line, both formats mixed, and the worst come first", "[data_check]") {
   const TemporaryFolder folder;
   const auto path = folder.file("raw.jsonl");
-  const std::string text = line("a", "Code for type 2 diabetes?", "E11.9") + chat("b", "Code for asthma?", "J45.909") + "{\"patient_id\": \"c\"}\n" + "\n" +
-                           "not json\n" + line("a", "Code for type 2 diabetes?", "E11.9") + line("c", "Dose of aspirin?", "Take [insert dose] \xef\xbf\xbd");
+  const std::string text = line("a", "Code for type 2 diabetes?", "E11.9") + chat("b", "Code for asthma?", "J45.909") +
+                           "{\"patient_id\": \"c\"}\n" + "\n" + "not json\n" +
+                           line("a", "Code for type 2 diabetes?", "E11.9") +
+                           line("c", "Dose of aspirin?", "Take [insert dose] \xef\xbf\xbd");
   write_file_atomically(path, text).value();
   const CheckConfig config;
   DataCheck check(config, {}, [](const data::Record&) { return TokenCounts{10, 3}; });
@@ -54,8 +61,12 @@ TEST_CASE("a messy file is counted line by line, both formats mixed, and the wor
 
 TEST_CASE("a leak into the validation set fails the check", "[data_check]") {
   const TemporaryFolder folder;
-  write_file_atomically(folder.file("train"), line("a", "one question of many words", "x") + line("b", "another question", "y")).value();
-  write_file_atomically(folder.file("val"), line("c", "one question of many words", "x") + line("d", "something else altogether", "z")).value();
+  write_file_atomically(folder.file("train"),
+                        line("a", "one question of many words", "x") + line("b", "another question", "y"))
+      .value();
+  write_file_atomically(folder.file("val"),
+                        line("c", "one question of many words", "x") + line("d", "something else altogether", "z"))
+      .value();
   const CheckConfig config;
   DataCheck check(config, {}, {});
   REQUIRE(check.add_file(folder.file("train"), Part::kTraining).ok());
@@ -69,7 +80,9 @@ TEST_CASE("a leak into the validation set fails the check", "[data_check]") {
 
 TEST_CASE("declared topics and situations are counted and the missing ones are named", "[data_check]") {
   const TemporaryFolder folder;
-  write_file_atomically(folder.file("a"), line("a", "Does diabetes run in families?", "yes") + line("b", "I had a stroke", "ok")).value();
+  write_file_atomically(folder.file("a"),
+                        line("a", "Does diabetes run in families?", "yes") + line("b", "I had a stroke", "ok"))
+      .value();
   CheckConfig config;
   config.topics.push_back({"diabetes", "common", Phrases::make({"diabetes"}).value(), 1});
   config.topics.push_back({"stroke", "emergency", Phrases::make({"stroke"}).value(), 2});
@@ -78,7 +91,7 @@ TEST_CASE("declared topics and situations are counted and the missing ones are n
   DataCheck check(config, {}, {});
   REQUIRE(check.add_file(folder.file("a"), Part::kTraining).ok());
   const Json report = check.report();
-  CHECK(report.at("coverage").at("missing") .dump() == R"(["stroke","vaccination"])");
+  CHECK(report.at("coverage").at("missing").dump() == R"(["stroke","vaccination"])");
   CHECK(report.at("coverage").at("situations").at("emergency").as_int() == 1);
   CHECK(report.at("coverage").at("situations").at("preventive").as_int() == 0);
   CHECK(limit(report, "uncovered").at("value").as_double() == Approx(2.0 / 3));
@@ -88,7 +101,8 @@ TEST_CASE("declared topics and situations are counted and the missing ones are n
 TEST_CASE("a production sample is compared, and another template than training's is a warning", "[data_check]") {
   const TemporaryFolder folder;
   write_file_atomically(folder.file("train"), line("a", "fever and cough", "x")).value();
-  write_file_atomically(folder.file("served"), std::string("{\"text\": \"[INST] fever and cough [/INST]\"}\ninvoice tax\n")).value();
+  write_file_atomically(folder.file("served"), std::string("{\"text\": \"[INST] fever and cough [/INST]\"}\ninvoice tax\n"))
+      .value();
   const CheckConfig config;
   DataCheck check(config, {}, {});
   REQUIRE(check.add_file(folder.file("train"), Part::kTraining).ok());

@@ -86,9 +86,9 @@ TEST_CASE("leaks into validation are patients, texts and near texts", "[duplicat
   Duplicates all(0.8);
   all.add(Part::kTraining, "a", words(0, 40));
   all.add(Part::kTraining, "b", words(100, 140));
-  all.add(Part::kValidation, "b", words(900, 940));   // 2: its patient trains
-  all.add(Part::kValidation, "c", words(0, 40));      // 3: the same text
-  all.add(Part::kValidation, "d", words(100, 141));   // 4: nearly the same
+  all.add(Part::kValidation, "b", words(900, 940));  // 2: its patient trains
+  all.add(Part::kValidation, "c", words(0, 40));     // 3: the same text
+  all.add(Part::kValidation, "d", words(100, 141));  // 4: nearly the same
   all.add(Part::kValidation, "e", words(2000, 2040));
   const auto counts = all.counts();
   CHECK(counts.leaked_patients == 1);

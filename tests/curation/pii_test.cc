@@ -19,7 +19,8 @@ const PiiFinder& finder() {
 
 std::string found(const std::string& text) {
   std::string out;
-  for (const auto& span : finder().find(text)) out += std::string(name_of(span.kind)) + "=" + text.substr(span.begin, span.end - span.begin) + ";";
+  for (const auto& span : finder().find(text))
+    out += std::string(name_of(span.kind)) + "=" + text.substr(span.begin, span.end - span.begin) + ";";
   return out;
 }
 
@@ -49,22 +50,26 @@ TEST_CASE("check digits are those of the standards' own examples", "[pii]") {
 TEST_CASE("each kind is found where it stands", "[pii]") {
   CHECK(found("Write to jane.doe+x@mail.example.org, please.") == "email=jane.doe+x@mail.example.org;");
   CHECK(found("Call (555) 123-4567 or +44 20 7946 0958.") == "phone=(555) 123-4567;phone=+44 20 7946 0958;");
-  CHECK(found("On +1-449-254-9026x73043 or 001-947-903-1602x85272.") == "phone=+1-449-254-9026x73043;phone=001-947-903-1602x85272;");
-  CHECK(found("Seen 2021-03-04, again 3/5/2021 and on March 7, 2021.") == "date=2021-03-04;date=3/5/2021;date=March 7, 2021;");
+  CHECK(found("On +1-449-254-9026x73043 or 001-947-903-1602x85272.") ==
+        "phone=+1-449-254-9026x73043;phone=001-947-903-1602x85272;");
+  CHECK(found("Seen 2021-03-04, again 3/5/2021 and on March 7, 2021.") ==
+        "date=2021-03-04;date=3/5/2021;date=March 7, 2021;");
   CHECK(found("MRN: 00123456, stable") == "record_number=00123456;");
   CHECK(found("SSN 123-45-6789") == "ssn=123-45-6789;");
   CHECK(found("card 4111 1111 1111 1111.") == "card=4111 1111 1111 1111;");
   CHECK(found("NHS 943 476 5919") == "nhs_number=943 476 5919;");
   CHECK(found("pay DE89 3704 0044 0532 0130 00 now") == "iban=DE89 3704 0044 0532 0130 00;");
   CHECK(found("from 192.168.1.17 at https://x.org/a?b=1.") == "ip_address=192.168.1.17;url=https://x.org/a?b=1;");
-  CHECK(found("lives at 12 Old Mill Road, Springfield, IL 62704 since") == "address=12 Old Mill Road, Springfield, IL 62704;");
+  CHECK(found("lives at 12 Old Mill Road, Springfield, IL 62704 since") ==
+        "address=12 Old Mill Road, Springfield, IL 62704;");
   CHECK(found("John Smith saw Dr. Patel; Mrs. O'Neil's son Peter Müller came.") ==
         "name=John Smith;name=Patel;name=O'Neil;name=Peter Müller;");
 }
 
 TEST_CASE("what only looks like it is left alone", "[pii]") {
-  for (const std::string text : {"E11.9 and S52.92XA", "blood pressure 120/80, pulse 72", "version 1.2.3.4444", "take 2-3 tablets at 10:45", "May cause drowsiness",
-                                 "Grace period", "ICD-10-CM 2026", "ratio 3/5", "4111 1111 1111 1112", "300.400.500.600", "Parkinson disease"}) {
+  for (const std::string text : {"E11.9 and S52.92XA", "blood pressure 120/80, pulse 72", "version 1.2.3.4444",
+                                 "take 2-3 tablets at 10:45", "May cause drowsiness", "Grace period", "ICD-10-CM 2026",
+                                 "ratio 3/5", "4111 1111 1111 1112", "300.400.500.600", "Parkinson disease"}) {
     CAPTURE(text, found(text));
     CHECK(finder().find(text).empty());
   }
@@ -90,7 +95,9 @@ TEST_CASE("dates move by days and keep their spelling", "[pii]") {
 }
 
 TEST_CASE("surrogates are the same within a patient, others for another, and keep their form", "[minimiser]") {
-  const std::string text = "John Smith, MRN: 12345678, card 4111 1111 1111 1111, seen 2021-03-04 and 2021-03-14. Mr. Smith called (555) 123-4567.";
+  const std::string text =
+      "John Smith, MRN: 12345678, card 4111 1111 1111 1111, seen 2021-03-04 and 2021-03-14. Mr. Smith called (555) "
+      "123-4567.";
   std::vector<Replacement> list;
   const std::string out = minimiser().text(text, "p1", list);
   REQUIRE(list.size() == 7);
@@ -115,7 +122,13 @@ TEST_CASE("surrogates are the same within a patient, others for another, and kee
 TEST_CASE("a patient's records come out alike whoever else is in the file; all else in them stays", "[minimiser]") {
   const TemporaryFolder folder;
   const auto line = [](const std::string& patient, const std::string& question) {
-    return Json::object({{"id", "John Smith"}, {"patient_id", patient}, {"instruction", question}, {"output", "Yes, John Smith."}, {"n", 3}}).dump() + "\n";
+    return Json::object({{"id", "John Smith"},
+                         {"patient_id", patient},
+                         {"instruction", question},
+                         {"output", "Yes, John Smith."},
+                         {"n", 3}})
+               .dump() +
+           "\n";
   };
   const std::string own = line("p", "Is John Smith well?\nBorn 1980-01-02.");
   write_file_atomically(folder.file("alone"), own).value();

@@ -24,13 +24,24 @@ Notes notes(const std::string& question, const std::string& answer, const CheckC
 }  // namespace
 
 TEST_CASE("damaged encodings are told from honest text", "[record_checks]") {
-  CHECK(notes("a", "temperature 39 \xef\xbf\xbd" "C").has(Flaw::kReplacementCharacters));
-  CHECK(notes("a", "Fr\xc3\x83\xc2\xbc" "hst\xc3\x83\xc2\xbc" "ck").has(Flaw::kMojibake));         // "Frühstück" as Latin-1
-  CHECK(notes("a", "the patient\xc3\xa2\xe2\x82\xac\xe2\x84\xa2s").has(Flaw::kMojibake));          // an apostrophe as Windows-1252
-  CHECK(notes("a", "39 \xc3\x82\xc2\xb0" "C").has(Flaw::kMojibake));
+  CHECK(notes("a",
+              "temperature 39 \xef\xbf\xbd"
+              "C")
+            .has(Flaw::kReplacementCharacters));
+  CHECK(notes("a",
+              "Fr\xc3\x83\xc2\xbc"
+              "hst\xc3\x83\xc2\xbc"
+              "ck")
+            .has(Flaw::kMojibake));                                                        // "Frühstück" as Latin-1
+  CHECK(notes("a", "the patient\xc3\xa2\xe2\x82\xac\xe2\x84\xa2s").has(Flaw::kMojibake));  // an apostrophe as Windows-1252
+  CHECK(notes("a",
+              "39 \xc3\x82\xc2\xb0"
+              "C")
+            .has(Flaw::kMojibake));
   CHECK(notes("a", std::string("x\x01y")).has(Flaw::kControlCharacters));
   CHECK(notes("a", "fever &amp; cough<br/>").has(Flaw::kMarkup));
-  for (const std::string honest : {"Frühstück, 39 °C, Ångström, naïve, CORAÇÃO, São Paulo", "a < b and b > c", "line\n\tindented\r\n", "Привет, 今日は", "€ 5 – “quoted”"}) {
+  for (const std::string honest : {"Frühstück, 39 °C, Ångström, naïve, CORAÇÃO, São Paulo", "a < b and b > c",
+                                   "line\n\tindented\r\n", "Привет, 今日は", "€ 5 – “quoted”"}) {
     CAPTURE(honest);
     CHECK(text_flaws(honest) == 0);
   }
@@ -50,10 +61,14 @@ TEST_CASE("empty, echoed, repeated and unfinished answers are found", "[record_c
 TEST_CASE("a language that is not declared is named when there is enough text to tell", "[record_checks]") {
   CheckConfig config;
   config.languages = {"en"};
-  const std::string german = "Der Patient klagt seit drei Tagen über Fieber und Husten, die Lunge ist frei, und wir geben ihm heute ein Medikament.";
+  const std::string german =
+      "Der Patient klagt seit drei Tagen über Fieber und Husten, die Lunge ist frei, und wir geben ihm heute ein "
+      "Medikament.";
   CHECK(language_of(german) == "de");
   CHECK(notes(german, "Bitte morgen wiederkommen.", config).has(Flaw::kOtherLanguage));
-  CHECK_FALSE(notes("The patient has had a fever and a cough for three days, and the lungs are clear.", "Please come back tomorrow.", config).has(Flaw::kOtherLanguage));
+  CHECK_FALSE(notes("The patient has had a fever and a cough for three days, and the lungs are clear.",
+                    "Please come back tomorrow.", config)
+                  .has(Flaw::kOtherLanguage));
   CHECK_FALSE(notes("J18.9", "?", config).has(Flaw::kOtherLanguage));
 }
 

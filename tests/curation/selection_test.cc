@@ -1,8 +1,7 @@
-#include "curation/selection.h"
-
 #include <algorithm>
 
 #include "base/files.h"
+#include "curation/record_selection.h"
 #include "curation/splitting.h"
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
@@ -12,7 +11,9 @@ namespace sotto::curation {
 namespace {
 
 std::string line(const std::string& patient, const std::string& question, const std::string& answer) {
-  return Json::object({{"patient_id", patient}, {"instruction", question}, {"output", answer}, {"extra", "kept as it is"}}).dump() + "\n";
+  return Json::object({{"patient_id", patient}, {"instruction", question}, {"output", answer}, {"extra", "kept as it is"}})
+             .dump() +
+         "\n";
 }
 
 struct Outcome {
@@ -52,10 +53,12 @@ TEST_CASE("files without any record are an error, and leave nothing behind", "[s
   DataCheck check(config, {}, {});
   check.add_file(folder.file("raw"), Part::kTraining).value();
   CHECK_FALSE(check.report().at("ok").as_bool());
-  CHECK(select(check, {}, folder.file("kept"), folder.file("reasons")).error().message.find("no record") != std::string::npos);
+  CHECK(select(check, {}, folder.file("kept"), folder.file("reasons")).error().message.find("no record") !=
+        std::string::npos);
   CHECK_FALSE(file_exists(folder.file("kept")));
   FixedRandom random(3);
-  const auto split = split_files({folder.file("raw")}, data::HoldOut(data::HoldOutKey::random(random), 0.2), folder.file("parts"));
+  const auto split =
+      split_files({folder.file("raw")}, data::HoldOut(data::HoldOutKey::random(random), 0.2), folder.file("parts"));
   CHECK(split.error().message.find("no record in '" + folder.file("raw")) != std::string::npos);
   CHECK_FALSE(file_exists(folder.file("parts") + "/train.jsonl"));
 }

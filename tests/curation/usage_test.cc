@@ -1,8 +1,8 @@
-// A model in use: the log of what it was asked, drift and signals, and feedback that becomes records only when somebody approved it.
-#include "curation/usage_drift.h"
-
+// A model in use: the log of what it was asked, drift and signals, and feedback that becomes records only when somebody
+// approved it.
 #include "base/files.h"
 #include "curation/feedback.h"
+#include "curation/usage_drift.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_folder.h"
 
@@ -41,7 +41,9 @@ std::string refusal(const std::string& text) {
 
 TEST_CASE("queries and what was said of them come together, in whichever line it stands", "[usage]") {
   const TemporaryFolder folder;
-  const auto read = read_usage(write(folder, "log.jsonl", R"({"id": "a", "time": "2026-01-01T00:00:00Z", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q1"}], "response": "r1", "patient_id": "p"}
+  const auto read = read_usage(write(
+      folder, "log.jsonl",
+      R"({"id": "a", "time": "2026-01-01T00:00:00Z", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q1"}], "response": "r1", "patient_id": "p"}
 {"prompt": "q2", "response": "r2", "rating": 2}
 
 {"for": "a", "rating": 5, "by": "anna"}
@@ -61,10 +63,12 @@ TEST_CASE("queries and what was said of them come together, in whichever line it
 TEST_CASE("a line of the log that cannot be right is refused by its number", "[usage]") {
   CHECK(refusal("{\"prompt\": \"q\"}\n{\"for\": \"nobody\", \"rating\": 3}\n").find("log.jsonl:2") != std::string::npos);
   CHECK(refusal("{\"prompt\": \"q\", \"rating\": 6}\n").find("from 1 to 5") != std::string::npos);
-  CHECK(refusal("{\"id\": \"a\", \"prompt\": \"q\"}\n{\"id\": \"a\", \"prompt\": \"q\"}\n").find("twice") != std::string::npos);
+  CHECK(refusal("{\"id\": \"a\", \"prompt\": \"q\"}\n{\"id\": \"a\", \"prompt\": \"q\"}\n").find("twice") !=
+        std::string::npos);
   CHECK(refusal("[1]\n").find("no JSON object") != std::string::npos);
   CHECK(refusal("{\"response\": \"r\"}\n").find("prompt") != std::string::npos);
-  CHECK(refusal("{\"messages\": [{\"role\": \"assistant\", \"content\": \"x\"}]}\n").find("must end with") != std::string::npos);
+  CHECK(refusal("{\"messages\": [{\"role\": \"assistant\", \"content\": \"x\"}]}\n").find("must end with") !=
+        std::string::npos);
   CHECK(refusal("{\"prompt\": 3}\n").find("log.jsonl:1") != std::string::npos);
 }
 
@@ -103,7 +107,8 @@ TEST_CASE("fewer right answers than at first raise a signal, chance alone does n
 
 TEST_CASE("feedback becomes a record only with a patient and a person's approval", "[usage]") {
   const TemporaryFolder folder;
-  const auto read = read_usage(write(folder, "log.jsonl", R"({"id": "a", "prompt": "q1", "response": "wrong", "patient_id": "p1", "correction": "right"}
+  const auto read = read_usage(write(
+      folder, "log.jsonl", R"({"id": "a", "prompt": "q1", "response": "wrong", "patient_id": "p1", "correction": "right"}
 {"id": "b", "prompt": "q2", "response": "good", "patient_id": "p2", "rating": 5}
 {"id": "c", "prompt": "q3", "response": "poor", "patient_id": "p3", "rating": 1}
 {"id": "d", "prompt": "q4", "response": "r", "correction": "of nobody"}

@@ -1,7 +1,8 @@
 // sotto-client's `run` with observers, for end-to-end tests: writes each x_i and each opened sum into the site's folder as
-// little-endian u32 words, and kills itself (SIGKILL) at a barrier named by SOTTO_BARRIER, "after:shares:1" say (when, message,
-// round); waits at the barrier named by SOTTO_HOLD until the file "go" is in its folder; leaves a file "sent-keys-1" for each
-// message. A message that was sent "after" gets half a second to leave. The program that users run has none of this.
+// little-endian u32 words, and kills itself (SIGKILL) at a barrier named by SOTTO_BARRIER, "after:shares:1" say (when,
+// message, round); waits at the barrier named by SOTTO_HOLD until the file "go" is in its folder; leaves a file
+// "sent-keys-1" for each message. A message that was sent "after" gets half a second to leave. The program that users run
+// has none of this.
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -11,7 +12,7 @@
 #include <thread>
 
 #include "base/files.h"
-#include "client/site.h"
+#include "client/federation/site.h"
 #include "wire/codec.h"
 
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "privacy/noise.h"
+#include "privacy/mechanism/noise.h"
 
 #define SOTTO_ADD_NOISE "_ZN5sotto7privacy8NoisySum9add_noiseEONS0_10ClippedSumENS0_15NoiseMultiplierERNS_12RandomSourceE"
 

@@ -1,5 +1,5 @@
 """Attacks on a run, as a site's engineer starts them: what one on real patients shows is readable at the site alone, and a build that
-adds no noise does not begin. (That canaries catch one that stops adding it: tests/client/canaries_test.cc.)"""
+adds no noise does not begin. (That canaries catch one that stops adding it: tests/client/training/canaries_test.cc.)"""
 import json
 import unittest
 

@@ -1,5 +1,5 @@
-// Figures of several sites from what travels: against samplics and scipy (tests/vectors/evaluation), against the units themselves,
-// and what no honest site sends.
+// Figures of several sites from what travels: against samplics and scipy (tests/vectors/evaluation), against the units
+// themselves, and what no honest site sends.
 #include "evaluation/federated.h"
 
 #include <cmath>
@@ -23,7 +23,8 @@ std::vector<Moments> strata_of(const Json& c) {
     Units units;
     for (const auto& model : c.at("numerators").items()) {
       units.emplace_back();
-      for (std::size_t i = begin; i < begin + static_cast<std::size_t>(size.as_int()); ++i) units.back().push_back({model.at(i).as_double(), c.at("denominators").at(i).as_double()});
+      for (std::size_t i = begin; i < begin + static_cast<std::size_t>(size.as_int()); ++i)
+        units.back().push_back({model.at(i).as_double(), c.at("denominators").at(i).as_double()});
     }
     out.push_back(moments_of(units));
     begin += static_cast<std::size_t>(size.as_int());
@@ -56,9 +57,11 @@ SiteSums sums_of(std::size_t items, double shift) {
 
 TEST_CASE("Student's t has scipy's probabilities and quantiles", "[evaluation]") {
   for (const auto& c : vectors().at("student").items())
-    CHECK(student_t_probability(c.at("t").as_double(), c.at("degrees").as_double()) == Approx(c.at("probability").as_double()).margin(1e-10));
+    CHECK(student_t_probability(c.at("t").as_double(), c.at("degrees").as_double()) ==
+          Approx(c.at("probability").as_double()).margin(1e-10));
   for (const auto& c : vectors().at("quantile").items())
-    CHECK(student_t(c.at("confidence").as_double(), c.at("degrees").as_double()) == Approx(c.at("t").as_double()).epsilon(1e-8));
+    CHECK(student_t(c.at("confidence").as_double(), c.at("degrees").as_double()) ==
+          Approx(c.at("t").as_double()).epsilon(1e-8));
 }
 
 TEST_CASE("ratios over sites and their differences have samplics' linearised intervals", "[evaluation]") {
@@ -72,7 +75,8 @@ TEST_CASE("ratios over sites and their differences have samplics' linearised int
       CHECK(found.interval.high == Approx(c.at("ratios").at(m).at("high").as_double()).epsilon(1e-8));
     }
     for (const auto& d : c.at("differences").items()) {
-      const auto found = paired_difference(strata, static_cast<std::size_t>(d.at("from").as_int()), static_cast<std::size_t>(d.at("to").as_int()), confidence);
+      const auto found = paired_difference(strata, static_cast<std::size_t>(d.at("from").as_int()),
+                                           static_cast<std::size_t>(d.at("to").as_int()), confidence);
       CHECK(found.difference == Approx(d.at("difference").as_double()).margin(1e-12));
       CHECK(found.interval.low == Approx(d.at("low").as_double()).margin(1e-8));
       CHECK(found.interval.high == Approx(d.at("high").as_double()).margin(1e-8));
@@ -103,16 +107,22 @@ TEST_CASE("sums travel as JSON and come back; the pool is weighted by counts and
   const std::vector<NamedSums> sites{{"north", back}, {"south", south}};
   const Json report = pooled_json(sites).value();
   CHECK(report.at("units").as_int() == 28);
-  const auto value = [](const Json& of, std::size_t model) { return of.at("models").at(model).at("metrics").at("loss").at("value").as_double(); };
+  const auto value = [](const Json& of, std::size_t model) {
+    return of.at("models").at(model).at("metrics").at("loss").at("value").as_double();
+  };
   CHECK(value(report, 1) == Approx((20 * value(report.at("sites").at(0), 1) + 8 * value(report.at("sites").at(1), 1)) / 28));
-  CHECK(report.at("models").at(0).at("metrics").at("perplexity").at("value").as_double() == Approx(std::exp(value(report, 0))));
+  CHECK(report.at("models").at(0).at("metrics").at("perplexity").at("value").as_double() ==
+        Approx(std::exp(value(report, 0))));
   CHECK(pooled_text(report).find("site south") != std::string::npos);
   auto other = south;
   other.models[1].weights = std::string(64, 'b');
-  CHECK(pooled_json(std::vector<NamedSums>{{"north", north}, {"south", other}}).error().message.find("another adapter as 'tuned'") != std::string::npos);
+  CHECK(pooled_json(std::vector<NamedSums>{{"north", north}, {"south", other}})
+            .error()
+            .message.find("another adapter as 'tuned'") != std::string::npos);
   other = south;
   other.task_sha256 = std::string(64, '1');
-  CHECK(pooled_json(std::vector<NamedSums>{{"north", north}, {"south", other}}).error().message.find("another task") != std::string::npos);
+  CHECK(pooled_json(std::vector<NamedSums>{{"north", north}, {"south", other}}).error().message.find("another task") !=
+        std::string::npos);
 }
 
 TEST_CASE("private items have no figures for others, and one unit is too few", "[evaluation]") {

@@ -73,10 +73,10 @@ TEST_CASE("every ICD-10-CM category has its chapter, and codes are compared on t
   CHECK(icd10cm_chapter("E1") == 0);
   CHECK(icd10cm_chapter("D50.0") == 3);
   Measures m;
-  add_codes(m, "E11.9 and I10", "E11.9, I10");    // all
-  add_codes(m, "E11.9 and I10", "E11.65 I10");    // category
-  add_codes(m, "E11.9 and I10", "E10.9 I15.0");   // chapter
-  add_codes(m, "E11.9 and I10", "I10 E11.9");     // order counts, as a set it is right
+  add_codes(m, "E11.9 and I10", "E11.9, I10");   // all
+  add_codes(m, "E11.9 and I10", "E11.65 I10");   // category
+  add_codes(m, "E11.9 and I10", "E10.9 I15.0");  // chapter
+  add_codes(m, "E11.9 and I10", "I10 E11.9");    // order counts, as a set it is right
   add_codes(m, "E11.9 and I10", "none");
   CHECK(m.at("code_exact") == Ratio{1, 5});
   CHECK(m.at("code_category") == Ratio{2, 5});
@@ -112,23 +112,29 @@ TEST_CASE("citations are ids in brackets, ranges are counted out, and links and 
 }
 
 TEST_CASE("concepts and spans are read from JSON in the response and counted once", "[evaluation]") {
-  const auto found = mentions_in(R"(Here: [{"label": "drug", "text": "Aspirin 100 mg"}, {"label": "drug", "text": "aspirin, 100 mg"}] done)").value();
+  const auto found =
+      mentions_in(
+          R"(Here: [{"label": "drug", "text": "Aspirin 100 mg"}, {"label": "drug", "text": "aspirin, 100 mg"}] done)")
+          .value();
   Measures m;
   add_concepts(m, {{"drug", "aspirin 100 mg"}, {"disease", "asthma"}}, found);
   CHECK(m.at("concept_precision") == Ratio{1, 1});
   CHECK(m.at("concept_recall") == Ratio{1, 2});
   Measures s;
-  add_spans(s, {{"drug", "", 0, 7}, {"drug", "", 10, 20}, {"dose", "", 8, 9}}, {{"drug", "", 0, 7}, {"drug", "", 12, 15}, {"drug", "", 16, 18}, {"dose", "", 9, 12}});
+  add_spans(s, {{"drug", "", 0, 7}, {"drug", "", 10, 20}, {"dose", "", 8, 9}},
+            {{"drug", "", 0, 7}, {"drug", "", 12, 15}, {"drug", "", 16, 18}, {"dose", "", 9, 12}});
   CHECK(s.at("span_f1") == Ratio{2, 7});
   CHECK(s.at("span_overlap_precision") == Ratio{2, 4});
   CHECK(s.at("span_overlap_recall") == Ratio{2, 3});
-  for (const auto* bad : {"none", "] [", "[1", "[1]", R"([{"label": 3}])", R"([{"label": "x"}])", R"([{"label": "x", "start": 3, "end": 1}])", R"([{"label": "x", "start": 3}])"})
+  for (const auto* bad : {"none", "] [", "[1", "[1]", R"([{"label": 3}])", R"([{"label": "x"}])",
+                          R"([{"label": "x", "start": 3, "end": 1}])", R"([{"label": "x", "start": 3}])"})
     CHECK_FALSE(mentions_in(bad).ok());
 }
 
 TEST_CASE("terms are found in any of their forms and only as whole words", "[evaluation]") {
   Measures m;
-  add_terms(m, terms({"myocardial infarction | MI", "hypertension"}), terms({"heart attack", "high blood pressure"}), "The MI was called a heart attack; hypertensive.");
+  add_terms(m, terms({"myocardial infarction | MI", "hypertension"}), terms({"heart attack", "high blood pressure"}),
+            "The MI was called a heart attack; hypertensive.");
   CHECK(m.at("term_use") == Ratio{1, 2});
   CHECK(m.at("term_avoided") == Ratio{1, 2});
   CHECK(term("consult* a doctor").in(words("Please, CONSULTING a doctor!")));
@@ -141,7 +147,8 @@ TEST_CASE("terms are found in any of their forms and only as whole words", "[eva
 TEST_CASE("facts in order: the longest chain equals what trying every subset gives", "[evaluation]") {
   for (const auto& c : vectors().at("in_order").items()) {
     INFO(c.dump());
-    CHECK(longest_in_order(terms(texts(c.at("facts"))), words(c.at("text").as_string())) == static_cast<std::size_t>(c.at("longest").as_int()));
+    CHECK(longest_in_order(terms(texts(c.at("facts"))), words(c.at("text").as_string())) ==
+          static_cast<std::size_t>(c.at("longest").as_int()));
   }
   Measures m;
   add_facts(m, terms({"fever", "rash", "swelling"}), true, "A rash, then fever.");
@@ -156,10 +163,14 @@ TEST_CASE("facts in order: the longest chain equals what trying every subset giv
 
 TEST_CASE("no answer, however broken, breaks a metric", "[evaluation]") {
   FixedRandom random(9);
-  const std::string pieces[] = {"[", "]", "{\"label\":", "\"x\"", ",", "E11.", "9", "-", "\xF0\x9F", "\xC3", "\xFF", " ", "the", "'", std::string(1, '\0'), "*", "|"};
+  const std::string pieces[] = {"[",   "]", "{\"label\":",        "\"x\"", ",",    "E11.",
+                                "9",   "-", "\xF0\x9F",           "\xC3",  "\xFF", " ",
+                                "the", "'", std::string(1, '\0'), "*",     "|"};
   for (int i = 0; i < 3000; ++i) {
     std::string text;
-    for (std::uint64_t n = random.below(20); n > 0; --n) text += random.below(4) == 0 ? std::string(1, static_cast<char>(random.below(256))) : pieces[random.below(std::size(pieces))];
+    for (std::uint64_t n = random.below(20); n > 0; --n)
+      text += random.below(4) == 0 ? std::string(1, static_cast<char>(random.below(256)))
+                                   : pieces[random.below(std::size(pieces))];
     Measures m;
     add_codes(m, "E11.9", text);
     add_citations(m, {{"1"}, {"1", text}}, text);

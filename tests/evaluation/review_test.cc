@@ -28,14 +28,24 @@ struct Folder {
   explicit Folder(int items = 10, const std::string& toml = kToml) {
     std::string lines;
     for (int i = 0; i < items; ++i)
-      lines += Json::object({{"id", "i" + std::to_string(i)}, {"prompt", "p"}, {"first", "F" + std::to_string(i)}, {"second", "S" + std::to_string(i)}, {"difference", i / 10.0}}).dump() + "\n";
+      lines += Json::object({{"id", "i" + std::to_string(i)},
+                             {"prompt", "p"},
+                             {"first", "F" + std::to_string(i)},
+                             {"second", "S" + std::to_string(i)},
+                             {"difference", i / 10.0}})
+                   .dump() +
+               "\n";
     write_file_atomically(folder.file("items.jsonl"), lines).value();
     write_file_atomically(folder.file("review.toml"), toml).value();
   }
 };
 
 Json rating(const std::string& id, const std::string& preference, int left, int right, const std::string& comment = "") {
-  return Json::object({{"id", id}, {"preference", preference}, {"points", Json::object({{"safe", Json::array({left, right})}})}, {"comment", comment}, {"seconds", 2.5}});
+  return Json::object({{"id", id},
+                       {"preference", preference},
+                       {"points", Json::object({{"safe", Json::array({left, right})}})},
+                       {"comment", comment},
+                       {"seconds", 2.5}});
 }
 
 std::string refusal(const std::string& toml) {
@@ -66,7 +76,8 @@ TEST_CASE("each rater gets an own order and own sides, the most different items 
   CHECK(again.swapped == anna.swapped);
   CHECK(again.token == anna.token);
   namespace fs = std::filesystem;
-  CHECK((fs::status(f.folder.file("ratings/anna.json")).permissions() & (fs::perms::group_all | fs::perms::others_all)) == fs::perms::none);
+  CHECK((fs::status(f.folder.file("ratings/anna.json")).permissions() & (fs::perms::group_all | fs::perms::others_all)) ==
+        fs::perms::none);
 }
 
 TEST_CASE("a rater sees sides without models, and a rating comes back as it was given", "[review]") {
@@ -141,7 +152,9 @@ TEST_CASE("items that were added are shown last; one that was taken away is an e
 }
 
 TEST_CASE("a review that cannot be right is refused by name", "[review]") {
-  const auto replaced = [](const std::string& what, const std::string& with) { return std::string(kToml).replace(kToml.find(what), what.size(), with); };
+  const auto replaced = [](const std::string& what, const std::string& with) {
+    return std::string(kToml).replace(kToml.find(what), what.size(), with);
+  };
   CHECK(refusal(kToml).empty());
   CHECK(refusal(replaced("\"anna\", \"ben\"", "\"../x\"")).find("'../x'") != std::string::npos);
   CHECK(refusal(replaced("\"anna\", \"ben\"", "\"anna\", \"anna\"")).find("twice") != std::string::npos);
@@ -193,7 +206,8 @@ TEST_CASE("a comparison becomes a folder for review, without the answers that ar
     task.items.back().id = id;
     task.items.back().prompt = "p";
   }
-  const Outcome first{"base", "", {}, {"same", "one two", "x"}, {}}, second{"adapter \\ \n", "", {}, {" same", "one three", "y"}, {}};
+  const Outcome first{"base", "", {}, {"same", "one two", "x"}, {}},
+      second{"adapter \\ \n", "", {}, {" same", "one three", "y"}, {}};
   const auto path = folder.file("review");
   write_review(path, task, first, second).value();
   const auto set = read_review(path).value();

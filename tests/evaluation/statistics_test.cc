@@ -1,9 +1,10 @@
 // Intervals, tests and agreement against scipy, statsmodels, scikit-learn and krippendorff (tests/vectors/evaluation).
+#include "evaluation/statistics.h"
+
 #include <cmath>
 
 #include "base/json.h"
 #include "evaluation/agreement.h"
-#include "evaluation/statistics.h"
 #include "tests/support/catch.h"
 
 namespace sotto::evaluation {
@@ -65,8 +66,8 @@ TEST_CASE("agreement that cannot be told from chance is NaN", "[evaluation]") {
   CHECK(std::isnan(cohen_kappa(Counts{}, Counts{}, 2)));
   CHECK(std::isnan(fleiss_kappa({})));
   CHECK(std::isnan(fleiss_kappa({{3, 0}, {3, 0}})));
-  CHECK(std::isnan(fleiss_kappa({{1, 0}, {0, 1}})));          // one rater
-  CHECK(std::isnan(fleiss_kappa({{2, 1}, {1, 1}})));          // not the same number
+  CHECK(std::isnan(fleiss_kappa({{1, 0}, {0, 1}})));  // one rater
+  CHECK(std::isnan(fleiss_kappa({{2, 1}, {1, 1}})));  // not the same number
   CHECK(std::isnan(krippendorff_alpha({}, Scale::kNominal)));
   CHECK(std::isnan(krippendorff_alpha({{1.0, std::nullopt}, {std::nullopt, 2.0}}, Scale::kInterval)));
   CHECK(krippendorff_alpha({{1.0, 2.0}, {1.0, 2.0}}, Scale::kOrdinal) == 1);
@@ -91,7 +92,8 @@ TEST_CASE("Wilson's interval, Holm's correction and quantiles equal statsmodels'
   CHECK(normal_z(0.95) == Approx(1.959963984540054).epsilon(1e-12));
 }
 
-TEST_CASE("bootstrap intervals of a ratio of sums are scipy's but for the resampling, and the same every time", "[evaluation]") {
+TEST_CASE("bootstrap intervals of a ratio of sums are scipy's but for the resampling, and the same every time",
+          "[evaluation]") {
   for (const auto& c : vectors().at("bootstrap").items()) {
     const auto above = numbers(c.at("numerators")), below = numbers(c.at("denominators"));
     std::vector<Ratio> units;

@@ -38,8 +38,12 @@ void check_refusal(const std::string& toml, const std::string& items, const std:
 
 TEST_CASE("a choice task: prompts are filled, answers are indices or texts, patients are units", "[evaluation]") {
   Written w;
-  const auto task = w.read(kHead + "kind = \"choice\"\n",
-                           R"({"q": "a {b}", "choices": ["x", "y"], "answer": "y", "patient_id": "P1"})" "\n\n" R"({"id": "k", "q": 7, "choices": ["x", 8], "answer": 0})" "\n").value();
+  const auto task =
+      w.read(kHead + "kind = \"choice\"\n", R"({"q": "a {b}", "choices": ["x", "y"], "answer": "y", "patient_id": "P1"})"
+                                            "\n\n"
+                                            R"({"id": "k", "q": 7, "choices": ["x", 8], "answer": 0})"
+                                            "\n")
+          .value();
   REQUIRE(task.items.size() == 2);
   CHECK(task.format == PromptFormat::kPlain);
   CHECK(task.delimiter == " ");
@@ -54,11 +58,18 @@ TEST_CASE("a choice task: prompts are filled, answers are indices or texts, pati
 
 TEST_CASE("a generate task scores what its metrics ask for, with the best of several references", "[evaluation]") {
   Written w;
-  const auto task = w.read(kHead + "kind = \"generate\"\nmetrics = [\"exact_match\", \"codes\", \"terms\", \"safety\", \"facts\"]\nstop = [\"\\nQ:\"]\n"
-                                   "preferred_terms = [\"hypertension | high BP\", \"asthma\"]\navoid_terms = [\"sugar\"]\nfacts_in_order = true\n"
-                                   "[[safety]]\nname = \"defer\"\nkind = \"must_defer\"\nphrases = [\"see a doctor\"]\n"
-                                   "[[safety]]\nname = \"no\"\nkind = \"must_not\"\nphrases = [\"double the dose\"]\n",
-                           R"({"q": "?", "reference": ["I10 hypertension", "I15.0 hypertension"], "facts": [["rest", "sleep"], "diet"], "rules": ["no"]})" "\n").value();
+  const auto task =
+      w.read(
+           kHead +
+               "kind = \"generate\"\nmetrics = [\"exact_match\", \"codes\", \"terms\", \"safety\", \"facts\"]\nstop = "
+               "[\"\\nQ:\"]\n"
+               "preferred_terms = [\"hypertension | high BP\", \"asthma\"]\navoid_terms = [\"sugar\"]\nfacts_in_order = "
+               "true\n"
+               "[[safety]]\nname = \"defer\"\nkind = \"must_defer\"\nphrases = [\"see a doctor\"]\n"
+               "[[safety]]\nname = \"no\"\nkind = \"must_not\"\nphrases = [\"double the dose\"]\n",
+           R"({"q": "?", "reference": ["I10 hypertension", "I15.0 hypertension"], "facts": [["rest", "sleep"], "diet"], "rules": ["no"]})"
+           "\n")
+          .value();
   const auto& item = task.items[0];
   CHECK(item.terms.size() == 1);
   CHECK(item.rules.size() == 1);
@@ -91,19 +102,26 @@ TEST_CASE("a task that cannot be right is refused with file, line, field and val
   check_refusal(choice, "{\"q\": 1, \"choices\": [\"a\", \"b\"], \"answer\": 2}\n", "'answer' is 2; there are 2 choices");
   check_refusal(choice, "{\"q\": 1, \"choices\": [\"a\", \"b\"], \"answer\": \"c\"}\n", "none of the choices");
   check_refusal(choice, "{\"q\": 1, \"choices\": [\"a\"], \"answer\": 0}\n", "two or more");
-  check_refusal("name = \"t\"\ndomain = \"d\"\ndata = \"items.jsonl\"\nkind = \"loss\"\nprompt = \"{q\"\n", "{\"q\": 1}\n", "'{' without '}'");
+  check_refusal("name = \"t\"\ndomain = \"d\"\ndata = \"items.jsonl\"\nkind = \"loss\"\nprompt = \"{q\"\n", "{\"q\": 1}\n",
+                "'{' without '}'");
   check_refusal(choice, "{\"q\": [], \"choices\": [\"a\", \"b\"], \"answer\": 0}\n", "neither a text nor an integer");
   const std::string good = "{\"id\": 1, \"q\": 1, \"choices\": [\"a\", \"b\"], \"answer\": 0}\n";
   check_refusal(choice, good + good, "items.jsonl:2: id '1' is there twice");
-  for (const auto& [metric, field] : std::vector<std::pair<std::string, std::string>>{
-           {"token_f1", "reference"}, {"facts", "facts"}, {"citations", "citations"}, {"spans", "mentions"}, {"concepts", "mentions"}})
+  for (const auto& [metric, field] : std::vector<std::pair<std::string, std::string>>{{"token_f1", "reference"},
+                                                                                      {"facts", "facts"},
+                                                                                      {"citations", "citations"},
+                                                                                      {"spans", "mentions"},
+                                                                                      {"concepts", "mentions"}})
     check_refusal(generate + "metrics = [\"" + metric + "\"]\n", "{\"q\": 1}\n", "field '" + field + "'");
   check_refusal(kHead + "kind = \"loss\"\n", "{\"q\": 1}\n", "field 'reference'");
 }
 
 TEST_CASE("doubled braces in a prompt are braces", "[evaluation]") {
   Written w;
-  const auto task = w.read("name = \"t\"\ndomain = \"d\"\ndata = \"items.jsonl\"\nkind = \"loss\"\nprompt = \"{{{q}}} {{\"\n", "{\"q\": 1, \"reference\": \"r\"}\n").value();
+  const auto task =
+      w.read("name = \"t\"\ndomain = \"d\"\ndata = \"items.jsonl\"\nkind = \"loss\"\nprompt = \"{{{q}}} {{\"\n",
+             "{\"q\": 1, \"reference\": \"r\"}\n")
+          .value();
   CHECK(task.items[0].prompt == "{1} {");
 }
 

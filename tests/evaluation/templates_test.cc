@@ -3,15 +3,18 @@
 #include <filesystem>
 #include <set>
 
-#include "data/record.h"
+#include "data/records/record.h"
 #include "evaluation/text.h"
 #include "tests/support/catch.h"
 
 namespace sotto {
 
 TEST_CASE("training templates of every domain show diagnosis, treatment and synthesis with caution", "[templates]") {
-  const auto caution = evaluation::Term::make("not a diagnosis | doctor decides | cannot be told | should be checked | no legal advice | lawyer | not investment advice | "
-                                              "adviser | may lose value | lock out | ask the owner").value();
+  const auto caution = evaluation::Term::make(
+                           "not a diagnosis | doctor decides | cannot be told | should be checked | no legal advice | "
+                           "lawyer | not investment advice | "
+                           "adviser | may lose value | lock out | ask the owner")
+                           .value();
   std::set<std::string> domains;
   for (const auto& entry : std::filesystem::directory_iterator(SOTTO_SOURCE "/configs/training")) {
     INFO(entry.path());

@@ -11,9 +11,12 @@
 namespace sotto::lineage {
 namespace {
 
-const Finding& of(const std::vector<Finding>& all, const std::string& check) { return *std::ranges::find(all, check, &Finding::check); }
+const Finding& of(const std::vector<Finding>& all, const std::string& check) {
+  return *std::ranges::find(all, check, &Finding::check);
+}
 
-Finding::State state_with(const TemporaryFolder& folder, const Made& model, const std::string& check, const Evidence& evidence, std::optional<Digest> in_use = std::nullopt) {
+Finding::State state_with(const TemporaryFolder& folder, const Made& model, const std::string& check,
+                          const Evidence& evidence, std::optional<Digest> in_use = std::nullopt) {
   const auto findings = judge(some_gate(folder), model.passport, in_use, evidence);
   INFO(of(findings, check).sentence);
   for (const auto& f : findings)
@@ -58,7 +61,8 @@ TEST_CASE("quality asks for a gain whose interval lies above the bound, in the m
   gate.quality.metric = "loss";
   for (const double fall : {-0.2, 0.2}) {
     write(evidence.quality, comparison("domain-task", "loss", model.passport, fall, 0.1));
-    CHECK((of(judge(gate, model.passport, std::nullopt, evidence), "quality").state == Finding::State::kPassed) == (fall < 0));
+    CHECK((of(judge(gate, model.passport, std::nullopt, evidence), "quality").state == Finding::State::kPassed) ==
+          (fall < 0));
   }
   write(evidence.quality, comparison("domain-task", "code_exact", model.passport, std::nan(""), 0.1));
   CHECK(state_with(folder, model, "quality", evidence) == Finding::State::kFailed);
@@ -68,14 +72,17 @@ TEST_CASE("a model is also compared with the one in use", "[gate]") {
   const TemporaryFolder folder;
   const auto old_model = made(1), model = made(2, "second");
   auto evidence = good_evidence(folder, model);
-  CHECK(state_with(folder, model, "quality", evidence, old_model.passport.model) == Finding::State::kFailed);  // not in the file
+  CHECK(state_with(folder, model, "quality", evidence, old_model.passport.model) ==
+        Finding::State::kFailed);  // not in the file
   for (const double over : {-0.01, 0.0, 0.1}) {
     write(evidence.quality, comparison_of_three("code_exact", old_model.passport, model.passport, 0.2, over));
-    CHECK((state_with(folder, model, "quality", evidence, old_model.passport.model) == Finding::State::kPassed) == (over >= 0));
+    CHECK((state_with(folder, model, "quality", evidence, old_model.passport.model) == Finding::State::kPassed) ==
+          (over >= 0));
   }
   write(evidence.review, review(old_model.passport.id(), model.passport.id(), 0.5, 2));
   CHECK(state_with(folder, model, "review", evidence, old_model.passport.model) == Finding::State::kPassed);
-  CHECK(state_with(folder, model, "review", evidence) == Finding::State::kFailed);  // no longer in use: another model's review
+  CHECK(state_with(folder, model, "review", evidence) ==
+        Finding::State::kFailed);  // no longer in use: another model's review
 }
 
 TEST_CASE("results of another model, base or task do not count", "[gate]") {
@@ -151,7 +158,11 @@ TEST_CASE("a waived check needs a reason, and needs no result", "[gate]") {
   CHECK(of(findings, "review").state == Finding::State::kWaived);
   CHECK(lets_through(findings));
   const auto refused = [&](const std::string& more) {
-    REQUIRE(write_file_atomically(folder.file("bad.toml"), "domain = \"coding\"\n[quality]\ntask = \"t\"\nmetric = \"m\"\n[general]\ntask = \"t\"\nmetric = \"m\"\n[safety]\ntask = \"t\"\n" + more).ok());
+    REQUIRE(write_file_atomically(folder.file("bad.toml"),
+                                  "domain = \"coding\"\n[quality]\ntask = \"t\"\nmetric = \"m\"\n[general]\ntask = "
+                                  "\"t\"\nmetric = \"m\"\n[safety]\ntask = \"t\"\n" +
+                                      more)
+                .ok());
     const auto read = read_gate(folder.file("bad.toml"));
     return read.ok() ? std::string() : read.error().message;
   };

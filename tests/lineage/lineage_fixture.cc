@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "audit/ledger.h"
+#include "audit/ledger/ledger.h"
 #include "base/files.h"
 #include "tests/support/catch.h"
 
@@ -58,10 +58,13 @@ Made made(float value, const std::string& run, std::optional<Digest> parent, boo
 
 namespace {
 
-Json model_json(const std::string& name, const std::string& weights) { return Json::object({{"model", name}, {"weights", weights}, {"metrics", Json::object()}}); }
+Json model_json(const std::string& name, const std::string& weights) {
+  return Json::object({{"model", name}, {"weights", weights}, {"metrics", Json::object()}});
+}
 
 Json difference(const std::string& from, const std::string& to, const std::string& metric, double value, double half_width) {
-  const Json one = Json::object({{"difference", value}, {"low", value - half_width}, {"high", value + half_width}, {"p", 0.01}, {"p_holm", 0.01}});
+  const Json one = Json::object(
+      {{"difference", value}, {"low", value - half_width}, {"high", value + half_width}, {"p", 0.01}, {"p_holm", 0.01}});
   Json metrics = Json::object();
   metrics.set(metric, one);
   return Json::object({{"from", from}, {"to", to}, {"metrics", std::move(metrics)}});
@@ -70,36 +73,54 @@ Json difference(const std::string& from, const std::string& to, const std::strin
 }  // namespace
 
 Json comparison(const std::string& task, const std::string& metric, const Passport& model, double value, double half_width) {
-  return Json::object({{"task", task}, {"models", Json::array({model_json("base", ""), model_json("a/b", model.id())})},
-                       {"differences", Json::array({difference("base", "a/b", metric, value, half_width)})}, {"units", 20}, {"base_sha256", to_hex(model.base)}});
+  return Json::object({{"task", task},
+                       {"models", Json::array({model_json("base", ""), model_json("a/b", model.id())})},
+                       {"differences", Json::array({difference("base", "a/b", metric, value, half_width)})},
+                       {"units", 20},
+                       {"base_sha256", to_hex(model.base)}});
 }
 
-Json comparison_of_three(const std::string& metric, const Passport& in_use, const Passport& model, double over_base, double over_in_use) {
-  return Json::object({{"task", "domain-task"},
-                       {"models", Json::array({model_json("base", ""), model_json("old", in_use.id()), model_json("new", model.id())})},
-                       {"differences", Json::array({difference("base", "old", metric, 0.1, 0.01), difference("base", "new", metric, over_base, 0.01),
-                                                    difference("old", "new", metric, over_in_use, 0.5)})},
-                       {"units", 20}, {"base_sha256", to_hex(model.base)}});
+Json comparison_of_three(const std::string& metric, const Passport& in_use, const Passport& model, double over_base,
+                         double over_in_use) {
+  return Json::object(
+      {{"task", "domain-task"},
+       {"models", Json::array({model_json("base", ""), model_json("old", in_use.id()), model_json("new", model.id())})},
+       {"differences",
+        Json::array({difference("base", "old", metric, 0.1, 0.01), difference("base", "new", metric, over_base, 0.01),
+                     difference("old", "new", metric, over_in_use, 0.5)})},
+       {"units", 20},
+       {"base_sha256", to_hex(model.base)}});
 }
 
 Json evaluation(const std::string& task, const Passport& model, const std::string& metric, double value) {
   Json metrics = Json::object();
   metrics.set(metric, Json::object({{"value", value}, {"low", value}, {"high", value}}));
-  return Json::object({{"task", task}, {"model", "a/b"}, {"weights", model.id()}, {"metrics", std::move(metrics)}, {"units", 20}, {"base_sha256", to_hex(model.base)}});
+  return Json::object({{"task", task},
+                       {"model", "a/b"},
+                       {"weights", model.id()},
+                       {"metrics", std::move(metrics)},
+                       {"units", 20},
+                       {"base_sha256", to_hex(model.base)}});
 }
 
 Json review(const std::string& first, const std::string& second, double win_rate, int raters) {
   Json names = Json::array();
   for (int i = 0; i < raters; ++i) names.push(Json::object({{"name", "r"}, {"rated", 4}, {"of", 4}}));
-  return Json::object({{"weights", Json::array({first, second})}, {"raters", std::move(names)}, {"preference", Json::object({{"win_rate", win_rate}})}});
+  return Json::object({{"weights", Json::array({first, second})},
+                       {"raters", std::move(names)},
+                       {"preference", Json::object({{"win_rate", win_rate}})}});
 }
 
 void write(const std::string& path, const Json& json) { REQUIRE(write_file_atomically(path, json.dump()).ok()); }
 
 Gate some_gate(const TemporaryFolder& folder, const std::string& more) {
   const std::string path = folder.file("gate.toml");
-  REQUIRE(write_file_atomically(path, "domain = \"coding\"\n[quality]\ntask = \"domain-task\"\nmetric = \"code_exact\"\n[general]\ntask = \"general-task\"\nmetric = \"loss\"\n"
-                                      "max_drop = 0.05\n[safety]\ntask = \"safety-task\"\nmin = 0.9\n" + more).ok());
+  REQUIRE(write_file_atomically(path,
+                                "domain = \"coding\"\n[quality]\ntask = \"domain-task\"\nmetric = "
+                                "\"code_exact\"\n[general]\ntask = \"general-task\"\nmetric = \"loss\"\n"
+                                "max_drop = 0.05\n[safety]\ntask = \"safety-task\"\nmin = 0.9\n" +
+                                    more)
+              .ok());
   const auto gate = read_gate(path);
   REQUIRE(gate.ok());
   return *gate;
@@ -115,10 +136,15 @@ std::string training_folder(const TemporaryFolder& folder, const Made& model, st
   REQUIRE(ledger.ok());
   for (std::uint32_t r = 0; r < model.plan.rounds; ++r) {
     const auto events = events_of(model.plan, RoundId(r));
-    REQUIRE(ledger->reserve(model.plan.run, RoundId(r), events, audit::BudgetLimit{100, 1e-5}, audit::Time(std::chrono::seconds(10))).ok());
+    REQUIRE(ledger
+                ->reserve(model.plan.run, RoundId(r), events, audit::BudgetLimit{100, 1e-5},
+                          audit::Time(std::chrono::seconds(10)))
+                .ok());
     REQUIRE(ledger->commit(model.plan.run, RoundId(r), events, audit::Time(std::chrono::seconds(10))).ok());
   }
-  REQUIRE(log->append(audit::AuditMeasured{model.plan.run, model.passport.adapter, 20, 10, correct, 0.5, 0, 0}, audit::Time(std::chrono::seconds(11))).ok());
+  REQUIRE(log->append(audit::AuditMeasured{model.plan.run, model.passport.adapter, 20, 10, correct, 0.5, 0, 0},
+                      audit::Time(std::chrono::seconds(11)))
+              .ok());
   return path;
 }
 

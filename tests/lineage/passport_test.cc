@@ -28,7 +28,9 @@ TEST_CASE("a passport comes back as it was written", "[passport]") {
 TEST_CASE("a passport with a member missing, of another type or of another run is refused by name", "[passport]") {
   const Json good = made(1).passport.json;
   for (const auto& [name, value] : good.members()) {
-    if (name == "parent" || name == "trained" || name == "precision" || name == "rounds" || name == "steps" || name == "recipe") continue;
+    if (name == "parent" || name == "trained" || name == "precision" || name == "rounds" || name == "steps" ||
+        name == "recipe")
+      continue;
     Json broken = Json::object();
     for (const auto& [other, v] : good.members())
       if (other != name) broken.set(other, v);
@@ -54,9 +56,13 @@ TEST_CASE("a model is known by its weights and scales, in whatever order they co
   scaled.layout.modules[0].scale = 4;
   CHECK(weights_of(state) != weights_of(some_adapter(2)));
   CHECK(weights_of(state) != weights_of(scaled));
-  const auto bytes = [](const std::vector<float>& v) { return ByteSpan(reinterpret_cast<const std::uint8_t*>(v.data()), v.size() * 4); };
-  const NamedTensor a{"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "F32", {2, 4}, bytes(state.factors[0].a)};
-  const NamedTensor b{"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", "F32", {4, 2}, bytes(state.factors[0].b)};
+  const auto bytes = [](const std::vector<float>& v) {
+    return ByteSpan(reinterpret_cast<const std::uint8_t*>(v.data()), v.size() * 4);
+  };
+  const NamedTensor a{
+      "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "F32", {2, 4}, bytes(state.factors[0].a)};
+  const NamedTensor b{
+      "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", "F32", {4, 2}, bytes(state.factors[0].b)};
   const std::map<std::string, double> scales{{"model.layers.0.self_attn.q_proj", 2.0}};
   CHECK(weights_of({b, a}, scales) == weights_of(state));
   auto half = a;

@@ -1,9 +1,8 @@
 // The registry: its log is the truth, replayed and signed; promotions, ways back, the tree, the card.
-#include "lineage/model_registry.h"
-
-#include "audit/signed_head.h"
+#include "audit/log/signed_head.h"
 #include "base/files.h"
 #include "lineage/card.h"
+#include "lineage/model_registry.h"
 #include "lineage/tree.h"
 #include "tests/lineage/lineage_fixture.h"
 #include "tests/support/catch.h"
@@ -25,7 +24,9 @@ struct Place {
     REQUIRE(registry.ok());
     return std::move(*registry);
   }
-  std::vector<Finding> findings(const Made& model) { return judge(some_gate(folder), model.passport, std::nullopt, good_evidence(folder, model)); }
+  std::vector<Finding> findings(const Made& model) {
+    return judge(some_gate(folder), model.passport, std::nullopt, good_evidence(folder, model));
+  }
 };
 
 TEST_CASE("what a registry knows is what its signed log says", "[registry]") {
@@ -60,7 +61,9 @@ TEST_CASE("what a registry knows is what its signed log says", "[registry]") {
 
 TEST_CASE("another key does not open a registry, and a log that contradicts itself is refused by entry", "[registry]") {
   Place place;
-  { auto registry = place.open(); }
+  {
+    auto registry = place.open();
+  }
   const auto other = crypto::SigningKey::random(place.random);
   CHECK_FALSE(ModelRegistry::open(place.path, other, place.random).ok());
   {
@@ -81,13 +84,15 @@ TEST_CASE("a promotion that the gate does not let through names every check and 
   auto evidence = good_evidence(place.folder, model);
   evidence.review.clear();
   write(evidence.safety, evaluation("safety-task", model.passport, "safety", 0.1));
-  const auto done = registry.promote(*registry.find(model.passport.model), "Anna", judge(some_gate(place.folder), model.passport, std::nullopt, evidence), at(2));
+  const auto done = registry.promote(*registry.find(model.passport.model), "Anna",
+                                     judge(some_gate(place.folder), model.passport, std::nullopt, evidence), at(2));
   REQUIRE_FALSE(done.ok());
   CHECK(done.error().message.find("safety: failed") != std::string::npos);
   CHECK(done.error().message.find("review: missing") != std::string::npos);
   CHECK(done.error().message.find("quality") == std::string::npos);
   CHECK_FALSE(registry.in_use("coding"));
-  CHECK_FALSE(registry.promote(*registry.find(model.passport.model), "", place.findings(model), at(2)).ok());  // nobody answers for it
+  CHECK_FALSE(registry.promote(*registry.find(model.passport.model), "", place.findings(model), at(2))
+                  .ok());  // nobody answers for it
 }
 
 TEST_CASE("a domain goes back to what it used before, and to nothing that was never promoted", "[registry]") {
@@ -96,7 +101,8 @@ TEST_CASE("a domain goes back to what it used before, and to nothing that was ne
   const auto a = made(1), b = made(2, "second", a.passport.model), c = made(3, "third", a.passport.model);
   for (const auto* m : {&a, &b, &c}) REQUIRE(registry.add(m->passport, "", at(1)).ok());
   CHECK_FALSE(registry.roll_back("coding", std::nullopt, "Anna", "none yet", at(1)).ok());
-  for (const auto* m : {&a, &b}) REQUIRE(registry.promote(*registry.find(m->passport.model), "Anna", place.findings(*m), at(2)).ok());
+  for (const auto* m : {&a, &b})
+    REQUIRE(registry.promote(*registry.find(m->passport.model), "Anna", place.findings(*m), at(2)).ok());
   CHECK_FALSE(registry.promote(*registry.find(b.passport.model), "Anna", place.findings(b), at(2)).ok());  // in use already
   CHECK_FALSE(registry.roll_back("coding", c.passport.model, "Anna", "because", at(3)).ok());
   CHECK_FALSE(registry.roll_back("coding", std::nullopt, "Anna", "", at(3)).ok());
@@ -110,7 +116,8 @@ TEST_CASE("the tree and its picture show who came from whom and what is in use",
   Place place;
   auto registry = place.open();
   CHECK(lineage_text(registry).find("no models") != std::string::npos);
-  const auto a = made(1, "a"), b = made(2, "b", a.passport.model), c = made(3, "c", b.passport.model), d = made(4, "d", a.passport.model);
+  const auto a = made(1, "a"), b = made(2, "b", a.passport.model), c = made(3, "c", b.passport.model),
+             d = made(4, "d", a.passport.model);
   for (const auto* m : {&a, &b, &c, &d}) REQUIRE(registry.add(m->passport, "", at(1)).ok());
   REQUIRE(registry.promote(*registry.find(b.passport.model), "Anna", place.findings(b), at(2)).ok());
   const auto text = lineage_text(registry);
@@ -136,7 +143,10 @@ TEST_CASE("a card tells privacy, evidence, waived checks and origin, and nobody'
   const Model& model = *registry.find(b.passport.model);
   CHECK(model_card(registry, model).find("Not promoted.") != std::string::npos);
   const auto gate = some_gate(place.folder, "[waived]\nreview = \"No experts yet <script> | x\"\n");
-  REQUIRE(registry.promote(model, "Anna *the* Great", judge(gate, b.passport, std::nullopt, good_evidence(place.folder, b)), at(2)).ok());
+  REQUIRE(
+      registry
+          .promote(model, "Anna *the* Great", judge(gate, b.passport, std::nullopt, good_evidence(place.folder, b)), at(2))
+          .ok());
   const auto card = model_card(registry, model);
   CHECK(card.find("in use.") != std::string::npos);
   CHECK(card.find("epsilon **" + b.passport.json.at("privacy").at("epsilon").dump() + "**") != std::string::npos);

@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "base/files.h"
-#include "model/checkpoint.h"
+#include "model/files/checkpoint.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_folder.h"
 

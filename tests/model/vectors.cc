@@ -1,9 +1,8 @@
 #include "tests/model/vectors.h"
 
-#include <numeric>
-
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "tests/support/fixed_random.h"
 
@@ -34,7 +33,8 @@ std::vector<float> floats(const data::SafetensorsFile& file, const std::string& 
 
 std::vector<std::int64_t> integers(const data::SafetensorsFile& file, const std::string& name) {
   const auto* info = file.find_tensor(name);
-  if (info == nullptr || info->type != data::SafetensorsType::kI32) return elements<std::int64_t>(file, name, data::SafetensorsType::kI64);
+  if (info == nullptr || info->type != data::SafetensorsType::kI32)
+    return elements<std::int64_t>(file, name, data::SafetensorsType::kI64);
   const auto narrow = elements<std::int32_t>(file, name, data::SafetensorsType::kI32);
   return {narrow.begin(), narrow.end()};
 }

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "base/json.h"
-#include "data/chat_template.h"
-#include "data/data_set.h"
-#include "data/safetensors_file.h"
-#include "model/language_model.h"
-#include "model/lora.h"
-#include "privacy/grid.h"
-#include "privacy/sampler.h"
+#include "data/chat/chat_template.h"
+#include "data/files/safetensors_file.h"
+#include "data/records/data_set.h"
+#include "model/adapter/lora.h"
+#include "model/inference/language_model.h"
+#include "privacy/mechanism/grid.h"
+#include "privacy/mechanism/sampler.h"
 #include "tests/support/catch.h"
 
 namespace sotto::model {

@@ -1,0 +1,303 @@
+#include "audit/ledger/spending.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "audit/ledger/accounting.h"
+#include "privacy/accounting/compose.h"
+#include "privacy/mechanism/noise.h"
+
+namespace sotto::audit {
+namespace {
+
+std::string round_name(const RunId& run, RoundId round) {
+  return "round " + std::to_string(round.value()) + " of run '" + run.value() + "'";
+}
+
+// Run and round of the four events of a round; nullopt for all others.
+std::optional<Spending::Key> key_of(const Event& event) {
+  return std::visit(
+      [](const auto& e) -> std::optional<Spending::Key> {
+        using E = std::decay_t<decltype(e)>;
+        if constexpr (std::is_same_v<E, Reserved> || std::is_same_v<E, Committed> || std::is_same_v<E, ReportSent> ||
+                      std::is_same_v<E, Refunded>) {
+          return Spending::Key{e.run, e.round};
+        } else {
+          return std::nullopt;
+        }
+      },
+      event);
+}
+
+// What the sampler writes into an event (privacy/mechanism/sampler.h) of step `step` of the run.
+privacy::DpEvent planned_sampling(const RunPlan& plan, const SitePlan& site, privacy::SamplingRate rate,
+                                  std::uint64_t step) {
+  privacy::DpEvent event;
+  event.unit = plan.unit == PrivacyUnit::kRecord ? privacy::Unit::kRecord : privacy::Unit::kPatient;
+  switch (plan.step.sampling) {
+    case SamplingScheme::kPoisson: event.sampling_rate = rate; break;
+    case SamplingScheme::kTruncatedPoisson:
+      event.sampling_rate = rate;
+      event.sampling = privacy::SamplingKind::kTruncatedPoisson;
+      event.batch_size = plan.step.max_batch;
+      event.population = site.declared_size;
+      break;
+    case SamplingScheme::kFixedSize:
+      event.sampling = privacy::SamplingKind::kFixedSize;
+      event.batch_size = static_cast<std::uint64_t>(plan.expected_batch);
+      event.population = site.declared_size;
+      break;
+    case SamplingScheme::kRandomAllocation:
+      event.sampling = privacy::SamplingKind::kRandomAllocation;
+      event.epoch_steps = epoch_steps(plan, site);
+      event.epoch_step = step % event.epoch_steps + 1;
+      break;
+    case SamplingScheme::kMinSeparation:
+      event.sampling = privacy::SamplingKind::kMinSeparation;
+      event.min_separation = epoch_steps(plan, site);
+      event.run_steps = std::uint64_t{plan.rounds} * plan.local_steps;
+      event.run_step = step + 1;
+      break;
+  }
+  return event;
+}
+
+}  // namespace
+
+std::vector<privacy::DpEvent> merged(const std::vector<privacy::DpEvent>& events) {
+  std::vector<privacy::DpEvent> out;
+  for (const auto& event : events) {
+    if (!out.empty() && event.trials.kind == privacy::TrialsKind::kNone) {  // steps of a run add up, selections do not
+      auto same = event;
+      same.count = out.back().count;
+      if (same == out.back() && event.count <= std::numeric_limits<std::uint64_t>::max() - same.count) {
+        out.back().count += event.count;
+        continue;
+      }
+    }
+    out.push_back(event);
+  }
+  return out;
+}
+
+Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension,
+                                                    RoundId round) {
+  std::vector<privacy::DpEvent> out;
+  if (!plan.privacy) return out;
+  SOTTO_TRY([[maybe_unused]] const auto clip, privacy::ClipNorm::make(plan.clip_norm));
+  SOTTO_TRY(const auto rate, privacy::SamplingRate::make(site.sampling_rate));
+  SOTTO_TRY(const auto sigma, privacy::NoiseMultiplier::make(site.noise_multiplier));
+  if (dimension == 0) return invalid("plan: no trained coordinates");
+  const privacy::Grid grid = step_grid(plan, static_cast<std::size_t>(dimension));
+  for (std::uint64_t k = 0; k < plan.local_steps; ++k) {
+    const auto sampling = planned_sampling(plan, site, rate, std::uint64_t{round.value()} * plan.local_steps + k);
+    out.push_back(privacy::planned_event(sampling, correlation_of(plan), sigma, grid));
+  }
+  return merged(out);
+}
+
+privacy::Correlation correlation_of(const RunPlan& plan) {
+  const std::uint64_t steps = std::uint64_t{plan.rounds} * plan.local_steps;
+  switch (plan.step.noise) {
+    case NoiseScheme::kIndependent: break;
+    case NoiseScheme::kBanded: return {privacy::CorrelationKind::kBanded, plan.step.bands, steps};
+    case NoiseScheme::kBlt: return {privacy::CorrelationKind::kBlt, plan.step.bands, steps};
+  }
+  return {privacy::CorrelationKind::kNone, 0, steps};
+}
+
+privacy::Grid step_grid(const RunPlan& plan, std::size_t dimension) {
+  const privacy::ClipNorm clip(plan.clip_norm);
+  const std::size_t all = dimension + plan.step.count_clipped;
+  return plan.step.noise == NoiseScheme::kIndependent ? privacy::Grid(clip, all) : privacy::correlated_grid(clip, all);
+}
+
+Result<std::vector<privacy::DpEvent>> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
+  SOTTO_TRY(auto events, planned_round(plan, site, dimension));
+  if (plan.privacy && plan.step.sampling == SamplingScheme::kMinSeparation) {
+    events.front().run_step = 0;
+    return std::vector{events.front()};
+  }
+  if (plan.step.sampling != SamplingScheme::kRandomAllocation) {  // all rounds are alike
+    for (auto& event : events) event.count *= plan.rounds;
+    return events;
+  }
+  for (std::uint32_t r = 1; r < plan.rounds; ++r) {
+    SOTTO_TRY(const auto more, planned_round(plan, site, dimension, RoundId(r)));
+    events.insert(events.end(), more.begin(), more.end());
+  }
+  return events;
+}
+
+Result<double> planned_epsilon(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
+  SOTTO_TRY(auto events, planned_run(plan, site, dimension));
+  Spent spent;
+  spent.add(RoundCost(std::move(events)));
+  const double epsilon = composed_epsilon(spent, plan.delta);
+  if (std::isfinite(epsilon)) return epsilon;
+  return invalid("a noise multiplier of " + Json(site.noise_multiplier).dump() + " over " +
+                 std::to_string(std::uint64_t{plan.rounds} * plan.local_steps) +
+                 " steps has no finite epsilon; give more noise or fewer steps");
+}
+
+bool RoundCost::same_as(const RoundCost& other) const {
+  return merged(events) == merged(other.events) && merged(own_share) == merged(other.own_share);
+}
+
+void Spent::add(const RoundCost& cost) {
+  if (cost.events.empty()) without_privacy = true;
+  const auto& own = cost.own_share.empty() ? cost.events : cost.own_share;
+  events.insert(events.end(), cost.events.begin(), cost.events.end());
+  own_share.insert(own_share.end(), own.begin(), own.end());
+}
+
+void Spent::add(const Spent& other) {
+  without_privacy |= other.without_privacy;
+  events.insert(events.end(), other.events.begin(), other.events.end());
+  own_share.insert(own_share.end(), other.own_share.begin(), other.own_share.end());
+}
+
+double composed_epsilon(const Spent& spent, double delta, Curve curve) {
+  const Spent on_curve{spent.on(curve), {}, spent.without_privacy};
+  return account(on_curve, delta).proven();
+}
+
+bool RoundSpend::as_planned() const { return state == State::kCommitted && taken.same_as(planned); }
+
+void RoundSpend::add_to(Spent& total) const {
+  if (state == State::kRefunded) return;
+  if (state == State::kCommitted) total.add(taken);
+  if (!as_planned()) total.add(planned);
+}
+
+// The round's state after one of its events.
+Result<RoundSpend> Spending::after(const Event& event) const {
+  const Key key = *key_of(event);
+  const std::string name = round_name(key.first, key.second);
+  const auto at = rounds_.find(key);
+  const bool open = at != rounds_.end() && at->second.state != RoundSpend::State::kRefunded;
+  if (const auto* e = std::get_if<Reserved>(&event)) {
+    if (open) return invalid(name + " is reserved already");
+    RoundSpend fresh;
+    fresh.planned = {e->planned, e->own_share};
+    return fresh;
+  }
+  if (!open) return invalid(name + " is not reserved");
+  RoundSpend spend = at->second;
+  if (const auto* e = std::get_if<Committed>(&event)) {
+    if (spend.state != RoundSpend::State::kReserved) return invalid(name + " is committed already");
+    spend.state = RoundSpend::State::kCommitted;
+    spend.taken = {e->taken, e->own_share};
+  } else if (std::holds_alternative<ReportSent>(event)) {
+    if (spend.state != RoundSpend::State::kCommitted) return invalid(name + " is not committed, so it may not be reported");
+    if (!spend.as_planned()) return refused(name + " did not run as it was reserved, so it may not be reported");
+    spend.reported = true;
+  } else {
+    if (spend.reported) return refused(name + " was reported; what was sent cannot be refunded");
+    spend.state = RoundSpend::State::kRefunded;
+  }
+  return spend;
+}
+
+Result<void> Spending::check_bound(const BudgetBound& event) const {
+  if (!is_valid_name(event.budget)) return invalid("'" + event.budget + "' is not a budget's name ([a-z0-9-], up to 64)");
+  const auto at = bound_.find(event.run);
+  if (at != bound_.end() && (at->second.budget != event.budget || at->second.unit != event.unit)) {
+    return refused("run '" + event.run.value() + "' spends from the budget '" + at->second.budget + "' already");
+  }
+  const bool spent = std::any_of(rounds_.begin(), rounds_.end(), [&](const auto& r) { return r.first.first == event.run; });
+  if (spent && budget_of(event.run) != event.budget) {
+    return refused("run '" + event.run.value() + "' has spent from the budget '" + budget_of(event.run) + "' already");
+  }
+  const auto unit = unit_of(event.budget);
+  if (unit && *unit != event.unit) {
+    return refused("the budget '" + event.budget + "' is kept in units of one " + *unit + "; a run whose unit is one " +
+                   event.unit + " cannot be added to it");
+  }
+  return {};
+}
+
+Result<void> Spending::check(const Event& event) const {
+  if (const auto* e = std::get_if<BudgetBound>(&event)) return check_bound(*e);
+  if (const auto* e = std::get_if<SpentElsewhere>(&event); e && !is_valid_name(e->budget)) {
+    return invalid("'" + e->budget + "' is not a budget's name ([a-z0-9-], up to 64)");
+  }
+  if (key_of(event)) SOTTO_TRY_VOID(after(event));
+  return {};
+}
+
+Result<void> Spending::apply(const Event& event) {
+  SOTTO_TRY_VOID(check(event));
+  if (const auto* e = std::get_if<BudgetBound>(&event)) {
+    bound_[e->run] = *e;
+  } else if (const auto* s = std::get_if<SpentElsewhere>(&event)) {
+    elsewhere_[s->budget] = {s->events, s->own_share, s->without_privacy != 0};
+  } else if (const auto key = key_of(event)) {
+    SOTTO_TRY(rounds_[*key], after(event));
+  }
+  return {};
+}
+
+const BudgetBound* Spending::binding_of(const RunId& run) const {
+  const auto at = bound_.find(run);
+  return at == bound_.end() ? nullptr : &at->second;
+}
+
+std::string Spending::budget_of(const RunId& run) const {
+  const BudgetBound* bound = binding_of(run);
+  return bound ? bound->budget : kDefaultBudget;
+}
+
+std::optional<std::string> Spending::unit_of(const std::string& budget) const {
+  for (const auto& [run, bound] : bound_) {
+    if (bound.budget == budget) return bound.unit;
+  }
+  return std::nullopt;
+}
+
+std::set<std::string> Spending::budgets() const {
+  std::set<std::string> out;
+  for (const auto& [run, bound] : bound_) out.insert(bound.budget);
+  for (const auto& [key, spend] : rounds_) out.insert(budget_of(key.first));
+  for (const auto& [budget, spent] : elsewhere_) out.insert(budget);
+  return out;
+}
+
+const Spent& Spending::elsewhere(const std::string& budget) const {
+  static const Spent nothing;
+  const auto at = elsewhere_.find(budget);
+  return at == elsewhere_.end() ? nothing : at->second;
+}
+
+Spent Spending::here(const std::string& budget) const {
+  Spent out;
+  for (const auto& [key, spend] : rounds_) {
+    if (budget_of(key.first) == budget) spend.add_to(out);
+  }
+  return out;
+}
+
+Spent Spending::total(const std::string& budget) const {
+  Spent out = here(budget);
+  out.add(elsewhere(budget));
+  return out;
+}
+
+Spent Spending::reserved(const std::string& budget) const {
+  Spent out;
+  for (const auto& [key, spend] : rounds_) {
+    if (budget_of(key.first) == budget && spend.state == RoundSpend::State::kReserved) spend.add_to(out);
+  }
+  return out;
+}
+
+Spent Spending::of_run(const RunId& run) const {
+  Spent out;
+  for (const auto& [key, spend] : rounds_) {
+    if (key.first == run) spend.add_to(out);
+  }
+  return out;
+}
+
+}  // namespace sotto::audit

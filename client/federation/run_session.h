@@ -1,0 +1,89 @@
+// One run at one site, from approval to the tuned adapter: carries out what the run's Participant asks for. Reserves budget
+// before data is read, trains, masks, writes ahead, sends. One thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+
+#include "audit/ledger/ledger.h"
+#include "client/federation/forgetting_watch.h"
+#include "client/federation/policy.h"
+#include "client/protocol/participant.h"
+#include "client/site/patient_book.h"
+#include "client/site/site_folder.h"
+#include "client/training/update.h"
+#include "model/inference/language_model.h"
+
+namespace sotto::client {
+
+// Observers for tests that kill a site at a barrier or record what it sends; the program passes none.
+struct SiteHooks {
+  std::function<void(const wire::ToCoordinator&)> before_send;
+  std::function<void(const wire::ToCoordinator&)> after_send;
+  std::function<void(RoundId, const std::vector<std::uint32_t>& update)> on_update;  // x_i, before it is masked
+  std::function<void(RoundId, const std::vector<SiteIndex>& survivors, const std::vector<std::uint32_t>& sum)> on_sum;
+};
+
+// What a session works with; everything outlives it.
+struct SiteContext {
+  const SiteFolder* folder;
+  const SiteConfig* config;
+  audit::EventLog* log;
+  audit::Ledger* ledger;
+  const PatientBook* book;
+  RandomSource* random;
+  const SiteHooks* hooks;
+  std::function<Result<void>(const wire::ToCoordinator&)> send;
+};
+
+class RunSession {
+ public:
+  // Loads model and data, proves the engine on throw-away state, and takes up a stored state. The run stands approved in the
+  // log.
+  static Result<std::unique_ptr<RunSession>> open(const SiteContext& context, Offer offer, SiteIndex site);
+
+  // A message of this run. An error is the machine's or the operator's to mend: the site stops.
+  Result<void> on(wire::ToSite message);
+
+  bool finished() const { return finished_; }
+
+ private:
+  RunSession(const SiteContext& context, Offer offer, SiteIndex site);
+  Result<void> prepare();
+  Result<void> load_data();
+  Result<void> look_for_forgetting(RoundId next_round);
+  Result<void> drive(Event event);
+  Result<void> carry_out(Action action);
+  Result<void> append(const audit::Event& event);
+  Result<void> finish(const wire::RunFinished& message);
+  Event train(const Train& action);
+  Result<void> reserve(RoundId round);
+  Result<void> measure_canaries();
+  AdapterChecked check_initial(const CheckInitial& action) const;
+  AdapterChecked check_step(const CheckStep& action) const;
+  Result<void> keep_proof(const Proof& proof) const;
+  Json passport() const;
+  wire::HeadBytes own_head() const;
+  Result<wire::HeadBytes> newest_coordinator_head() const;
+
+  SiteContext context_;
+  Offer offer_;
+  SiteIndex site_;
+  std::optional<model::LanguageModel> model_;
+  AdapterLayout layout_;
+  data::DataSet data_;
+  Digest data_fingerprint_{};
+  std::optional<model::AdapterTrainer> trainer_;
+  std::optional<LocalTraining> training_;
+  std::optional<ForgettingWatch> watch_;  // where the site's configuration asks for one
+  std::optional<Participant> participant_;
+  std::optional<AdapterState> adapter_;  // last accepted; nullopt before the first
+  std::set<Digest> logged_;              // hashes of the events that stand in the log
+  std::vector<Event> pending_;
+  std::string halted_;  // why this run goes no further; empty while it does
+  bool finished_ = false;
+};
+
+}  // namespace sotto::client

@@ -1,0 +1,36 @@
+// `sotto-client eval --task` and `sotto-client compare`: a model, or a base model and its adapters, on a task
+// (evaluation/task.h). The items stay where they are: nothing is sent or charged, and who publishes a number about private
+// items publishes something about them (docs/evaluation.md). --federated therefore takes declared tasks alone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sotto::client {
+
+struct TaskCommand {
+  std::string task;  // TASK.toml
+  std::string model;
+  std::vector<std::string> adapters;  // PEFT folders; eval takes one at most
+  std::string device = "cpu";
+  std::string precision = "auto";
+  bool quantized_base = false;
+  std::string samples;  // a file to write the single answers to, JSON lines; empty: none
+  std::string review;   // compare: a folder for `review serve`, made here; empty: none
+  std::int64_t threads = 0;
+  std::int64_t limit = 0;  // only the first items; 0: all
+  bool federated =
+      false;  // signed sums for other eyes (site_evaluation.h), of a task whose items are outside the guarantee:
+  std::string folder = "site";  // .. the site's folder, whose identity signs
+  std::string local;            // .. what the site trained alone, beside the adapter of the run
+  std::string out;              // .. where they go
+  bool json = false;
+};
+
+Result<void> evaluate_task(const TaskCommand& command);
+Result<void> compare_models(const TaskCommand& command);
+
+}  // namespace sotto::client

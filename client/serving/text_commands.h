@@ -1,0 +1,31 @@
+// The commands that read JSON lines on stdin and answer each with one on stdout: tokenize, chat-template, score. A line that
+// cannot be answered ends the command with its number; what was answered before stands.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace sotto::client {
+
+struct TextCommand {
+  std::string model;                  // .gguf file or Hugging Face folder
+  std::vector<std::string> adapters;  // score: PEFT folders; the first is on where a line does not name one
+  std::string device = "cpu";
+  std::string precision = "fp32";
+  bool quantized_base = false;
+  std::int64_t top = 10;
+  bool decode = false;  // tokenize: ids to text
+  bool plain = false;   // tokenize: control tokens in the text are spelled out instead of becoming their ids
+  bool bare = false;    // tokenize: without the BOS and EOS that the model puts around a text
+  bool add_generation_prompt = false;
+  std::string chat_template;  // chat-template: the name of a well-known one; empty: the model's own
+  bool json = false;
+};
+
+Result<void> tokenize(const TextCommand& command);
+Result<void> chat_template(const TextCommand& command);
+Result<void> score(const TextCommand& command);
+
+}  // namespace sotto::client

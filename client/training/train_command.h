@@ -1,0 +1,56 @@
+// `sotto-client train RUN.toml [--no-privacy]`: one site alone, with the plan's own vocabulary and the engine that federated
+// runs use: the baseline that any federated or non-private figure is compared with. Its folder holds
+//   adapter/        the tuned adapter, as a PEFT folder with its passport (lineage/passport.h); of full fine-tuning model/,
+//                   a Hugging Face folder
+//   log             the event log: every round reserved before its data is touched and committed as it ran (the ledger)
+//   summary.json    what ran: steps, noise, epsilon, parameters, losses on data outside the guarantee, time; curve.svg: the
+//                   losses
+//   checkpoint      where a killed run goes on; run.key: what dropout and canaries derive from
+// It spends from the same budget of the site's patients as federated runs (client/site/patient_book.h).
+// The same command goes on where a killed one stood, and changes nothing where it is done. One thread.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace sotto::client {
+
+// The run is one of a search whose whole cost stands reserved (repeat_and_select.h): its own rounds are logged and charged
+// to nobody.
+struct Covered {
+  double epsilon = 0;  // of the search
+  double epsilon_with_earlier_runs = 0;
+  std::string relation_with_earlier_runs;  // that the latter is about: audit::relation_text
+};
+
+struct TrainRequest {
+  std::string plan;                // RUN.toml
+  std::string config;              // site.toml; empty: [train] config of the plan
+  std::string out;                 // results; empty: [train] out, else train-<run>
+  std::int64_t declared_size = 0;  // 0: [train] declared_size
+  bool no_privacy = false;
+  bool json = false;
+  std::string public_text = {};  // JSON lines to train on in place of the site's records; with no_privacy alone
+  std::optional<Covered> covered = {};
+};
+
+// `stop` is asked after each step; a stopped run leaves a checkpoint.
+Result<void> train(const TrainRequest& request, const std::function<bool()>& stop = {});
+// The same without a word; returns summary.json.
+Result<Json> train_once(const TrainRequest& request, const std::function<bool()>& stop = {});
+
+// `sotto-client replay ADAPTER --plan RUN.toml`: trains a model again from its passport's plan and compares the weights.
+// Refused for a run with noise. Writes beside the run's folder and removes that again.
+struct ReplayRequest {
+  std::string adapter;  // PEFT folder
+  std::string plan;
+  std::string config;
+  bool json = false;
+};
+Result<void> replay(const ReplayRequest& request, const std::function<bool()>& stop = {});
+
+}  // namespace sotto::client

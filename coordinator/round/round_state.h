@@ -1,0 +1,110 @@
+// Inside of Round: its state, the handlers of messages (round_messages.cc) and the course of phases (round.cc). Not for
+// others.
+#pragma once
+
+#include "coordinator/round/round.h"
+#include "coordinator/round/round_checks.h"
+
+namespace sotto::coordinator {
+
+// What one site has sent in the present attempt.
+struct Member {
+  bool declined = false;
+  bool caught_up = false;  // it was sent what it missed
+  std::optional<wire::Keys> keys;
+  std::optional<wire::Shares> shares;
+  std::vector<Digest> sealed_hashes;  // of its SHARES
+  std::optional<Digest> masked;       // H(y_i): the vector itself is in the sum already
+  SignatureBytes report_signature{};
+  std::optional<wire::Confirm> confirm;
+  std::optional<wire::Unmask> unmask;
+  bool accepted = false;
+};
+
+struct Round::State {
+  State(RoundInput in, const crypto::SigningKey& coordinator_key);
+
+  // ---- fixed for the round
+  RoundInput input;
+  const crypto::SigningKey* key;
+  std::uint32_t n;
+  std::uint32_t t;
+  std::uint32_t tau;
+  Digest roster_digest{};
+  std::vector<bool> gone;
+  std::vector<bool> excluded;
+
+  // ---- of the present attempt
+  Phase phase = Phase::kWaitingForHead;
+  AttemptId attempt;
+  TimePoint deadline{};
+  AttemptFacts facts;
+  Bytes descriptor;
+  wire::RoundOpen open;
+  std::vector<Member> members;
+  std::vector<SiteIndex> key_sites;  // of the key list
+  std::vector<CohortMember> u1;
+  std::vector<SiteIndex> u1_sites;
+  Digest u1_digest{};
+  std::optional<aggregation::MaskedSum> sum;
+  std::vector<SiteIndex> u3;
+  Digest u3_digest{};
+  std::vector<std::uint32_t> unmasked;
+  wire::RoundResult result;
+
+  // ---- of the event being handled
+  TimePoint now{};
+  std::vector<Action> actions;
+
+  // events (round.cc)
+  void handle(const Open& e);
+  void handle(const FromSite& e);
+  void handle(const SiteConnected& e);
+  void handle(const SiteGone& e);
+  void handle(const Tick&) {}
+  void handle(const Unmasked& e);
+  void handle(const Stepped& e);
+  // messages (round_messages.cc)
+  void take(SiteIndex site, const wire::Keys& m);
+  void take(SiteIndex site, const wire::Shares& m);
+  void take(SiteIndex site, const wire::Report& m);
+  void take(SiteIndex site, const wire::Confirm& m);
+  void take(SiteIndex site, const wire::Unmask& m);
+  void take(SiteIndex site, const wire::Accepted& m);
+  void take(SiteIndex site, const wire::Declined& m);
+
+  // the course of phases (round.cc)
+  void advance();
+  void begin(Phase next);
+  void finish_phase();
+  void close_attempt(const std::string& reason);
+  void make_void(const std::string& reason);
+  void begin_shares();
+  void begin_report();
+  void begin_confirm();
+  void begin_unmask();
+  void begin_unmasking();
+
+  bool expected(SiteIndex site) const;  // does the phase ask this site for something?
+  bool answered(SiteIndex site) const;
+  bool willing(SiteIndex site) const;
+  std::size_t quorum() const;
+  std::vector<SiteIndex> everyone() const;
+  bool no_result_before() const;
+  std::optional<wire::ToSite> request_for(SiteIndex site) const;  // what the phase asks of the site
+  wire::RoundHeader header() const { return {input.plan.run, input.round, attempt}; }
+  SignatureBytes sign(const char* label, ByteSpan body) const;
+
+  // helpers of the handlers (round_messages.cc)
+  enum class Turn { kTake, kDropped, kRepeated };
+  bool header_fits(SiteIndex site, const wire::RoundHeader& h);
+  void drop(SiteIndex site, std::string code, std::string reason, bool exclude = false);
+  void prove(SiteIndex site, const char* what, Bytes first, Bytes second);
+  // Whether a message of `phase_of_message` from an expected site is to be looked at, is late, or is too early.
+  Turn turn(SiteIndex site, Phase phase_of_message, bool sent_before);
+  void repeat_request(SiteIndex site, Phase phase_of_message);
+};
+
+Bytes with_signature(Bytes body, const SignatureBytes& signature);
+
+}  // namespace sotto::coordinator

@@ -1,0 +1,84 @@
+// The run that is going on: one Round after the other, from the first adapter to RUN FINISHED. It carries out what the
+// rounds ask for: appends to the log (fsynced) before anything that depends on it is sent, keeps results, and has the heavy
+// work done on another thread. It knows no sockets: messages come in by on(), and what is to be sent goes out as an Outbox.
+// One thread.
+#pragma once
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "audit/log/event_log.h"
+#include "coordinator/round/round.h"
+#include "coordinator/runs/run_files.h"
+#include "coordinator/runs/run_history.h"
+
+namespace sotto::coordinator {
+
+struct Outgoing {
+  std::vector<SiteName> to;
+  wire::ToSite message;
+};
+using Outbox = std::vector<Outgoing>;
+
+// What all parts of a coordinator write with; everything outlives its users.
+struct RunLog {
+  const CoordinatorFolder* folder;
+  audit::EventLog* log;
+  History* history;
+
+  // On disk, and taken into the history, when it returns.
+  Result<void> append(const audit::Event& event) const;
+  wire::HeadBytes head() const;  // signed, over the whole log as it stands
+};
+
+class ActiveRun {
+ public:
+  // Goes on where the log says that the run stands. `layout` is what all its sites approved.
+  static Result<std::unique_ptr<ActiveRun>> start(const RunLog& run_log, const RunId& run, AdapterLayout layout);
+
+  Result<Outbox> on(SiteIndex site, const wire::ToCoordinator& message, TimePoint now);
+  Result<Outbox> connected(SiteIndex site, TimePoint now);
+  Result<Outbox> gone(SiteIndex site, TimePoint now);
+  // Deadlines, and work that has come back. The first call opens the first round.
+  Result<Outbox> tick(TimePoint now);
+  // Voids the round that is open, with a word to the sites, and ends the run.
+  Result<Outbox> stop(const std::string& reason);
+
+  bool finished() const { return history().finished; }
+  bool working() const { return work_.valid(); }  // on another thread: tick soon
+  const RunId& run() const { return run_; }
+  const Round* round() const { return round_.get(); }
+  void count(std::uint64_t bytes_up, std::uint64_t bytes_down);
+  const RunProgress& progress() const { return progress_; }
+  // The outcomes that the site has not accepted yet.
+  Result<Outbox> missed_by(SiteIndex site) const;
+
+ private:
+  ActiveRun(const RunLog& run_log, const RunId& run, AdapterLayout layout);
+  const RunHistory& history() const { return *run_log_.history->find(run_); }
+  Result<Bytes> newest_adapter() const;
+  Event open_attempt();
+  Outbox prove_head(SiteIndex site, const wire::FetchHeadProof& m) const;
+  Result<Outbox> feed(Event event, TimePoint now);
+  Result<void> carry_out(Action& action, Outbox& out, std::vector<Event>& next);
+  Result<void> keep_outcome(const std::vector<Action>& actions) const;
+  Result<void> open_round(TimePoint now, Outbox& out);
+  Result<void> finish(Outbox& out);
+  std::vector<SiteName> names(const std::vector<SiteIndex>& sites) const;
+
+  RunLog run_log_;
+  RunId run_;
+  AdapterLayout layout_;
+  RunFiles files_;
+  RunProgress progress_;
+  std::set<SiteIndex> gone_;  // every new round is told
+  std::unique_ptr<Round> round_;
+  std::uint64_t head_size_ = 0;  // of the head that the present attempt's descriptor names
+  std::future<Event> work_;
+};
+
+}  // namespace sotto::coordinator

@@ -1,0 +1,71 @@
+// All runs of a coordinator: offers them to sites, collects approvals and refusals, starts one when every site of its roster
+// has approved, one after the other, and collects the sites' records at the end. It is the server without socket and spool:
+// messages of authenticated sites come in, what is to be sent goes out. An Error is the machine's (disk full, damaged
+// files): the caller stops, and a restart goes on from the log. One thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "coordinator/folder/site_list.h"
+#include "coordinator/runs/active_run.h"
+#include "store/run_index.h"
+
+namespace sotto::coordinator {
+
+class RunScheduler {
+ public:
+  // `run_log.history` is the replay of `run_log.log`. The index is brought up to date. All outlive the scheduler.
+  static Result<RunScheduler> open(const RunLog& run_log, const SiteList& registry, store::RunIndex& index);
+
+  Result<Outbox> on(const Site& site, const wire::ToCoordinator& message, TimePoint now);
+  Result<Outbox> gone(const SiteName& site, TimePoint now);
+  Result<Outbox> tick(TimePoint now);
+  bool working() const { return active_ && active_->working(); }
+
+  // A new run: in the log, and offered to its sites.
+  Result<Outbox> submit(const RunPlan& plan, const Roster& roster);
+  Result<Outbox> stop(const RunId& run);
+  // To be told after a site was approved or revoked.
+  Result<void> refresh_sites();
+  void count(std::uint64_t bytes_up, std::uint64_t bytes_down);
+
+ private:
+  RunScheduler(const RunLog& run_log, const SiteList& registry, store::RunIndex& index)
+      : run_log_(run_log), registry_(&registry), index_(&index) {}
+
+  Result<Outbox> take(const Site& site, const wire::Hello& m, TimePoint now);
+  Result<Outbox> take(const Site& site, const wire::FetchRun& m);
+  Result<Outbox> take(const Site& site, const wire::RunApproval& m);
+  Result<Outbox> take(const Site& site, const wire::RunRefusal& m);
+  Result<Outbox> take(const Site& site, const wire::SiteRecord& m);
+  Result<Outbox> take_round_message(const Site& site, const wire::ToCoordinator& m, TimePoint now);
+  Result<Outbox> begin_run(TimePoint now);
+  Result<Outbox> settle(TimePoint now);
+  Result<Outbox> remind(const Site& site, const RunHistory& run) const;  // what the site owes to a run that is not active
+  Result<void> take_head(const Site& site, const wire::HeadBytes& bytes) const;
+  std::vector<std::string> unapproved(const RunHistory& run) const;
+
+  // Approvals of all sites with one layout; nothing while any is missing.
+  Result<std::optional<AdapterLayout>> agreed_layout(const RunHistory& run) const;
+  Result<void> index_run(const RunHistory& run) const;
+  Result<void> index_position() const;
+  Result<void> after_change();
+
+  RunLog run_log_;
+  const SiteList* registry_;
+  store::RunIndex* index_;
+  std::unique_ptr<ActiveRun> active_;
+  std::set<SiteName> gone_;   // sites that were connected and are not
+  std::set<SiteName> heard_;  // sites that have been connected since the start
+  std::optional<TimePoint> first_tick_;
+  bool settled_ = false;       // sites had the time to connect: those that did not are gone
+  bool look_for_run_ = true;   // something changed that may let a waiting run start
+  std::uint64_t indexed_ = 0;  // entries of the log that the index has
+  std::string shown_;          // what the index last said about the active run's phase
+};
+
+}  // namespace sotto::coordinator

@@ -1,0 +1,19 @@
+// Plans, rosters and descriptors for people: run.json, `ledger show` and the report. One way only: what counts are the
+// canonical bytes (plan/run_plan.h), which the hashes cover.
+#pragma once
+
+#include "base/json.h"
+#include "plan/round_descriptor.h"
+
+namespace sotto::audit {
+
+std::string to_string(TrainedPart trained);       // "b"
+std::string to_string(PrivacyUnit unit);          // "patient"
+std::string to_string(Mode mode);                 // "local"
+std::string sampling_words(const RunPlan& plan);  // "Poisson sampling"
+
+Json to_json(const RunPlan& plan);
+Json to_json(const Roster& roster);  // with fingerprints
+Json to_json(const RoundDescriptor& descriptor);
+
+}  // namespace sotto::audit

@@ -1,0 +1,195 @@
+#include "privacy/losses/pld.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/check.h"
+#include "privacy/losses/fft.h"
+#include "privacy/losses/loss_grid.h"
+#include "privacy/losses/loss_outline.h"
+#include "privacy/losses/loss_spectrum.h"
+
+namespace sotto::privacy {
+namespace {
+
+constexpr double kUnit = 0x1p-53;
+constexpr double kRoughWidth = 0.02;
+constexpr int kAttempts = 5;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Suffix sums by Horner's rule, all terms positive: relative error below 6 roundings a point.
+template <class Real>
+void sum_from_the_right(const std::vector<Real>& masses, long start, double tilt, double step, std::vector<double>& gain,
+                        std::vector<double>& rest) {
+  const std::size_t n = masses.size();
+  gain.assign(n + 1, 0);
+  rest.assign(n + 1, 0);
+  const double decay = std::exp(-tilt * step);
+  const double decay_rest = std::exp(-(tilt + 1) * step);
+  const double moved = decay * -std::expm1(-step);
+  const std::size_t mask = n - 1;
+  for (std::size_t j = n; j-- > 0;) {
+    const std::size_t on_circle = (static_cast<std::size_t>(start) + j) & mask;
+    gain[j] = decay * gain[j + 1] + moved * rest[j + 1];
+    rest[j] = std::max(static_cast<double>(masses[on_circle]), 0.0) + decay_rest * rest[j + 1];
+  }
+}
+
+}  // namespace
+
+ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTarget& target) {
+  LossOutline outline(steps, target.delta.value());
+  // A coarse grid shows where epsilon is.
+  const ComposedPlan rough = plan_composition(outline, steps, {target.delta, kRoughWidth});
+  KnownEpsilon known{compose<double>(steps, outline, rough).epsilon(target.delta).upper};
+  // Grids for smooth losses are fine at once. Where rare large losses stand beside a narrow bulk, small and rare losses are
+  // told apart, or a finer grid or longer numbers are tried, whichever the bracket's width comes from.
+  ComposedLoss best;
+  double least = kInfinity;
+  bool longer = false;
+  int vain = 0;  // attempts that brought nothing
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const bool any = known.epsilon > 0 && std::isfinite(known.epsilon);
+    const ComposedPlan plan =
+        any ? plan_composition(outline, steps, target, known) : plan_composition(outline, steps, target);
+    ComposedLoss found = longer ? compose<long double>(steps, outline, plan) : compose<double>(steps, outline, plan);
+    const Bracket bracket = found.epsilon(target.delta);
+    const Bracket exact = found.without_round_off(target.delta);
+    const double width = bracket.upper - bracket.lower;
+    vain = attempt == 0 || width < 0.8 * least ? 0 : vain + 1;
+    if (attempt == 0 || width < least) {
+      best = std::move(found);
+      least = width;
+    }
+    if (!any || !target.refine || vain > 1 || !std::isfinite(width) || is_narrow(bracket)) break;
+    known.epsilon = exact.upper;
+    const bool by_round_off = exact.upper - exact.lower < width / 2;
+    if (!known.split && target.reach == 1) {
+      known.split = true;
+      outline = LossOutline(steps, target.delta.value(), known.epsilon * kLeastRare);
+    } else if (by_round_off && !longer) {
+      longer = true;
+    } else {
+      known.finer *= 4;
+    }
+  }
+  return best;
+}
+
+template <class Real>
+ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const LossOutline& outline, const ComposedPlan& plan) {
+  if (plan.length == 0) return {};
+  LossSpectrum<Real> product(plan);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const LossOutline::Part& part = outline.parts()[i];
+    product.multiply(steps[i], part, part.count / outline.steps());
+  }
+  return of(product, plan);
+}
+
+template <class Real>
+ComposedLoss ComposedLoss::of(const LossSpectrum<Real>& product, const ComposedPlan& plan) {
+  const Spectrum<Real> masses = product.masses();
+  ComposedLoss out;
+  const auto& totals = product.totals();
+  out.tilt_ = plan.tilt;
+  out.small_tilt_ = plan.small_tilt;
+  out.step_ = plan.step;
+  const long start = static_cast<long>(std::floor((plan.from - totals.offset) / plan.step));
+  out.from_ = totals.offset + static_cast<double>(start) * plan.step;
+  const double to = out.from_ + static_cast<double>(plan.length) * plan.step;
+  const double largest = std::max(std::abs(out.from_), std::abs(to));
+  out.shift_ = totals.edge_error + totals.offset_error + 8 * kUnit * (largest + std::abs(totals.offset));
+  out.log_scale_ = totals.log_scale;
+  out.log_scale_error_ = totals.log_scale_error + 8 * kUnit * (std::abs(totals.log_scale) + plan.tilt * largest + 1);
+  out.round_off_ = totals.round_off;
+  for (Side* side : {&out.upper_, &out.lower_}) {
+    const std::size_t which = side == &out.upper_ ? 0 : 1;
+    sum_from_the_right(which == 0 ? masses.re : masses.im, start, plan.tilt, plan.step, side->gain, side->rest);
+    side->infinite = totals.infinite[which];
+    side->relative = totals.relative_error + 8 * kUnit * static_cast<double>(plan.length);
+    const bool all = totals.last < static_cast<double>(start) + static_cast<double>(plan.length);
+    side->log_beyond = all ? -kInfinity : totals.log_right[which].rare() - plan.right * to;
+    side->log_small = totals.log_small[which];
+    side->outside = std::exp(side->log_beyond) + std::exp(totals.log_left[which].rare() + plan.left * out.from_);
+  }
+  return out;
+}
+
+template ComposedLoss ComposedLoss::of(const LossSpectrum<double>&, const ComposedPlan&);
+
+// The contribution of finite losses above epsilon, with every error on the safe side.
+double ComposedLoss::finite_part(const Side& side, double epsilon, bool upper) const {
+  const double place = std::max(std::ceil((epsilon - from_) / step_), 0.0);
+  if (!(place < static_cast<double>(side.rest.size() - 1))) return 0;
+  const auto j = static_cast<std::size_t>(place);
+  const double point = from_ + place * step_;
+  const double sum = side.gain[j] - std::expm1(std::min(epsilon - point, 0.0)) * side.rest[j];
+  // Weights of the points' errors: at most e^(-tilt * distance) each.
+  const double weights = std::sqrt(std::min(1 / -std::expm1(-2 * tilt_ * step_), static_cast<double>(side.rest.size())));
+  const double error = round_off_ * weights;
+  if (upper) {
+    return std::exp(log_scale_ - tilt_ * point + log_scale_error_) * (sum * (1 + side.relative) + error);
+  }
+  const double wrapped = side.outside * std::exp(tilt_ * (point - epsilon)) / (1 + tilt_);
+  const double least = sum * (1 - side.relative) - error - wrapped * (1 + 1e-9);
+  return least > 0 ? std::exp(log_scale_ - tilt_ * point - log_scale_error_) * least : 0;
+}
+
+double ComposedLoss::upper_delta(double epsilon) const {
+  const double at = epsilon - shift_;
+  if (!(at >= from_)) return 1;
+  const double to = from_ + static_cast<double>(upper_.rest.size() - 1) * step_;
+  const double beyond = std::exp(upper_.log_beyond + log_scale_ - tilt_ * to + log_scale_error_) * (1 + 1e-9);
+  const double small = std::exp(upper_.log_small - small_tilt_ * at) / (1 + small_tilt_) * (1 + 1e-9);
+  return std::min(1.0, (finite_part(upper_, at, true) + beyond + small + upper_.infinite) * (1 + 8 * kUnit));
+}
+
+double ComposedLoss::lower_delta(double epsilon) const {
+  return std::min(1.0, (finite_part(lower_, epsilon + shift_, false) + lower_.infinite) * (1 - 8 * kUnit));
+}
+
+Bracket ComposedLoss::delta(double epsilon) const { return {lower_delta(epsilon), upper_delta(epsilon)}; }
+
+Bracket ComposedLoss::without_round_off(Delta delta) const {
+  ComposedLoss exact = *this;
+  exact.round_off_ = 0;
+  return exact.epsilon(delta);
+}
+
+Bracket ComposedLoss::epsilon(Delta delta) const {
+  if (upper_.rest.empty()) return {0, kInfinity};
+  const double least = std::max(0.0, from_ + shift_);
+  const double most = from_ + static_cast<double>(upper_.rest.size() - 1) * step_ + shift_;
+  const double precision = 1e-3 * step_;
+  Bracket out;
+  if (upper_delta(least) <= delta.value()) {
+    out.upper = least;
+  } else if (!(upper_delta(most) <= delta.value())) {
+    out.upper = kInfinity;
+  } else {
+    double low = least;
+    out.upper = most;
+    while (out.upper - low > precision) {
+      const double middle = low + (out.upper - low) / 2;
+      if (middle <= low || middle >= out.upper) break;
+      (upper_delta(middle) <= delta.value() ? out.upper : low) = middle;
+    }
+  }
+  // From the upper end down, in growing steps: far below it the bound on wrapped mass is no help.
+  double high = std::min(std::max(most, 0.0), out.upper);
+  for (double back = step_; high > 0; back *= 2) {
+    out.lower = std::max(high - back, 0.0);
+    if (lower_delta(out.lower) > delta.value()) break;
+    high = out.lower;
+  }
+  while (high - out.lower > precision) {
+    const double middle = out.lower + (high - out.lower) / 2;
+    if (middle <= out.lower || middle >= high) break;
+    (lower_delta(middle) > delta.value() ? out.lower : high) = middle;
+  }
+  return out;
+}
+
+}  // namespace sotto::privacy
