@@ -16,7 +16,7 @@ WORK = ROOT / "build/bench/learning"
 VENV = ROOT / ".deps/venv-dp"
 MODEL = ROOT / ".deps/model/SmolLM2-135M-Instruct.Q4_1.gguf"
 RUNS = [f"{part}-{epsilon}" for epsilon in ("inf", "8", "3", "1") for part in ("B", "AB")]
-# As the demo: steps by SGD with privacy (docs/decisions.md), by Adam without.
+# As the demo: steps by SGD with privacy (docs/decisions.md, D16), by Adam without.
 OPTIMIZER = {"private": 'kind = "sgd"\nlearning_rate = 4.0', "B": "learning_rate = 0.012", "AB": "learning_rate = 0.003"}
 
 PLAN = """

@@ -27,7 +27,7 @@ SYSTEM = "You are a clinical coding assistant. Answer with ICD-10-CM only."
 PATIENTS = 360  # declared
 BATCH = 8
 LORA = '[lora]\nrank = 4\nalpha = 8\ntargets = ["q_proj", "v_proj", "o_proj", "down_proj"]\nfirst_layer = 15\n'
-SGD = 'kind = "sgd"\nlearning_rate = 4.0'  # as the demo with privacy (docs/decisions.md), by Adam without
+SGD = 'kind = "sgd"\nlearning_rate = 4.0'  # as the demo with privacy (docs/decisions.md, D16), by Adam without
 SHORT = 'kind = "sgd"\nlearning_rate = 0.5'  # where A moves, too: the noise of A and that of B multiply
 
 
