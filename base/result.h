@@ -46,13 +46,14 @@ class [[nodiscard]] Result {
     SOTTO_CHECK(ok());
     return std::get<0>(state_);
   }
-  T&& value() && {
+  // By value, so that what a temporary held outlives it: `for (auto& x : f().value())` is safe.
+  T value() && {
     SOTTO_CHECK(ok());
     return std::get<0>(std::move(state_));
   }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "audit/run/run_timeline.h"
+#include "base/clock.h"
 #include "coordinator/runs/parent.h"
 #include "coordinator/runs/run_history.h"
 #include "crypto/hash.h"
@@ -73,8 +74,7 @@ Result<void> register_run(const ModelCommand& command) {
   if (!is_valid_name(command.run)) return invalid("'" + command.run + "' is no run name");
   SOTTO_TRY(const auto passport, passport_of(folder, RunId(command.run)));
   SOTTO_TRY(auto registry, open(folder));
-  SOTTO_TRY(const auto* model, registry.add(passport, command.query.domain,
-                                            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
+  SOTTO_TRY(const auto* model, registry.add(passport, command.query.domain, wall_clock()));
   std::cout << (command.query.json ? lineage::to_json(registry, *model).dump() + "\n" : lineage::line_of(registry, *model));
   return {};
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "coordinator/commands.h"
@@ -33,14 +34,11 @@ Json to_json(const store::RunRow& row) {
                        {"bytes_down", row.bytes_down}});
 }
 
-std::int64_t now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 // From the rounds that are over; empty while there is none.
 std::string eta(const store::RunRow& row) {
   if (row.rounds_done == 0 || row.started == 0 || row.state != "running") return "";
-  const std::int64_t left = (now() - row.started) * (row.rounds - row.rounds_done) / row.rounds_done;
+  const std::int64_t left =
+      (wall_clock().time_since_epoch().count() - row.started) * (row.rounds - row.rounds_done) / row.rounds_done;
   char text[48];
   std::snprintf(text, sizeof text, ", about %lld:%02lld left", static_cast<long long>(left / 60),
                 static_cast<long long>(left % 60));

@@ -19,4 +19,9 @@ Result<void> verify_statement(const VerifyKey& key, const Statement& statement, 
                         fingerprint(key) + ": the message was changed, belongs elsewhere, or another key signed it");
 }
 
+Bytes with_signature(Bytes body, const Signature& signature) {
+  body.insert(body.end(), signature.begin(), signature.end());
+  return body;
+}
+
 }  // namespace sotto::crypto

@@ -26,5 +26,7 @@ Bytes encode(const Statement& statement);
 Signature sign_statement(const SigningKey& key, const Statement& statement);
 // Fails (kProtocol) with a sentence that names label, sender, run, round and attempt.
 Result<void> verify_statement(const VerifyKey& key, const Statement& statement, const Signature& signature);
+// A signed body as proofs keep it: the body's bytes, then the 64 of its signature.
+Bytes with_signature(Bytes body, const Signature& signature);
 
 }  // namespace sotto::crypto

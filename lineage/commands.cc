@@ -2,16 +2,13 @@
 
 #include <iostream>
 
+#include "base/clock.h"
 #include "base/files.h"
 #include "lineage/card.h"
 #include "lineage/tree.h"
 
 namespace sotto::lineage {
-namespace {
-
-audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
-
-}  // namespace
+namespace {}  // namespace
 
 Json to_json(const ModelRegistry& registry, const Model& model) {
   const auto& p = model.passport;
@@ -79,7 +76,7 @@ Result<const Model*> promote(ModelRegistry& registry, const RegistryQuery& query
                      {{"model", model->passport.id()}, {"let_through", lets_through(findings)}, {"checks", std::move(told)}})
                      .dump()
               << '\n';
-  SOTTO_TRY_VOID(registry.promote(*model, query.by, findings, now()));
+  SOTTO_TRY_VOID(registry.promote(*model, query.by, findings, wall_clock()));
   if (!query.json)
     std::cout << "promoted " << model->passport.short_id() << " for " << model->domain << "; "
               << registry.model_folder(model->passport.model) << "/card.md\n";
@@ -92,7 +89,7 @@ Result<void> roll_back(ModelRegistry& registry, const RegistryQuery& query) {
     SOTTO_TRY(const Model* model, registry.find(query.to));
     to = model->passport.model;
   }
-  SOTTO_TRY(const Digest in_use, registry.roll_back(query.domain, to, query.by, query.reason, now()));
+  SOTTO_TRY(const Digest in_use, registry.roll_back(query.domain, to, query.by, query.reason, wall_clock()));
   if (query.json)
     std::cout << Json::object({{"domain", query.domain}, {"in_use", to_hex(in_use)}}).dump() << '\n';
   else

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "audit/log/signed_head.h"
+#include "base/clock.h"
 #include "base/files.h"
 
 namespace sotto::lineage {
@@ -25,7 +26,7 @@ Result<ModelRegistry> ModelRegistry::open(const std::string& folder, const crypt
   if (registry.log_.size() == 0) {
     audit::RegistryCreated created{crypto::verify_key(key).value(), {}};
     random.fill(created.salt);
-    SOTTO_TRY_VOID(registry.write(created, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
+    SOTTO_TRY_VOID(registry.write(created, wall_clock()));
     return registry;
   }
   const auto first = registry.log_.event(0);

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "audit/log/event_log.h"
+#include "base/clock.h"
 #include "client/site/site_config.h"
 #include "crypto/hash.h"
 #include "crypto/statement.h"
@@ -24,8 +25,7 @@ Result<void> begin_log(const SiteFolder& folder) {
   crypto::SystemRandom random;
   audit::SiteCreated created{folder.site().name, folder.identity(), {}};
   random.fill(created.salt);
-  SOTTO_TRY([[maybe_unused]] const auto index,
-            log.append(created, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
+  SOTTO_TRY([[maybe_unused]] const auto index, log.append(created, wall_clock()));
   return {};
 }
 

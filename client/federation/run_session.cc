@@ -1,7 +1,6 @@
 #include "client/federation/run_session.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <iterator>
 
@@ -12,7 +11,9 @@
 #include "audit/log/running_program.h"
 #include "audit/log/signed_head.h"
 #include "audit/run/empirical_result.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/overloaded.h"
 #include "base/progress.h"
 #include "client/site/site_data.h"
 #include "client/site/site_spending.h"
@@ -30,20 +31,11 @@
 namespace sotto::client {
 namespace {
 
-audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
-
 Digest hash_of(audit::EventType type, ByteSpan payload) {
   ByteWriter out;
   out.u16(static_cast<std::uint16_t>(type)).raw(payload);
   return crypto::sha256(out.view());
 }
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
 
 }  // namespace
 
@@ -215,8 +207,9 @@ Result<void> RunSession::carry_out(Action action) {
 Result<void> RunSession::append(const audit::Event& event) {
   const auto [place, fresh] = logged_.insert(hash_of(audit::type_of(event), audit::encode(event)));
   if (!fresh) return {};
-  if (const auto* report = std::get_if<audit::ReportSent>(&event)) return context_.ledger->note_report(*report, now());
-  SOTTO_TRY([[maybe_unused]] const auto index, context_.log->append(event, now()));
+  if (const auto* report = std::get_if<audit::ReportSent>(&event))
+    return context_.ledger->note_report(*report, wall_clock());
+  SOTTO_TRY([[maybe_unused]] const auto index, context_.log->append(event, wall_clock()));
   return {};
 }
 
@@ -239,7 +232,7 @@ Result<void> RunSession::reserve(RoundId round) {
   if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta, policy.own_share_limit};
   SOTTO_TRY(const auto planned,
             audit::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension_in(round), round));
-  return client::reserve({context_.book, context_.log, context_.ledger}, {plan.run, round, planned, limit}, now());
+  return client::reserve({context_.book, context_.log, context_.ledger}, {plan.run, round, planned, limit}, wall_clock());
 }
 
 Event RunSession::train(const Train& action) {
@@ -264,7 +257,7 @@ Event RunSession::train(const Train& action) {
   progress.finish();
   if (!update.ok())
     return refuse("training_failed", "the training engine failed; see this site's own log");  // its message may tell of data
-  if (const auto committed = context_.ledger->commit(plan.run, round, update->events(), now()); !committed.ok())
+  if (const auto committed = context_.ledger->commit(plan.run, round, update->events(), wall_clock()); !committed.ok())
     return refuse("not_as_planned", committed.error().message);
   training_->tell_clipped();
 

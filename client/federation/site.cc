@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "audit/log/signed_head.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "client/site/site_spending.h"
@@ -19,8 +20,6 @@ namespace sotto::client {
 namespace {
 
 using namespace std::chrono_literals;
-
-audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 // The run that a message belongs to; nullopt for messages of no run and for descriptors that do not decode.
 std::optional<RunId> run_of(const wire::ToSite& message) {
@@ -182,13 +181,13 @@ class Site {
       if (!consent.ok()) return refuse(offer, consent.error().message);
       const auto bound = ledger_->bind({plan.run, config_->policy.budget, audit::to_string(plan.unit),
                                         config_->policy.epsilon_limit, config_->policy.delta},
-                                       now());
+                                       wall_clock());
       if (!bound.ok() && bound.error().code != ErrorCode::kRefused) return bound.error();
       if (!bound.ok()) return refuse(offer, bound.error().message);
       SOTTO_TRY(
           [[maybe_unused]] const auto index,
           log_->append(audit::RunApproved{plan.run, offer.plan_hash, offer.roster_hash, encode(plan), encode(offer.roster)},
-                       now()));
+                       wall_clock()));
     }
     SOTTO_TRY(const auto shape, read_model_config(config_->model));
     SOTTO_TRY(const auto layout, model::adapter_layout(shape, plan));
@@ -207,12 +206,14 @@ class Site {
   }
 
   // What the same patients have spent by other folders of this site: into the log, before anything is judged by it.
-  Result<void> note_elsewhere() { return client::note_elsewhere({book_, log_, ledger_}, config_->policy.budget, now()); }
+  Result<void> note_elsewhere() {
+    return client::note_elsewhere({book_, log_, ledger_}, config_->policy.budget, wall_clock());
+  }
 
   Result<void> refuse(const Offer& offer, const std::string& reason) {
     log(Level::kWarning, "run_refused", {{"run", offer.plan.run.value()}, {"reason", reason}});
     SOTTO_TRY([[maybe_unused]] const auto index,
-              log_->append(audit::RunRefused{offer.plan.run, offer.plan_hash, reason}, now()));
+              log_->append(audit::RunRefused{offer.plan.run, offer.plan_hash, reason}, wall_clock()));
     return send(wire::RunRefusal{offer.plan.run, reason});
   }
 

@@ -1,11 +1,11 @@
 #include "client/measure/attack.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <iostream>
 
 #include "audit/log/event_log.h"
+#include "base/clock.h"
 #include "client/site/site_config.h"
 #include "client/site/site_data.h"
 #include "client/site/site_folder.h"
@@ -54,7 +54,7 @@ Result<void> keep_sealed(const SiteFolder& folder, const SiteConfig& config, con
   SOTTO_TRY(const auto key, audit::read_log_key(config.log_key));
   SOTTO_TRY(auto log, audit::EventLog::open(folder.log_path()));
   crypto::SystemRandom random;
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  const auto now = wall_clock();
   SOTTO_TRY([[maybe_unused]] const auto index, log.append_sealed(measured, key, random, now));
   return {};
 }

@@ -7,6 +7,7 @@
 #include "client/protocol/sealed_share.h"
 #include "crypto/hash.h"
 #include "crypto/mask.h"
+#include "crypto/statement.h"
 
 namespace sotto::client {
 namespace {
@@ -184,13 +185,13 @@ Verdict Participant::State::judge_opening(const wire::RoundOpen& m, const RoundD
 // A descriptor for an attempt that this site has seen one for: the same is answered again, another one is a proof.
 bool Participant::State::shown_before(const wire::RoundOpen& m, const RoundDescriptor& d) {
   const wire::RoundHeader h{d.run, d.round, d.attempt};
-  const Bytes shown = with_signature(wire::body(m), m.signature);
+  const Bytes shown = crypto::with_signature(wire::body(m), m.signature);
   // One that still waits for its head's proof was signed, too.
   if (unproven && unproven->descriptor != m.descriptor &&
       decode_descriptor(unproven->descriptor).value().attempt == d.attempt &&
       coordinator_signed(facts, h, wire::label_of(m), wire::body(m), m.signature)) {
     halt(h, {"two_descriptors", "the coordinator signed two different descriptors of one attempt",
-             with_signature(wire::body(*unproven), unproven->signature), shown});
+             crypto::with_signature(wire::body(*unproven), unproven->signature), shown});
     return true;
   }
   const auto known = memory.seen.find(d.attempt);
@@ -274,7 +275,7 @@ void Participant::State::join(const wire::RoundOpen& m, const RoundDescriptor& d
     const auto h = header();
     append(audit::AttemptClosed{h.run, h.round, h.attempt, "attempt " + std::to_string(d.attempt.value()) + " was joined"});
   }
-  memory.seen[d.attempt] = with_signature(wire::body(m), m.signature);
+  memory.seen[d.attempt] = crypto::with_signature(wire::body(m), m.signature);
   memory.heads.back() = m.head;
   AttemptState a;
   a.descriptor = d;
@@ -319,7 +320,8 @@ bool Participant::State::repeated_keys(const wire::KeyList& m) {
       const auto statement = statement_of(facts, header(), wire::label_of(shown.keys), facts.name_of(shown.site), body);
       if (!crypto::verify_statement(facts.key_of(shown.site), statement, shown.keys.signature).ok()) continue;
       abandon({"two_keys", "site '" + facts.name_of(shown.site) + "' signed two different KEYS in one attempt",
-               with_signature(wire::body(known->keys), known->keys.signature), with_signature(body, shown.keys.signature)});
+               crypto::with_signature(wire::body(known->keys), known->keys.signature),
+               crypto::with_signature(body, shown.keys.signature)});
       return true;
     }
   }

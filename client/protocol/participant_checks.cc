@@ -104,11 +104,6 @@ std::vector<Digest> hashes_of(const std::vector<wire::SealedShare>& sealed) {
 
 Digest shares_digest(const wire::Shares& shares) { return crypto::sha256(wire::body(shares, hashes_of(shares.sealed))); }
 
-Bytes with_signature(Bytes body, const SignatureBytes& signature) {
-  body.insert(body.end(), signature.begin(), signature.end());
-  return body;
-}
-
 Verdict check_key_list(const RunFacts& facts, const wire::KeyList& list, const wire::Keys& own) {
   std::vector<SiteIndex> sites;
   for (const auto& k : list.keys) sites.push_back(k.site);

@@ -75,6 +75,5 @@ Verdict check_result(const RunFacts& facts, const RoundDescriptor& d, const wire
 std::vector<SiteIndex> sites_of(const std::vector<CohortMember>& u1);
 std::vector<Digest> hashes_of(const std::vector<wire::SealedShare>& sealed);
 Digest shares_digest(const wire::Shares& shares);  // H(body)
-Bytes with_signature(Bytes body, const SignatureBytes& signature);
 
 }  // namespace sotto::client

@@ -5,6 +5,7 @@
 #include "audit/log/statements.h"
 #include "client/protocol/participant_impl.h"
 #include "crypto/hash.h"
+#include "crypto/statement.h"
 
 namespace sotto::client {
 
@@ -29,7 +30,7 @@ void Participant::State::take(wire::RoundResult& m) {
     if (!std::ranges::equal(shown, m.descriptor))
       return halt(
           h, {"two_descriptors", "the coordinator signed a result under another descriptor than it opened the attempt with",
-              known->second, with_signature(wire::body(m), m.signature)});
+              known->second, crypto::with_signature(wire::body(m), m.signature)});
   }
   if (memory.attempt && h == header()) {
     const auto& a = attempt();
@@ -74,7 +75,7 @@ void Participant::State::handle(AdapterChecked& e) {
     if (e.ok) return accept(m);
     halt(m.header, {"false_step",
                     "the published adapter is not the server step over the published sum: " + e.reason,
-                    with_signature(wire::body(m), m.signature),
+                    crypto::with_signature(wire::body(m), m.signature),
                     {}});
   }
 }

@@ -7,6 +7,7 @@
 #include "client/protocol/sealed_share.h"
 #include "crypto/hash.h"
 #include "crypto/mask.h"
+#include "crypto/statement.h"
 
 namespace sotto::client {
 
@@ -183,13 +184,13 @@ void Participant::State::take(wire::ConfirmRequest& m) {
     if (coordinator_signed(facts, m.header, wire::label_of(m), body, m.signature))
       return halt(m.header,
                   {"two_sets_of_survivors", "the coordinator signed two different sets of survivors of one attempt",
-                   a.confirm_request, with_signature(body, m.signature)});
+                   a.confirm_request, crypto::with_signature(body, m.signature)});
     return decline(m.header, "second_confirm", "this site has confirmed other survivors in this attempt");
   }
   if (const auto refusal = check_confirm_request(facts, a.descriptor, m, a.u1, *a.report))
     return decline(m.header, *refusal);
   for (const auto& s : m.survivors) a.u3.push_back(s.site);
-  a.confirm_request = with_signature(body, m.signature);
+  a.confirm_request = crypto::with_signature(body, m.signature);
   const Digest u3 = audit::u3_hash(a.u3);
   wire::Confirm confirm{header(), a.report->context, a.report->u1, u3, {}};
   confirm.signature =

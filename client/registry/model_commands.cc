@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/clock.h"
 #include "base/files.h"
 #include "client/text/adapter_file.h"
 #include "crypto/key_file.h"
@@ -69,8 +70,7 @@ Result<void> register_model(const ModelCommand& command) {
                    "what it was trained on");
   SOTTO_TRY(const auto opened, open(command.registry, Missing::kMake));
   auto& registry = *opened->registry;
-  SOTTO_TRY(const auto* model, registry.add(*passport, command.query.domain,
-                                            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
+  SOTTO_TRY(const auto* model, registry.add(*passport, command.query.domain, wall_clock()));
   SOTTO_TRY_VOID(keep_adapter(registry, *model, command.adapter));
   std::cout << (command.query.json ? lineage::to_json(registry, *model).dump() + "\n" : lineage::line_of(registry, *model));
   return {};

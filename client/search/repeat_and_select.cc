@@ -6,6 +6,7 @@
 
 #include "audit/ledger/accounting.h"
 #include "audit/ledger/ledger.h"
+#include "base/clock.h"
 #include "client/site/own_log.h"
 #include "client/site/site_spending.h"
 #include "client/text/text_model.h"

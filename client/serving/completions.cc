@@ -12,14 +12,13 @@
 #include <utility>
 
 #include "audit/log/log_reader.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "client/text/text_stream.h"
 #include "crypto/hash.h"
 
 namespace sotto::client {
 namespace {
-
-audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 HttpResponse json_response(int status, const Json& json) {
   return {status, "application/json", json.dump(), {{"Cache-Control", "no-store"}}, {}};
@@ -84,7 +83,7 @@ Json chunk_json(const std::string& id, const std::string& model, Json delta, Jso
   return Json::object(
       {{"id", id},
        {"object", "chat.completion.chunk"},
-       {"created", now().time_since_epoch().count()},
+       {"created", wall_clock().time_since_epoch().count()},
        {"model", model},
        {"choices",
         Json::array({Json::object({{"index", 0}, {"delta", std::move(delta)}, {"finish_reason", std::move(finish)}})})}});
@@ -258,7 +257,7 @@ Result<Json> CompletionServer::answer(const Question& question, const std::funct
                                     {"finish_reason", full && !text.stopped() ? "length" : "stop"}});
   return Json::object({{"id", question.id},
                        {"object", "chat.completion"},
-                       {"created", now().time_since_epoch().count()},
+                       {"created", wall_clock().time_since_epoch().count()},
                        {"model", served_.name},
                        {"choices", Json::array({choice})},
                        {"usage", Json::object({{"prompt_tokens", question.ids.size()},
@@ -269,7 +268,7 @@ Result<Json> CompletionServer::answer(const Question& question, const std::funct
 Result<void> CompletionServer::keep(const Question& question, const std::string& text) {
   Json messages = Json::array();
   for (const auto& m : question.messages) messages.push(Json::object({{"role", m.role}, {"content", m.content}}));
-  Json line = Json::object({{"time", audit::iso_time(now())},
+  Json line = Json::object({{"time", audit::iso_time(wall_clock())},
                             {"id", question.id},
                             {"model", served_.weights.empty() ? "base" : served_.weights},
                             {"messages", std::move(messages)},
@@ -286,7 +285,7 @@ HttpResponse CompletionServer::feedback(const HttpRequest& request) {
   if (!id.ok()) return refusal(400, "the body must be a JSON object with 'for', the id of an answer");
   if (!known_.contains(*id))
     return refusal(404, "no answer '" + id->substr(0, 60) + "' was given since this server started");
-  Json line = Json::object({{"time", audit::iso_time(now())}, {"for", *id}});
+  Json line = Json::object({{"time", audit::iso_time(wall_clock())}, {"for", *id}});
   if (const Json* rating = body->find("rating");
       rating && !(rating->is_int() && rating->as_int() >= 1 && rating->as_int() <= 5))
     return refusal(400, "'rating' is from 1 to 5");

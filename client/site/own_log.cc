@@ -1,8 +1,7 @@
 #include "client/site/own_log.h"
 
-#include <chrono>
-
 #include "audit/log/signed_head.h"
+#include "base/clock.h"
 #include "crypto/kdf.h"
 #include "crypto/key_file.h"
 
@@ -14,8 +13,6 @@ crypto::SigningKey signing_key(const RunKey& key) {
 }
 
 }  // namespace
-
-audit::Time wall_clock() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 Result<RunKey> own_key(const std::string& folder, RandomSource& random) {
   const std::string file = folder + "/run.key";

@@ -18,6 +18,4 @@ Result<void> begin_own_log(audit::EventLog& log, const RunKey& key, RandomSource
 Result<void> check_own_key(const std::string& folder, const audit::EventLog& log, const RunKey& key);
 Result<void> write_own_head(const std::string& folder, const audit::EventLog& log, const RunKey& key);
 
-audit::Time wall_clock();
-
 }  // namespace sotto::client

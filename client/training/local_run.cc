@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "audit/ledger/accounting.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "crypto/hash.h"
@@ -17,8 +18,6 @@ namespace sotto::client {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 std::uint64_t total_steps(const RunPlan& plan) { return std::uint64_t{plan.rounds} * plan.local_steps; }
 
@@ -145,9 +144,9 @@ Result<void> LocalRun::check_budget() {
   if (!plan.privacy || in_.setup->covered) return {};
   const Policy& policy = in_.setup->config.policy;
   if (!in_.ledger->spending().binding_of(plan.run))
-    SOTTO_TRY_VOID(
-        in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta}, now()));
-  SOTTO_TRY_VOID(note_elsewhere({in_.book, in_.log, in_.ledger}, budget_, now()));
+    SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta},
+                                    wall_clock()));
+  SOTTO_TRY_VOID(note_elsewhere({in_.book, in_.log, in_.ledger}, budget_, wall_clock()));
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
@@ -176,9 +175,9 @@ Result<void> LocalRun::reserve(RoundId round) {
                    "; name another folder with --out to begin anew (what was spent stays spent)");
   }
   if (!plan.privacy || in_.setup->covered)
-    return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, now());
+    return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, wall_clock());
   const audit::BudgetLimit limit{in_.setup->config.policy.epsilon_limit, in_.setup->config.policy.delta};
-  return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, now());
+  return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, wall_clock());
 }
 
 // Committed after the checkpoint that holds the round's last step: a kill between the two is made good by the next part.
@@ -189,7 +188,7 @@ Result<void> LocalRun::commit(RoundId round) {
     return refused("'" + in_.setup->out + "/log' does not know round " + std::to_string(round.value()) +
                    ", which the checkpoint beside it has: they are not of one run; name another folder with --out");
   if (spent->second.state == audit::RoundSpend::State::kReserved)
-    SOTTO_TRY_VOID(in_.ledger->commit(file().plan.run, round, at_.events, now()));
+    SOTTO_TRY_VOID(in_.ledger->commit(file().plan.run, round, at_.events, wall_clock()));
   at_.events.clear();
   return {};
 }

@@ -1,12 +1,12 @@
 #include "client/training/train_command.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
 
 #include "audit/run/empirical_result.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/page/svg_plot.h"
 #include "client/site/own_log.h"
@@ -27,8 +27,6 @@ namespace sotto::client {
 namespace {
 
 constexpr std::uint64_t kForecastFrom = 20;  // steps; the measurement takes some of them
-
-audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 // A private run's key is random and kept. Without privacy it follows from what the run is, so that the run can be repeated.
 Result<RunKey> run_key(const LocalSetup& in, RandomSource& random) {
@@ -75,7 +73,7 @@ Result<Json> measure_canaries(const LocalContext& context, const AdapterState& a
   }
   if (!found) {
     SOTTO_TRY(found, measure(make_canaries(plan, *context.run_key), adapter, *context.model, chat, plan));
-    SOTTO_TRY([[maybe_unused]] const auto index, log.append(*found, now()));
+    SOTTO_TRY([[maybe_unused]] const auto index, log.append(*found, wall_clock()));
   }
   SOTTO_TRY(const auto result, audit::result_of(*found, plan));
   return Json::object({{"canaries", found->canaries},

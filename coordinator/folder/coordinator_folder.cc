@@ -1,8 +1,7 @@
 #include "coordinator/folder/coordinator_folder.h"
 
-#include <chrono>
-
 #include "audit/log/event_log.h"
+#include "base/clock.h"
 #include "base/config_reader.h"
 #include "base/json.h"
 #include "crypto/key_file.h"
@@ -36,7 +35,7 @@ Result<CoordinatorFolder> CoordinatorFolder::create(const std::string& path, con
     SOTTO_TRY(auto log, audit::EventLog::open(folder.log_path()));
     audit::CoordinatorCreated created{folder.identity(), {}};
     random.fill(created.salt);
-    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto now = wall_clock();
     SOTTO_TRY([[maybe_unused]] const auto index, log.append(created, now));
   }
   // Last, so that a folder with this file is whole.

@@ -5,13 +5,9 @@
 #include "aggregation/ring.h"
 #include "coordinator/round/round_state.h"
 #include "crypto/hash.h"
+#include "crypto/statement.h"
 
 namespace sotto::coordinator {
-
-Bytes with_signature(Bytes body, const SignatureBytes& signature) {
-  body.insert(body.end(), signature.begin(), signature.end());
-  return body;
-}
 
 void Round::State::drop(SiteIndex site, std::string code, std::string reason, bool exclude) {
   if (exclude) excluded[site.value()] = true;
@@ -90,8 +86,8 @@ void Round::State::take(SiteIndex site, const wire::Keys& m) {
   if (const auto ok = check_content(facts, site, m); !ok.ok()) return drop(site, "bad_keys", ok.error().message);
   if (const auto ok = check_signature(facts, site, m); !ok.ok()) return drop(site, "bad_signature", ok.error().message);
   if (now_is == Turn::kRepeated)
-    return prove(site, "KEYS", with_signature(wire::body(*member.keys), member.keys->signature),
-                 with_signature(body, m.signature));
+    return prove(site, "KEYS", crypto::with_signature(wire::body(*member.keys), member.keys->signature),
+                 crypto::with_signature(body, m.signature));
   member.keys = m;
   member.declined = false;
   actions.push_back(Append{audit::SiteKeys{input.plan.run, input.round, attempt, site, crypto::sha256(body)}});
@@ -110,7 +106,8 @@ void Round::State::take(SiteIndex site, const wire::Shares& m) {
     if (body == before && m.signature == member.shares->signature) return repeat_request(site, Phase::kShares);
     if (const auto ok = check_signature(facts, site, m, sealed_hashes); !ok.ok())
       return drop(site, "bad_signature", ok.error().message);
-    return prove(site, "SHARES", with_signature(before, member.shares->signature), with_signature(body, m.signature));
+    return prove(site, "SHARES", crypto::with_signature(before, member.shares->signature),
+                 crypto::with_signature(body, m.signature));
   }
   if (const auto ok = check_signature(facts, site, m, sealed_hashes); !ok.ok())
     return drop(site, "bad_signature", ok.error().message);
@@ -130,9 +127,10 @@ void Round::State::take(SiteIndex site, const wire::Report& m) {
   if (const auto ok = check_signature(facts, site, m, masked); !ok.ok())
     return drop(site, "bad_signature", ok.error().message);
   if (now_is == Turn::kRepeated)
-    return prove(site, "REPORTs",
-                 with_signature(wire::report_body(facts.context, u1_digest, *member.masked), member.report_signature),
-                 with_signature(wire::report_body(facts.context, u1_digest, masked), m.signature));
+    return prove(
+        site, "REPORTs",
+        crypto::with_signature(wire::report_body(facts.context, u1_digest, *member.masked), member.report_signature),
+        crypto::with_signature(wire::report_body(facts.context, u1_digest, masked), m.signature));
   const auto vector = aggregation::unpack_bits(m.masked, facts.update_size, facts.descriptor.ring.bits);
   if (!vector.ok()) return drop(site, "bad_report", vector.error().message);
   if (const auto added = sum->add(site, *vector); !added.ok()) return drop(site, "bad_report", added.error().message);
@@ -151,8 +149,8 @@ void Round::State::take(SiteIndex site, const wire::Confirm& m) {
     return repeat_request(site, Phase::kConfirm);
   // Other survivors under a valid signature contradict the CONFIRM that came before.
   if (now_is == Turn::kRepeated && check_signature(facts, site, m).ok())
-    return prove(site, "CONFIRMs", with_signature(wire::body(*member.confirm), member.confirm->signature),
-                 with_signature(body, m.signature));
+    return prove(site, "CONFIRMs", crypto::with_signature(wire::body(*member.confirm), member.confirm->signature),
+                 crypto::with_signature(body, m.signature));
   if (const auto ok = check_content(facts, m, u1_digest, u3_digest); !ok.ok())
     return drop(site, "bad_confirm", ok.error().message);
   if (const auto ok = check_signature(facts, site, m); !ok.ok()) return drop(site, "bad_signature", ok.error().message);
@@ -173,13 +171,13 @@ void Round::State::take(SiteIndex site, const wire::Unmask& m) {
   if (const auto ok = check_content(m, u1_sites, u3); !ok.ok()) return drop(site, "bad_unmask", ok.error().message);
   if (const auto ok = check_signature(facts, site, m); !ok.ok()) return drop(site, "bad_signature", ok.error().message);
   if (now_is == Turn::kRepeated)
-    return prove(site, "UNMASK answers", with_signature(wire::body(*member.unmask), member.unmask->signature),
-                 with_signature(body, m.signature));
+    return prove(site, "UNMASK answers", crypto::with_signature(wire::body(*member.unmask), member.unmask->signature),
+                 crypto::with_signature(body, m.signature));
   std::vector<const wire::Shares*> dealt;
   for (const auto owner : u1_sites) dealt.push_back(&*members[owner.value()].shares);
   if (const auto ok = check_revealed(facts, site, m, dealt); !ok.ok()) {
     // The signed answer beside the owner's signed hashes is the proof; the shares of the others still open the attempt.
-    actions.push_back(KeepProof{site, "bad_share", ok.error().message, with_signature(body, m.signature), {}});
+    actions.push_back(KeepProof{site, "bad_share", ok.error().message, crypto::with_signature(body, m.signature), {}});
     return drop(site, "bad_share", ok.error().message, true);
   }
   member.unmask = m;

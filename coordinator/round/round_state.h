@@ -105,6 +105,4 @@ struct Round::State {
   void repeat_request(SiteIndex site, Phase phase_of_message);
 };
 
-Bytes with_signature(Bytes body, const SignatureBytes& signature);
-
 }  // namespace sotto::coordinator

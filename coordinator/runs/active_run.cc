@@ -6,19 +6,14 @@
 #include "audit/log/running_program.h"
 #include "audit/log/statements.h"
 #include "audit/run/run_folder.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/overloaded.h"
 #include "coordinator/runs/parent.h"
 #include "crypto/hash.h"
 
 namespace sotto::coordinator {
 namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-
-audit::Time wall_clock() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 void append(Outbox& out, Outbox more) { std::move(more.begin(), more.end(), std::back_inserter(out)); }
 

@@ -5,17 +5,13 @@
 #include "aggregation/ring.h"
 #include "audit/log/signed_head.h"
 #include "audit/log/statements.h"
+#include "base/overloaded.h"
 #include "crypto/hash.h"
 #include "tests/support/catch.h"
 #include "wire/codec.h"
 
 namespace sotto {
 namespace {
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
 
 AdapterLayout small_layout() {
   return {{{"model.layers.0.self_attn.q_proj", 6, 9, 3, 0.5}, {"model.layers.1.self_attn.v_proj", 5, 4, 2, 0.5}}};

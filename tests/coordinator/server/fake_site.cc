@@ -6,7 +6,9 @@
 #include "aggregation/ring.h"
 #include "aggregation/server_step.h"
 #include "audit/log/signed_head.h"
+#include "base/clock.h"
 #include "base/files.h"
+#include "base/overloaded.h"
 #include "crypto/hash.h"
 #include "crypto/statement.h"
 #include "wire/codec.h"
@@ -15,13 +17,6 @@ namespace sotto {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-
-audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 audit::EventLog open_log(const std::string& path) {
   auto log = audit::EventLog::open(path);
@@ -40,7 +35,7 @@ FakeSite::FakeSite(const std::string& folder, const std::string& name, std::uint
       log_(open_log(folder + "/" + name + ".log")) {
   audit::SiteCreated created{name, identity(), {}};
   random_.fill(created.salt);
-  SOTTO_CHECK(log_.append(created, now()).ok());
+  SOTTO_CHECK(log_.append(created, wall_clock()).ok());
 }
 
 void FakeSite::join(const wire::Invite& invite, std::uint64_t declared_size) {
@@ -90,7 +85,7 @@ void FakeSite::on(wire::ToSite message) {
     approve(*offer);
   } else if (const auto* done = std::get_if<wire::RunFinished>(&message)) {
     finished = *done;
-    SOTTO_CHECK(log_.append(audit::RunFinished{done->run, done->adapter}, now()).ok());
+    SOTTO_CHECK(log_.append(audit::RunFinished{done->run, done->adapter}, wall_clock()).ok());
     send(wire::SiteRecord{done->run, read_binary_file(log_.path()).value(), head()});
   } else if (participant_) {
     feed(client::FromCoordinator{std::move(message)});
@@ -105,7 +100,8 @@ void FakeSite::approve(const wire::RunOffer& offer) {
   const Digest roster_hash = crypto::sha256(offer.roster);
   const auto place = std::ranges::find(roster.sites, name_, &RosterSite::name);
   self_ = SiteIndex(static_cast<std::uint32_t>(place - roster.sites.begin()));
-  SOTTO_CHECK(log_.append(audit::RunApproved{plan_->run, plan_hash, roster_hash, offer.plan, offer.roster}, now()).ok());
+  SOTTO_CHECK(
+      log_.append(audit::RunApproved{plan_->run, plan_hash, roster_hash, offer.plan, offer.roster}, wall_clock()).ok());
   auto participant = client::Participant::create({*plan_, roster, self_, layout_, {}}, identity_, random_);
   SOTTO_CHECK(participant.ok());
   participant_ = std::move(participant).value();
@@ -135,7 +131,7 @@ void FakeSite::carry_out(client::Action& action, std::vector<client::Event>& nex
             bytes.push_back(static_cast<std::uint8_t>(audit::type_of(a.event)));
             if (std::ranges::find(logged_, bytes) != logged_.end()) return;
             logged_.push_back(bytes);
-            SOTTO_CHECK(log_.append(a.event, now()).ok());
+            SOTTO_CHECK(log_.append(a.event, wall_clock()).ok());
             next.push_back(client::OwnHead{head()});
           },
           [&](client::Send& a) {
