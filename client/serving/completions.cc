@@ -39,7 +39,8 @@ Result<std::string> content_of(const Json& message) {
   std::string out;
   for (const auto& part : content->items()) {
     SOTTO_TRY(const std::string type, part.get_string("type"));
-    if (type != "text") return unsupported("a message has a part of type '" + type.substr(0, 40) + "'; only text is read");
+    if (std::string_view(type) != "text")
+      return unsupported("a message has a part of type '" + type.substr(0, 40) + "'; only text is read");
     SOTTO_TRY(const std::string text, part.get_string("text"));
     out += text;
   }
@@ -74,7 +75,8 @@ Result<void> check_settings(const Json& body) {
   }
   if (const Json* format = body.find("response_format"); format && !format->is_null()) {
     SOTTO_TRY(const std::string type, format->get_string("type"));
-    if (type != "text") return unsupported("'response_format' asks for " + type.substr(0, 40) + "; only text is made");
+    if (std::string_view(type) != "text")
+      return unsupported("'response_format' asks for " + type.substr(0, 40) + "; only text is made");
   }
   return {};
 }

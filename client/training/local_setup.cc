@@ -120,7 +120,6 @@ Result<void> can_be_moved(const TrainRequest& request, const SiteConfig& config)
 
 Result<LocalSetup> set_up(const TrainRequest& request) {
   LocalSetup in;
-  in.covered = request.covered;
   SOTTO_TRY(in.file, audit::read_plan_file(request.plan, audit::PlanUse::kAlone));
   if (request.no_privacy) {
     in.file.plan.privacy = false;
@@ -136,6 +135,7 @@ Result<LocalSetup> set_up(const TrainRequest& request) {
            : !in.file.alone.out.empty() ? in.file.alone.out
                                         : "train-" + in.file.plan.run.value();
   SOTTO_TRY(in.recipe, recipe_of(in));
+  in.covered = request.covered;
   return in;
 }
 

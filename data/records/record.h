@@ -31,7 +31,7 @@ struct RecordOptions {
   // First message of records in the instruction format; empty: none (the chat template then adds its own default). Records
   // in the chat format bring their own.
   std::string system_prompt;
-  std::string key_file;  // of sealed files; read_records alone needs it
+  std::string key_file{};  // of sealed files; read_records alone needs it
 };
 
 // `line` is one JSON object; `where` (file and line) starts every message.

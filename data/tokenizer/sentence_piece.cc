@@ -20,9 +20,9 @@ struct Preparation {
 };
 
 Result<Preparation> preparation_of(const TokenizerSpec& spec, const std::string& origin) {
-  const std::vector<Normalizer> spaces = {Replace{{" ", false}, kMark}}, prefixed = {Prepend{kMark}, spaces[0]};
+  const std::vector<Normalizer> spaces = {mark_spaces(kMark)}, prefixed = {Prepend{kMark}, spaces[0]};
   const std::vector<PreTokenizer> none, gemma = {SplitBy{{" ", false}, SplitBehaviour::kMergedWithPrevious, false}};
-  std::vector<Decoder> back = {Replace{{kMark, false}, " "}, ByteFallback{}, Fuse{}};
+  std::vector<Decoder> back = unmark_spaces(kMark);
   std::optional<Preparation> out;
   if (spec.normalizers == prefixed && spec.pre_tokenizers == none) out = Preparation{true, nullptr};
   // No space is left for Gemma's step to cut at.

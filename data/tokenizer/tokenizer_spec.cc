@@ -130,9 +130,9 @@ Result<void> read_preparation(TokenizerSpec& out, const GgufFile& file) {
     out.pre_tokenizers.emplace_back(Metaspace{mark, prefixes, false});
   } else {
     if (prefix) out.normalizers.emplace_back(Prepend{mark});
-    out.normalizers.emplace_back(Replace{{" ", false}, mark});
+    out.normalizers.emplace_back(mark_spaces(mark));
   }
-  out.decoders = {Replace{{mark, false}, " "}, ByteFallback{}, Fuse{}};
+  out.decoders = unmark_spaces(mark);
   if (prefix) out.decoders.emplace_back(Strip{" ", 1, 0});
   return {};
 }
@@ -182,6 +182,21 @@ void add_tokens(TokenizerSpec& out, const std::vector<std::uint64_t>& types) {
 }
 
 }  // namespace
+
+Replace mark_spaces(const std::string& mark) {
+  Replace out;
+  out.pattern.text = " ";
+  out.content = mark;
+  return out;
+}
+
+std::vector<Decoder> unmark_spaces(const std::string& mark) {
+  std::vector<Decoder> out;
+  out.emplace_back(Replace{{mark, false}, " "});
+  out.emplace_back(ByteFallback{});
+  out.emplace_back(Fuse{});
+  return out;
+}
 
 Result<TokenizerSpec> tokenizer_spec(const GgufFile& file) {
   SOTTO_TRY(const auto model, file.get_string("tokenizer.ggml.model"));

@@ -137,6 +137,10 @@ Result<TokenizerSpec> tokenizer_spec(const GgufFile& file);
 Result<TokenizerSpec> tokenizer_spec(const Json& tokenizer_json, const std::string& origin);
 // From `tokenizer.json`, with chat template and BOS/EOS from `tokenizer_config.json` (and `chat_template.jinja` if present).
 Result<TokenizerSpec> tokenizer_spec_from_folder(const std::string& folder);
+// SentencePiece's preparation: spaces become `mark`, U+2581.
+Replace mark_spaces(const std::string& mark);
+// What undoes it but for the space in front: `mark` becomes a space, bytes their characters.
+std::vector<Decoder> unmark_spaces(const std::string& mark);
 // Either: `path` is a GGUF file or a folder.
 Result<TokenizerSpec> load_tokenizer_spec(const std::string& path);
 

@@ -192,11 +192,7 @@ class Checker:
         rooms, libraries = permission
         room = folder_of(header)
         self.used[folder].add(room)
-        if rooms is None:
-            allowed = True
-        else:
-            allowed = room in rooms
-        if not allowed:
+        if rooms is not None and room not in rooms:
             yield f"{shown}: room {room}; {self._allowed(folder, rooms, libraries)}"
             return
         for library, chain in sorted(self._reached(header).items()):
@@ -205,18 +201,21 @@ class Checker:
                 yield f"{shown}: brings {library} in by {' > '.join(chain)}; {self._allowed(folder, rooms, libraries)}"
 
     def _reached(self, header):
-        """The libraries that a header brings in: library -> headers on the way. POSIX is left out: no harm comes of its names."""
+        """The libraries that a header brings in with its room's permission: library -> headers on the way. What has no permission
+        is told where it is included, once. Libraries that pass are left out."""
         if header not in self._chains:
             self._chains[header] = {}  # a circle ends here; it is told elsewhere
+            rooms, libraries = self.table.may_use(folder_of(header)) or (set(), set())
             reached = {}
             for _, name, _ in self.tree.includes[header]:
                 library = self.table.library_of(name)
                 if name in self.tree.includes:
-                    for further, chain in self._reached(name).items():
-                        reached.setdefault(further, [header] + chain)
+                    if rooms is None or folder_of(name) in rooms:  # otherwise it is told at this header
+                        for further, chain in self._reached(name).items():
+                            reached.setdefault(further, [header] + chain)
                 elif library and not self.table.libraries[library].get("passes", False):
                     reached.setdefault(library, [header, f"<{name}>"])
-            self._chains[header] = reached
+            self._chains[header] = {library: chain for library, chain in reached.items() if library in libraries}
         return self._chains[header]
 
     def _allowed(self, folder, rooms, libraries):

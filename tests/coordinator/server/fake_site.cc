@@ -132,7 +132,7 @@ void FakeSite::carry_out(client::Action& action, std::vector<client::Event>& nex
             if (std::ranges::find(logged_, bytes) != logged_.end()) return;
             logged_.push_back(bytes);
             SOTTO_CHECK(log_.append(a.event, wall_clock()).ok());
-            next.push_back(client::OwnHead{head()});
+            next.emplace_back(client::OwnHead{head()});
           },
           [&](client::Send& a) {
             if (auto* accepted = std::get_if<wire::Accepted>(&a.message)) accepted->head = head();
@@ -144,13 +144,13 @@ void FakeSite::carry_out(client::Action& action, std::vector<client::Event>& nex
             const auto ring = aggregation::Ring::make(plan_->ring, static_cast<std::uint32_t>(plan_->sites.size())).value();
             auto update = aggregation::quantize(change, aggregation::relative_weights(plan_->sites).at(self_.value()), ring);
             updates[a.descriptor.round.value()] = update;
-            next.push_back(client::Trained{a.descriptor.round, std::move(update)});
+            next.emplace_back(client::Trained{a.descriptor.round, std::move(update)});
           },
           [&](client::CheckInitial& a) {
             const auto expected = aggregation::initial_adapter(layout_, plan_->seed).value();
             const auto published = decode_adapter(a.adapter).value();
             const bool ok = aggregation::adapters_agree(expected, published).ok();
-            next.push_back(client::AdapterChecked{crypto::sha256(a.adapter), ok, ok ? "" : "another first adapter"});
+            next.emplace_back(client::AdapterChecked{crypto::sha256(a.adapter), ok, ok ? "" : "another first adapter"});
           },
           [&](client::CheckStep& a) {
             const auto ring = aggregation::Ring::make(plan_->ring, static_cast<std::uint32_t>(plan_->sites.size())).value();
@@ -161,7 +161,7 @@ void FakeSite::carry_out(client::Action& action, std::vector<client::Event>& nex
                 aggregation::server_step(*adapter, mean, aggregation::step_in_round(plan_->trained, a.round));
             const bool ok = expected.ok() && aggregation::adapters_agree(*expected, decode_adapter(a.adapter).value()).ok();
             if (ok) ++rounds_seen;
-            next.push_back(client::AdapterChecked{crypto::sha256(a.adapter), ok, ok ? "" : "another step"});
+            next.emplace_back(client::AdapterChecked{crypto::sha256(a.adapter), ok, ok ? "" : "another step"});
           },
           [&](client::Accept& a) { adapter = decode_adapter(a.adapter).value(); }, [](client::KeepProof&) {},
           [&](client::Halt& a) { trouble = a.proof.reason; }},
