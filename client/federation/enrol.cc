@@ -78,11 +78,6 @@ Result<wire::JoinReply> ask(const SiteFolder& folder, const wire::Invite& invite
 
 }  // namespace
 
-bool is_rounded(std::uint64_t declared_size) {
-  while (declared_size > 0 && declared_size % 10 == 0) declared_size /= 10;
-  return declared_size > 0 && declared_size < 100;
-}
-
 Result<void> join(const JoinRequest& request) {
   SOTTO_TRY(const wire::Invite invite, wire::parse_code(request.code));
   if (request.declared_size <= 0 || !is_rounded(static_cast<std::uint64_t>(request.declared_size)))

@@ -19,7 +19,4 @@ struct JoinRequest {
 // that the same command can be given again.
 Result<void> join(const JoinRequest& request);
 
-// Whether a number has at most two digits that are not zero at its end: 1400 and 950, but not 1427.
-bool is_rounded(std::uint64_t declared_size);
-
 }  // namespace sotto::client

@@ -97,4 +97,9 @@ Result<SiteConfig> read_site_config(const std::string& path) {
   return config;
 }
 
+bool is_rounded(std::uint64_t declared_size) {
+  while (declared_size > 0 && declared_size % 10 == 0) declared_size /= 10;
+  return declared_size > 0 && declared_size < 100;
+}
+
 }  // namespace sotto::client

@@ -51,4 +51,8 @@ struct SiteConfig {
 // Paths in the file are relative to it; those in the result are relative to the current folder. Errors name file, line, key.
 Result<SiteConfig> read_site_config(const std::string& path);
 
+// Whether a number has at most two digits that are not zero at its end: 1400 and 950, but not 1427. What a site declares as its
+// size is such a number.
+bool is_rounded(std::uint64_t declared_size);
+
 }  // namespace sotto::client

@@ -5,7 +5,6 @@
 #include <filesystem>
 
 #include "base/files.h"
-#include "client/federation/enrol.h"
 #include "client/site/site_folder.h"
 #include "tests/support/catch.h"
 

@@ -1,11 +1,10 @@
 #include <filesystem>
 #include <limits>
-#include <numeric>
 
 #include "base/files.h"
 #include "model/adapter/merged_folder.h"
 #include "model/adapter/peft_folder.h"
-#include "tests/model/vectors.h"
+#include "tests/model/file_vectors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace sotto::model {
@@ -13,57 +12,11 @@ namespace {
 
 const Adapter kNoAdapter;
 
-struct MergedCase {
-  std::string variant;  // of tests/vectors/lora
-  std::string base;     // of tests/vectors/tiny
-};
-const std::vector<MergedCase> kCases = {{"plain", "llama"},
-                                        {"rslora", "llama"},
-                                        {"dora", "llama"},
-                                        {"qv_patterns", "llama"},
-                                        {"head", "llama"},
-                                        {"saved_head", "llama"},
-                                        {"saved_norms", "llama"},
-                                        {"regex", "llama"},
-                                        {"excluded", "llama"},
-                                        {"one_layer", "llama"},
-                                        {"bias_all", "qwen2"},
-                                        {"bias_lora_only", "qwen2"},
-                                        {"gpt2_dora", "gpt2"},
-                                        {"gpt2_bias", "gpt2"},
-                                        {"gemma2", "gemma2"},
-                                        {"qwen3", "qwen3"},
-                                        {"untied_head", "llama_untied_rope3"}};
-
-LanguageModel loaded(const std::string& path) {
-  return LanguageModel::load(path, {.precision = Precision::kFp32, .threads = 1}).value();
-}
-
 std::string file_of(const std::string& folder, const std::string& name) {
   return read_text_file(folder + "/" + name).value();
 }
 
 }  // namespace
-
-TEST_CASE("a merged model gives PEFT's merged logits and the adapter's own, for every kind of adapter", "[model]") {
-  const TemporaryFolder scratch;
-  for (const auto& [variant, arch] : kCases) {
-    INFO(variant);
-    const std::string base_path = vector_path("tiny/" + arch);
-    const auto expected = read_safetensors("lora/" + variant + "/expected.safetensors");
-    const auto base = Checkpoint::open(base_path).value();
-    const auto adapter = load_peft_folder(vector_path("lora/" + variant), base.config()).value();
-    const auto merged = MergedModel::make(base, adapter).value();
-    REQUIRE(write_merged_folder(base_path, merged, scratch.file(variant)).ok());
-
-    auto with_adapter = loaded(base_path);
-    REQUIRE(with_adapter.set_adapter(adapter).ok());
-    const auto live = logits_of(with_adapter, expected), folded = logits_of(loaded(scratch.file(variant)), expected);
-    CHECK(largest_difference(live, floats(expected, "logits_adapter")) < 2e-4);
-    CHECK(largest_difference(folded, floats(expected, "logits_merged")) < 2e-4);
-    CHECK(largest_difference(folded, live) < 5e-5);
-  }
-}
 
 TEST_CASE("merged weights are PEFT's to the last bits, under the names and types that transformers writes", "[model]") {
   const auto base = Checkpoint::open(vector_path("tiny/llama")).value();
@@ -147,27 +100,6 @@ TEST_CASE("a merge that fails leaves nothing, and none overwrites what is there"
   const auto again = write_merged_folder(base_path, copy, out);
   REQUIRE_FALSE(again.ok());
   CHECK(again.error().message.find(out) != std::string::npos);
-}
-
-TEST_CASE("adapters swap on one loaded base, which stays as it is and is not copied", "[model]") {
-  auto model = tiny_llama();
-  const auto bytes = model.weight_bytes();
-  const auto base_embedding = model.logits(std::vector<std::int32_t>{1, 2, 3}, std::vector<std::uint32_t>{2}).value();
-  std::vector<Adapter> adapters;
-  for (const std::string variant : {"plain", "dora", "saved_head", "saved_norms"})
-    adapters.push_back(load_peft_folder(vector_path("lora/" + variant), model.config()).value());
-  std::vector<std::vector<float>> first;
-  for (int round = 0; round < 3; ++round)
-    for (std::size_t a = 0; a < adapters.size(); ++a) {
-      REQUIRE(model.set_adapter(adapters[a]).ok());
-      const auto logits = model.logits(std::vector<std::int32_t>{1, 2, 3}, std::vector<std::uint32_t>{2}).value();
-      if (round == 0) first.push_back(logits);
-      CHECK(logits == first[a]);
-      CHECK(logits != base_embedding);
-    }
-  model.clear_adapter();
-  CHECK(model.logits(std::vector<std::int32_t>{1, 2, 3}, std::vector<std::uint32_t>{2}).value() == base_embedding);
-  CHECK(model.weight_bytes() == bytes);
 }
 
 }  // namespace sotto::model

@@ -10,8 +10,8 @@
 #include "data/files/gguf_file.h"
 #include "model/files/dequantize.h"
 #include "model/files/fingerprint.h"
+#include "tests/model/file_vectors.h"
 #include "tests/model/gguf_maker.h"
-#include "tests/model/vectors.h"
 #include "tests/support/temporary_folder.h"
 
 namespace sotto::model {

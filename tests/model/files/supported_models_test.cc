@@ -6,7 +6,7 @@
 #include "base/files.h"
 #include "model/files/checkpoint.h"
 #include "model/files/dequantize.h"
-#include "tests/model/vectors.h"
+#include "tests/model/file_vectors.h"
 
 namespace sotto::model {
 namespace {

@@ -1,9 +1,10 @@
 #include "model/kernels/step_kernels.h"
 
 #include <bit>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
+
+#include "tests/support/catch.h"
 
 namespace sotto::model {
 namespace {
