@@ -1,4 +1,5 @@
-# make demo: the main job, end to end.  make test: every test.  Both do all of their own set-up; a second run needs no network.
+# make demo: the main job, end to end.  make test: every test.  make check: what a change is held to besides the tests.
+# Each does all of its own set-up; a second run needs no network.
 SHELL := /bin/bash
 BUILD := build
 LIBTORCH := $(or $(SOTTO_LIBTORCH),$(CURDIR)/.deps/libtorch/torch)
@@ -10,9 +11,12 @@ export CCACHE_SLOPPINESS = pch_defines,time_macros,include_file_mtime,include_fi
 export CCACHE_DEPEND := 1
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: all setup browser configure demo test bench clean
+.PHONY: all programs setup browser configure demo test check bench clean
 all: configure
 	ninja -C $(BUILD) -j$(JOBS)
+
+programs: configure
+	ninja -C $(BUILD) -j$(JOBS) sotto-client sotto-coordinator sotto-audit
 
 setup:
 	@deploy/setup.sh
@@ -25,11 +29,19 @@ configure: setup
 	  { cat $(BUILD).log; rm -f $(BUILD)/build.ninja; exit 1; }
 	@rm -f $(BUILD).log
 
-demo: all
+demo: programs
 	python3 configs/demo/demo.py --privacy $(or $(PRIVACY),on) $(ARGS)
 
 test: all browser
 	ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure --no-tests=error
+
+check: configure
+	@deploy/setup.sh check
+	tests/check.sh format
+	tests/check.sh architecture
+	tests/check.sh asan
+	tests/check.sh tsan
+	tests/check.sh tidy
 
 bench: all
 	$(MAKE) --no-print-directory bench-demo
