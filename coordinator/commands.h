@@ -1,5 +1,6 @@
 // The operator's commands. Those that change something ask the running `serve`, or do it themselves when none runs; those
-// that only read take the registry and the index as they are. Printed on stdout, as JSON with `json`; messages go to stderr.
+// that only read take the site list and the index as they are. Printed on stdout, as JSON with `json`; messages go to
+// stderr.
 #pragma once
 
 #include <string>

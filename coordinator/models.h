@@ -1,6 +1,6 @@
-// The operator's registry of models (lineage/commands.h), in the coordinator's folder under models/, its log signed by the
-// coordinator's own key: which runs' adapters are registered, and which one a domain uses. The adapters themselves are at
-// the sites.
+// The operator's registry of models (lineage/commands.h), in the coordinator's folder under models/. Its log is signed by
+// the coordinator's own key. It says which runs' adapters are registered and which one each domain uses. The adapters
+// themselves are at the sites.
 #pragma once
 
 #include <string>

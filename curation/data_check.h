@@ -1,6 +1,6 @@
-// A data set checked, file by file, line by line: what is wrong with each record, what repeats, what leaks into the
-// validation set, how varied it is, what it covers, how it compares with a sample of production queries. What comes out is
-// for the site's own eyes: it counts patients and names lines. One thread; memory grows by about 600 bytes a record.
+// Checks a data set, file by file and line by line: what is wrong with each record, what repeats, what leaks into the
+// validation set, how varied it is, what it covers, how it compares with a sample of production queries. The result counts
+// patients and names lines, so it is for the site's own eyes. One thread; memory grows by about 600 bytes a record.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,7 @@ class DataCheck {
   using Counter = std::function<Result<TokenCounts>(const data::Record&)>;
   DataCheck(const CheckConfig& config, data::RecordOptions options, Counter tokens);
 
-  // Reads a file; a line that is no record is noted and passed over. Fails when the file cannot be read.
+  // Reads a file; notes and skips a line that is no record. Fails when the file cannot be read.
   Result<void> add_file(const std::string& path, Part part);
   // JSON lines of {"text"} or {"messages"}, or plain text, one query a line. `rendered_markers`: control tokens of the
   // template that the model was served with, found in the sample; a warning when training's template, whose text is

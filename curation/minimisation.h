@@ -1,5 +1,5 @@
-// Whole files (`key_file`: of sealed ones) through the minimiser: written out, or shown as a diff. A line that is no record
-// ends it, with its number.
+// Puts whole files (`key_file`: of sealed ones) through the minimiser, and writes the result or shows it as a diff. A line
+// that is no record ends it, with its number.
 #pragma once
 
 #include <ostream>
@@ -19,8 +19,8 @@ struct Minimised {
 // Appears under `out` only when it is complete, mode 0600.
 Result<Minimised> minimise_files(const Minimiser& minimiser, const std::vector<std::string>& files,
                                  const std::string& key_file, const std::string& out);
-// For each changed record "file:line", and each changed line of its texts before and after. It shows what it is about to
-// remove: for the eyes of those who may read the records.
+// For each changed record "file:line", and each changed line of its texts before and after. It shows the text that would be
+// removed, so it is only for those who may read the records.
 Result<Minimised> preview_files(const Minimiser& minimiser, const std::vector<std::string>& files,
                                 const std::string& key_file, std::ostream& out);
 

@@ -1,7 +1,6 @@
-// What one site tells of a task on data outside the guarantee, and what the sites' figures are together. No record leaves a
-// site: of each metric its sums over units travel, and the sums of products of any two of them, from which value, interval
-// and paired difference follow exactly as they would from the units. docs/evaluation.md, "Over several sites". Pure
-// functions.
+// What one site publishes of a task on data outside the guarantee, and the pooled figures of several sites. No record leaves
+// a site. For each metric the sums over units are sent, and the sums of products of any two of them; value, interval and
+// paired difference follow from these exactly as from the units. docs/evaluation.md, "Over several sites". Pure functions.
 #pragma once
 
 #include <map>

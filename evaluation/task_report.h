@@ -1,6 +1,6 @@
-// What came out of a task, for one model or for several on the same items: values with bootstrap intervals, and for each
-// pair of models the difference with its interval and p-value (paired permutation test; Holm's correction over the whole
-// table). Pure functions.
+// The results of a task, for one model or for several on the same items: values with bootstrap intervals, and for each pair
+// of models the difference with its interval and p-value (paired permutation test; Holm's correction over the whole table).
+// Pure functions.
 #pragma once
 
 #include <string>

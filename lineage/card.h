@@ -1,4 +1,4 @@
-// A model card in Markdown: what a colleague or a regulator has to know before they use a promoted model. Every figure comes
+// A model card in Markdown: what a colleague or a regulator has to know before using a promoted model. Every figure comes
 // from the passport and the gate's findings. Pure.
 #pragma once
 

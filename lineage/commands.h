@@ -1,6 +1,5 @@
-// The commands around a registry of models that a site and a coordinator share: models, lineage, promote, rollback, card.
-// They print on stdout, as JSON with `json`. Whoever calls them opens the registry, and keeps what lies beside its log
-// (adapters, cards).
+// The registry commands that a site and a coordinator share: models, lineage, promote, rollback, card. They print on stdout,
+// as JSON with `json`. The caller opens the registry and keeps the files beside its log (adapters, cards).
 #pragma once
 
 #include <functional>

@@ -1,13 +1,13 @@
 // What a model must have shown before it is promoted (configs/gate.toml is a commented example). Each check reads a result
-// that our own commands wrote, and only counts when that result is of this very model: by the hash of its weights and of its
-// base.
+// that Sotto's own commands wrote. The result counts only when it is of this very model, by the hash of its weights and of
+// its base.
 //   quality   `compare --json` on the domain's task: better than the base, and not worse than the model in use
 //   general   `compare --json` on general text: no worse than the base, but for what the gate allows
 //   safety    `eval --json` or `compare --json` on a task with safety rules
 //   audit     a train folder's log, or a report's folder: what planted canaries showed is below what is proven
 //   review    `review report --json`: raters prefer it, or at least not the other
-// A result that is not given fails its check by name. A check may be waived in the gate's file with a reason, which goes
-// into the registry's log and the model's card. Values; pure functions of files.
+// A missing result fails its check by name. The gate's file may waive a check with a reason; the registry's log and the
+// model's card repeat the reason. Values; pure functions of files.
 #pragma once
 
 #include <map>

@@ -1,5 +1,5 @@
-// A registry of models: one folder, whose signed log is the truth about which models there are, which one each domain uses,
-// who decided it and on what evidence. Everything else in the folder is made from it.
+// A registry of models: one folder with a signed log. The log is the truth about which models exist, which one each domain
+// uses, who decided it, and on what evidence. Everything else in the folder is made from the log.
 //   log, head.json      the event log (audit/log/event_log.h) and the signed head over the whole of it
 //   models/ID/          what commands put beside a model: its adapter, its card
 // Opening replays the log and refuses one that contradicts itself. One process at a time writes it; one thread.
@@ -23,7 +23,7 @@ struct Model {
   audit::Time registered{};
 };
 
-// One change of what a domain uses: a promotion, or a way back.
+// One change of the model that a domain uses: a promotion or a rollback.
 struct Change {
   Digest model{};
   std::string by;
@@ -35,7 +35,7 @@ struct Change {
 
 class ModelRegistry {
  public:
-  // Makes the folder and its log when they are not there. `key` signs heads and outlives this.
+  // Makes the folder and its log when they are missing. `key` signs heads and must outlive this.
   static Result<ModelRegistry> open(const std::string& folder, const crypto::SigningKey& key, RandomSource& random);
 
   const std::string& folder() const { return folder_; }
@@ -47,7 +47,8 @@ class ModelRegistry {
   std::optional<Digest> in_use(const std::string& domain) const;
   std::string model_folder(const Digest& model) const { return folder_ + "/models/" + to_hex(model).substr(0, 12); }
 
-  // Refused when it is there already, when its parent is not, or when `domain` is neither the passport's nor given.
+  // Refused when the model is registered already, when its parent is not, or when neither the passport nor `domain` names a
+  // domain.
   Result<const Model*> add(const Passport& passport, const std::string& domain, audit::Time now);
   // Refused, naming every check that did not pass, when the gate does not let it through.
   Result<void> promote(const Model& model, const std::string& by, const std::vector<Finding>& findings, audit::Time now);

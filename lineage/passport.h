@@ -1,5 +1,5 @@
-// An adapter's passport: what it was made from, how, and at what cost in privacy. It stands as JSON in the metadata of the
-// adapter's own safetensors file (key kPassportKey), where other programs pass over it, and in the model registry's log.
+// An adapter's passport: what it was made from, how, and at what cost in privacy. It is JSON in the metadata of the
+// adapter's own safetensors file (key kPassportKey), which other programs ignore, and in the log of the registry of models.
 //   {"format": "sotto/passport/1", "model", "adapter", "base": digests, "parent": digest or null, "domain", "run",
 //    "trained": "alone" | "federated", "precision", "rounds", "steps", "privacy": {"unit", "epsilon", "delta", ..},
 //    "data": {"fingerprint", "declared_units", ..}, "recipe": what shaped it besides the plan, "hyper_parameters": the plan
@@ -33,8 +33,8 @@ struct Passport {
   std::string short_id() const { return id().substr(0, 12); }
 };
 
-// Everything checked: members, types, digests, that the plan decodes and is of that run and base. `origin` starts every
-// message.
+// Checks everything: members, types, digests, that the plan decodes, and that it is of that run and base. `origin` starts
+// every error message.
 Result<Passport> parse_passport(const std::string& text, const std::string& origin);
 
 // What a finished run says of itself.

@@ -60,7 +60,6 @@ void write_lines(const ModelRegistry& registry, const std::vector<const Model*>&
 }
 
 // --- the picture
-// ------------------------------------------------------------------------------------------------------------
 
 constexpr int kBoxWidth = 250, kBoxHeight = 62, kGapX = 60, kGapY = 18, kMargin = 12;
 

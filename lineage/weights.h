@@ -1,6 +1,6 @@
 // Which model an adapter is: a hash of its tensors by name and of the scale of each module, whatever else its file says. The
-// same adapter has the same hash in the coordinator's canonical form (base/adapter.h) and in a PEFT folder, so both sides
-// speak of one model. Pure functions.
+// same adapter has the same hash in the coordinator's canonical form (base/adapter.h) and in a PEFT folder, so that a
+// coordinator and a site name the model alike. Pure functions.
 #pragma once
 
 #include <map>

@@ -39,7 +39,7 @@ struct EpsilonQuery : SampledSteps {
 // both: as pld, with the smaller upper end.
 Result<Json> answer(const EpsilonQuery& query);
 
-// One of noise multiplier, steps and what the sampler's rate is (batch size, selected steps) is left out: it is looked for.
+// Solves for the one that is left out: noise multiplier, steps, or the sampler's rate (batch size, selected steps).
 struct CalibrateQuery : SampledSteps {
   double epsilon = 0;
   double delta = 0;

@@ -1,5 +1,5 @@
-// What the logs of a run folder say happened, put together by round: the facts that the report prints. Entries are taken as
-// they stand; whether they fit together is verify's matter.
+// What happened in a run, as the logs of its folder say, by round: the facts that the report prints. Entries are taken as
+// they are; verify checks whether they fit together.
 #pragma once
 
 #include <map>

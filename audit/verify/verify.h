@@ -1,7 +1,8 @@
-// Offline verification of a run folder, trusting neither side: chains, signed heads, what the parties' logs say of each
-// other, the survivors' signatures, planned against run noise and sampling, every epsilon recomputed, the report rebuilt
-// byte for byte. It detects alteration, omission and inconsistency between parties. It cannot see a site that lies about its
-// own noise or data, and without expected fingerprints it cannot tell the parties' keys from keys that somebody made up.
+// Offline verification of a run folder, trusting neither side. It checks chains, signed heads, what the parties' logs say of
+// each other, the survivors' signatures, and that the noise and sampling that ran are those of the plan; it recomputes every
+// epsilon and rebuilds the report byte for byte. It detects alteration, omission and inconsistency between parties. It
+// cannot see a site that lies about its own noise or data, and without expected fingerprints it cannot tell the parties'
+// keys from keys that somebody made up.
 #pragma once
 
 #include <map>

@@ -1,5 +1,6 @@
-// What several sites were shown, compared: for site operators who meet without the coordinator. Each log alone can be whole
-// and honest while the coordinator told their owners different stories; the heads and descriptors in them tell.
+// Compares what several sites were shown, for site operators who meet without the coordinator. Each log alone can be whole
+// and honest although the coordinator showed their owners different histories; the heads and descriptors in the logs reveal
+// it.
 #pragma once
 
 #include <string>

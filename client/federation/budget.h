@@ -1,5 +1,5 @@
-// `sotto-client budget`: what this site's patients have spent, by runs, what open reservations hold, what is left, and how
-// many rounds of a plan that would still pay for. Reads only: `run` may be writing the log at the same time.
+// `sotto-client budget`: what each run has spent from the patients' budget, what open reservations hold, what is left, and
+// how many rounds of a plan the rest would pay for. Reads only: `run` may be writing the log at the same time.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
-// What a site watches while a run of several sites goes on: the loss of the model on general text that the site holds, which
-// nobody's privacy depends on. An alarm where it has risen too far above its start, a curve in the run's folder, and, where
-// the site's operator wants it, an end of this site's part. Released adapters and public text alone: nothing is charged,
-// nothing is sent. One thread.
+// Watches, at one site of a run of several, what the model forgets: its loss on general text that the site holds and that
+// needs no protection. Raises an alarm when the loss has risen too far above its start, draws a curve into the run's folder,
+// and, where the site's operator wants it, ends this site's part. It uses released adapters and public text alone, so it
+// charges nothing and sends nothing. One thread.
 #pragma once
 
 #include <string>
@@ -15,7 +15,7 @@ namespace sotto::client {
 
 class ForgettingWatch {
  public:
-  // Takes up what an earlier part of the run has seen. `folder` is the run's at the site.
+  // Continues from the points that an earlier process of the run has written. `folder` is the run's at the site.
   static Result<ForgettingWatch> open(const WatchConfig& config, const RunPlan& plan, const data::ChatTemplate& chat,
                                       const std::string& folder);
 

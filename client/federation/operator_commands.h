@@ -22,8 +22,7 @@ Result<void> refuse(const DecisionRequest& request);
 Result<void> status(const std::string& folder, bool json);
 // The fingerprint of a model's files, which a plan names, without loading the model.
 Result<void> show_fingerprint(const std::string& model, bool json);
-// Is everything in place: model, data, device, coordinator? `folder` may be empty: then only what `config` names is looked
-// at.
+// Checks that model, data, device and coordinator are in place. With an empty `folder`, only what `config` names is checked.
 Result<void> doctor(const std::string& folder, const std::string& config, bool json);
 
 }  // namespace sotto::client

@@ -26,7 +26,7 @@ struct Consent {
   double epsilon_after = 0;   // with everything that this site's patients have spent before
 };
 
-// The whole check. What `spent_before` holds counts against the limit.
+// The whole check. `spent_before` counts against the limit, too.
 Result<Consent> check_run(const Policy& policy, const SiteFacts& facts, const RunPlan& plan, const Roster& roster,
                           const audit::Spent& spent_before);
 

@@ -1,5 +1,5 @@
-// One run at one site, from approval to the tuned adapter: carries out what the run's Participant asks for. Reserves budget
-// before data is read, trains, masks, writes ahead, sends. One thread.
+// One run at one site, from approval to the tuned adapter. It carries out the actions that the run's Participant returns:
+// reserve budget before data is read, train, mask, write the state, then send. One thread.
 #pragma once
 
 #include <functional>
@@ -40,11 +40,11 @@ struct SiteContext {
 
 class RunSession {
  public:
-  // Loads model and data, proves the engine on throw-away state, and takes up a stored state. The run stands approved in the
-  // log.
+  // Loads model and data, checks the engine on throw-away state (engine_check.h), and continues from a stored state, if
+  // there is one. The log must hold the run's approval.
   static Result<std::unique_ptr<RunSession>> open(const SiteContext& context, Offer offer, SiteIndex site);
 
-  // A message of this run. An error is the machine's or the operator's to mend: the site stops.
+  // Handles a message of this run. After an error the site stops: the machine or its operator has to mend the cause.
   Result<void> on(wire::ToSite message);
 
   bool finished() const { return finished_; }

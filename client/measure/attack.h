@@ -1,6 +1,6 @@
-// `sotto-client attack RUN`: membership inference by loss on the site's own patients, those that trained against those that
-// the hold-out kept away. What comes out is a function of private data and covered by no epsilon: it is shown on the site's
-// own terminal and, where the site has a log key, kept in its log sealed. Nothing of it is ever sent.
+// `sotto-client attack RUN`: membership inference by loss on the site's own patients: it compares patients that trained with
+// patients that were held out. The result is a function of private data, and no epsilon covers it. It is shown on the site's
+// own terminal and, where the site has a log key, kept sealed in its log. It is never sent.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
-// `sotto-client benefit`: what this site gained. Its own held-out patients, who never trained anywhere, under the base
-// model, under what the site trained alone, and under what the sites trained together; and the epsilon that each of the two
-// cost. A function of the site's own patients: it stays here.
+// `sotto-client benefit`: what this site gained by training together. It measures the site's held-out patients under the
+// base model, under the adapter that the site trained alone and under the one that the sites trained together, and says what
+// epsilon each adapter cost. The result is a function of the site's patients and stays at the site.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // `sotto-client eval --task` and `sotto-client compare`: a model, or a base model and its adapters, on a task
-// (evaluation/task.h). The items stay where they are: nothing is sent or charged, and who publishes a number about private
-// items publishes something about them (docs/evaluation.md). --federated therefore takes declared tasks alone.
+// (evaluation/task.h). The items stay at the site; nothing is sent or charged. A published number about private items says
+// something about them (docs/evaluation.md), so --federated takes only tasks that are declared to be outside the guarantee.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Runs Python that a model wrote, where it can do no harm: bubblewrap (bwrap) gives it namespaces of its own, without
 // network, with the system's /usr to read, an empty /tmp of limited size, and no file of this machine's users; limits of
-// time, memory and file size on top. What it prints is thrown away. Only for judging code: an escape from the kernel's
-// namespaces is not defended against.
+// time, memory and file size on top. Its output is discarded. Only for judging code: this does not defend against an escape
+// from the kernel's namespaces.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct SandboxLimits {
   std::uint64_t memory = 1ULL << 30;  // bytes of address space, and of /tmp a quarter
 };
 
-// Whether it can be had on this machine; the Error names what is missing. To be asked before the first run.
+// Whether this machine can make a sandbox; the Error names what is missing. Ask before the first run.
 Result<void> check_sandbox();
 
 // Whether the program ended by itself with exit code 0 within the limits. Fails when it could not be started.

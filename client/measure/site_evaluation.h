@@ -1,6 +1,6 @@
-// What a site tells of an evaluation on data outside the guarantee (evaluation/federated.h), signed with its identity; and
-// the figures of several sites as one. The file travels by any way: it holds sums, no item, and anybody can check the
-// signature.
+// What a site publishes of an evaluation on data outside the guarantee (evaluation/federated.h), signed with its identity,
+// and the pooled figures of several sites. The file may be sent by any means: it holds sums and no item, and anybody can
+// check the signature.
 #pragma once
 
 #include <string>

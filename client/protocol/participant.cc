@@ -134,7 +134,6 @@ bool Participant::State::in_attempt(const wire::RoundHeader& h) {
 }
 
 // ---- RoundOpen
-// -------------------------------------------------------------------------------------------------------------
 
 RoundDescriptor Participant::State::expected_descriptor(RoundId round, const Digest& adapter) const {
   RoundDescriptor d = describe(facts.plan, facts.roster);
@@ -303,7 +302,6 @@ void Participant::State::send_keys() {
 }
 
 // ---- KeyList
-// ---------------------------------------------------------------------------------------------------------------
 
 // A second key list is answered again when it is the first one, and refused otherwise; other keys of a site under its own
 // signature are a proof against that site.

@@ -1,18 +1,16 @@
 // The state machine of one site in one run: answers the coordinator's messages round after round and releases nothing that
-// docs/protocol.md forbids. Pure: events in, actions out; no socket, clock, thread or file. One object a site and run; not
-// thread-safe.
+// docs/protocol.md forbids. Pure: events in, actions out; no socket, clock, thread or file. One object for each run of a
+// site; not thread-safe.
 //
 // What the caller does for it:
 //   - actions are carried out in their order, each finished before the next one starts. Persist and Append are on disk
 //     (fsynced) when they are finished: they come before the Send that they protect;
-//   - Append is repeated after a restart when a message is sent again: an event that stands in the log already is not
-//   written
-//     twice. audit::ReportSent goes through Ledger::note_report, everything else straight to the log;
-//   - after every append that a head should cover it gives the log's newest signed head as OwnHead. It fills in
-//   Accepted.head;
-//   - Train: reserve the round's budget (a reservation of this round that was made before a crash is the same one: nothing
-//   has
-//     left since), train, quantise, answer Trained or TrainingRefused;
+//   - Append is repeated after a restart, when a message is sent again: skip an event that the log has already.
+//     audit::ReportSent goes through Ledger::note_report, everything else straight to the log;
+//   - after every append that a head should cover, it gives the log's newest signed head as OwnHead, and fills in
+//     Accepted.head;
+//   - Train: reserve the round's budget (one that was made before a crash is the same one: nothing has left since), train,
+//     quantise, answer Trained or TrainingRefused;
 //   - CheckInitial, CheckStep: judge the published adapter, answer AdapterChecked;
 //   - Accept: keep the adapter's bytes; later rounds start from them;
 //   - Halt: the site takes no further part in the run, whatever arrives, until its operator has looked at the proof.
@@ -48,7 +46,6 @@ struct ParticipantConfig {
 };
 
 // ---- events
-// ----------------------------------------------------------------------------------------------------------------
 struct FromCoordinator {
   wire::ToSite message;
 };
@@ -72,7 +69,6 @@ struct AdapterChecked {
 using Event = std::variant<FromCoordinator, OwnHead, Trained, TrainingRefused, AdapterChecked>;
 
 // ---- actions
-// ---------------------------------------------------------------------------------------------------------------
 struct Persist {
   crypto::SecretBuffer snapshot;  // replaces the one before; file mode 0600
 };

@@ -130,7 +130,6 @@ void Participant::State::take(wire::RoundVoid& m) {
 }
 
 // ---- the log beside the snapshot
-// -------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -12,7 +12,6 @@
 namespace sotto::client {
 
 // ---- ShareList and REPORT
-// --------------------------------------------------------------------------------------------------
 
 // What a peer saw of the logs. Two heads that contradict each other under one signature are a proof against the signer; an
 // older head of the coordinator in the peer's hand is none (the peer may lie), but it ends the attempt all the same.
@@ -171,7 +170,6 @@ void Participant::State::send_report() {
 }
 
 // ---- CONFIRM
-// ---------------------------------------------------------------------------------------------------------------
 
 void Participant::State::take(wire::ConfirmRequest& m) {
   if (!in_attempt(m.header)) return;
@@ -207,7 +205,6 @@ void Participant::State::send_confirm() {
 }
 
 // ---- UNMASK
-// ----------------------------------------------------------------------------------------------------------------
 
 void Participant::State::take(wire::UnmaskRequest& m) {
   if (!in_attempt(m.header)) return;

@@ -1,5 +1,6 @@
-// A site's registry of models (lineage/commands.h), and what needs an adapter's file: register, passport. The registry's
-// folder also has registry.key, which signs its log's heads, and models/ID/ with the adapter and its card.
+// The commands of a site's registry of models (lineage/commands.h), and those that need an adapter's file: register,
+// passport. The registry's folder also has registry.key, which signs its log's heads, and models/ID/ with the adapter and
+// its card.
 #pragma once
 
 #include <string>

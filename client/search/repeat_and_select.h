@@ -1,6 +1,6 @@
-// A search that costs what its best run tells, and not what all its runs would: their number is random, nothing but the best
-// is kept, and the whole is one reservation (Papernot, Steinke 2022; docs/privacy.md, 5.1). What is decided here is decided
-// from declared numbers, before a record is read.
+// A search that is charged for its best run alone, and not for all its runs: the number of runs is random, only the best is
+// kept, and the whole is one reservation (Papernot, Steinke 2022; docs/privacy.md, 5.1). All decisions here follow from
+// declared numbers, before a record is read.
 #pragma once
 
 #include "client/search/trial_runner.h"
@@ -23,8 +23,8 @@ struct Selected {
   Trial best;            // in OUT/best
   std::string settings;  // the plan with them
 };
-// Reserves, draws how many runs there are and each one's settings from the system's generator, keeps the best run's folder,
-// and commits what ran. Killed or failed it stays charged; begun again it is charged anew.
+// Reserves, draws the number of runs and the settings of each from the system's generator, keeps the folder of the best run,
+// and commits what ran. A search that is killed or fails stays charged; a new attempt is charged again.
 Result<Selected> select_best(TrialRunner& tuner, const SearchCost& cost, const std::function<bool()>& stop);
 
 }  // namespace sotto::client

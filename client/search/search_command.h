@@ -1,7 +1,7 @@
-// `sotto-client tune TUNE.toml`: looks for settings of a plan by training with each, alone at this site, and says what that
-// cost. Every trial on the site's own records is a run of `train`, reserved and charged to the patients' budget like any
-// other, unless their number is random and the best alone is kept (repeat_and_select.h); trials on public text cost nothing.
-// Settings are judged by the loss on data outside the guarantee. configs/tune.toml is a commented example.
+// `sotto-client tune TUNE.toml`: searches for settings of a plan by training with each at this site alone, and says what
+// that cost. Every trial on the site's own records is a run of `train`, reserved and charged to the patients' budget like
+// any other, unless their number is random and the best alone is kept (repeat_and_select.h); trials on public text cost
+// nothing. Settings are judged by the loss on data outside the guarantee. configs/tune.toml is a commented example.
 #pragma once
 
 #include <cstdint>

@@ -26,8 +26,8 @@ class TrialRunner {
   TrialRunner(const TunePlan& plan, std::string text, std::string run, const std::function<bool()>& stop)
       : plan_(plan), text_(std::move(text)), run_(std::move(run)), stop_(stop) {}
 
-  // Trains the trial, from its last adapter where it has one. An exhausted budget ends the search; what else a setting is
-  // refused for is that trial's own.
+  // Trains the trial, from its last adapter if it has one. An exhausted budget ends the search. Any other refusal of a
+  // setting ends that trial alone.
   Result<void> run(Trial& trial, std::int64_t rung, const std::optional<Covered>& covered = {});
   // What a trial with these settings would train; reads no record.
   Result<LocalSetup> set_up_with(const Settings& settings) const;

@@ -94,7 +94,6 @@ Json chunk_json(const std::string& id, const std::string& model, Json delta, Jso
 }  // namespace
 
 // --- the log
-// ----------------------------------------------------------------------------------------------------------------
 
 Result<UsageLog> UsageLog::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -119,7 +118,6 @@ Result<void> UsageLog::append(const Json& line) {
 }
 
 // --- the interface
-// ------------------------------------------------------------------------------------------------------------
 
 struct CompletionServer::Question {
   std::string id;

@@ -1,5 +1,5 @@
-// The commands that let a model write: generate (continue texts) and chat (talk to it, or to it with and without an adapter
-// side by side).
+// The commands that let a model write: generate (continue texts) and chat (talk to it, also with and without an adapter side
+// by side).
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // The commands that read JSON lines on stdin and answer each with one on stdout: tokenize, chat-template, score. A line that
-// cannot be answered ends the command with its number; what was answered before stands.
+// cannot be answered ends the command with an error that gives the line's number; earlier answers remain.
 #pragma once
 
 #include <string>

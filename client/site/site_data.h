@@ -1,5 +1,5 @@
-// A site's records as its configuration names them, which of its patients never train, and by what the site knows its data
-// again.
+// A site's records as its configuration names them, which of its patients never train, and how the site recognises its data
+// set.
 #pragma once
 
 #include "client/site/patient_book.h"
@@ -9,10 +9,11 @@
 namespace sotto::client {
 
 Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt);
-// Before a record is used: the budget is the one of these patients. Refused when one of them belongs to another.
+// To be called before a record is used. Claims these patients for the budget; refused when one of them belongs to another
+// budget.
 Result<void> claim_patients(const PatientBook& book, const std::string& budget, const std::vector<data::Record>& records);
 
-// From the site's book of patients: the same ones for the life of the site, whoever trains.
+// Derived from the site's book of patients: the same patients are held out for the life of the site, in every run.
 data::HoldOut hold_out_of(const PatientBook& book, const SiteConfig& config);
 
 // A keyed hash of the records, in their order, however their files are packed or sealed.

@@ -1,6 +1,6 @@
-// Where a folder's ledger meets the book of the site's patients: what any folder of the site reserves, for a run of a
-// coordinator or for training alone, is held against what all of them have spent. One thread; the book's lock keeps others
-// out.
+// Joins a folder's ledger with the book of the site's patients. A reservation of any folder, for a run of a coordinator or
+// for training alone, is checked against what all folders of the site have spent. One thread; the book's lock keeps other
+// processes out.
 #pragma once
 
 #include "audit/ledger/ledger.h"
@@ -8,7 +8,7 @@
 
 namespace sotto::client {
 
-// What a folder spends with; everything outlives it.
+// What a reservation needs; everything must outlive it.
 struct SharedLedger {
   const PatientBook* book;
   const audit::EventLog* log;
@@ -24,7 +24,8 @@ struct Charge {
 
 // Brings the folder's log up to date with what the other folders have spent of the budget.
 Result<void> note_elsewhere(const SharedLedger& shared, const std::string& budget, audit::Time now);
-// Before data is touched: over the limit nothing is written (kOverBudget). The book has the charge before the log does.
+// To be called before data is touched. Over the limit nothing is written (kOverBudget). The charge is in the book before it
+// is in the log.
 Result<void> reserve(const SharedLedger& shared, Charge charge, audit::Time now);
 
 // The most rounds, each of `round`, that fit on top of `spent`; at most 10^6.

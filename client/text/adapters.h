@@ -1,5 +1,5 @@
-// The adapters of one command, all on one loaded model: one is on at a time, and putting on another neither reads nor copies
-// the base. An adapter goes by the path that it was given as, or by its folder's name where that is one adapter's alone.
+// The adapters of one command, all on one loaded model. One is active at a time; a change neither reads nor copies the base.
+// An adapter's name is the path that was given, or its folder's name where only one adapter has that name.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ class Adapters {
   // Reads the PEFT folders `paths`, and puts the first of them, if there is one, on `model`.
   static Result<Adapters> load(const std::vector<std::string>& paths, model::LanguageModel& model);
 
-  // Puts on the one of that name; "" is the base alone. Refused: a name that none of them has.
+  // Activates the adapter of that name; "" is the base alone. Refused: a name that none of them has.
   Result<void> use(model::LanguageModel& model, const std::string& name);
   const std::vector<std::string>& names() const { return names_; }  // the shortest that each goes by
 

@@ -11,8 +11,8 @@
 
 namespace sotto::client {
 
-// Each line of standard input that is not empty, and where it stands, to `answer`; the first failure ends it, with the
-// line's number in its message.
+// Calls `answer` with each line of standard input that is not empty, and its place. The first failure ends the walk; its
+// message has the line's number.
 Result<void> for_each_line(const std::function<Result<void>(const std::string& line, const std::string& where)>& answer);
 
 // {"ids": [...]}; refused: ids outside the vocabulary.

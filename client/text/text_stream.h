@@ -1,5 +1,5 @@
-// Turns tokens into text as they come: what it hands out is final, so that it can be shown. Held back are characters whose
-// bytes are not all there, and what may yet become a stop string. Not thread-safe.
+// Turns tokens into text as they come. Text that it returns is final and can be shown. It holds back characters whose bytes
+// are incomplete, and text that may still become a stop string. Not thread-safe.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
-// "Proves itself": what stands before the first private record, in a run and where a site trains alone. On random token ids
-// and throw-away state: the fast clipped sum against a slow one, a step that moves the weights, and noise with the spread
-// that its event states. Nothing of a site's data is touched.
+// The engine's self-check, before the first private record is read, in a run and where a site trains alone. On random token
+// ids and throw-away state it checks that the fast clipped sum equals a slow one, that a step moves the weights, and that
+// the noise has the spread that its event states. It does not touch a site's data.
 #pragma once
 
 #include "base/random.h"

@@ -1,6 +1,6 @@
-// Where a site that trains alone stands: all that a killed run needs to go on. Everything in it follows from noised sums and
-// from data outside the guarantee, so it is as public as the adapter that comes of it. Written beside and renamed; read back
-// only by the same plan and its own digest.
+// The checkpoint of a site that trains alone: all that a killed run needs to continue. Everything in it follows from noised
+// sums and from data outside the guarantee, so it may be as public as the resulting adapter. It is written to a new file and
+// renamed. Reading it back needs the same plan, and its digest must fit.
 #pragma once
 
 #include <optional>

@@ -1,7 +1,7 @@
 // The steps of one site's training by itself, with its ledger and checkpoints. A round of the plan is the ledger's unit:
-// reserved on disk before its data is touched, committed with the events that ran. A step's result leaves the process first
-// in a checkpoint; steps that a kill undid before that were seen by nobody, and are taken again with fresh samples and noise
-// under the same reservation. One thread.
+// reserved on disk before its data is touched, committed with the events that ran. A step's result first leaves the process
+// in a checkpoint. Nobody saw the steps that a kill undid before that, so they are taken again, with fresh samples and
+// noise, under the same reservation. One thread.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@
 
 namespace sotto::client {
 
-// What a run works with; everything outlives it.
+// What a run works with; everything must outlive it.
 struct LocalContext {
   const LocalSetup* setup;
   model::LanguageModel* model;
@@ -47,10 +47,10 @@ struct LocalOutcome {
 class LocalRun {
  public:
   LocalRun(LocalContext context, RandomSource& random);
-  // Goes on from the checkpoint, if there is one. Fails when `stop` said so, over budget, or when a step failed.
+  // Continues from the checkpoint, if there is one. Fails when `stop` said so, over budget, or when a step failed.
   Result<LocalOutcome> go(const std::function<bool()>& stop);
-  // What processes other than the first do: their part of each step that the first begins, until it has ended. They write
-  // nothing.
+  // For processes other than the first: compute their part of each step that the first process begins, until that one has
+  // ended. They write nothing.
   Result<void> serve();
 
  private:

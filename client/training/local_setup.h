@@ -1,5 +1,5 @@
-// What `sotto-client train` and `replay` begin with: the plan of one site alone, complete, and the recipe: everything beside
-// the plan that decides what comes of a training. Errors name file and key.
+// What `sotto-client train` and `replay` begin with: the complete plan of one site, and the recipe, which is everything
+// beside the plan that decides the result of a training. Errors name file and key.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,6 @@
-// Text outside the guarantee beside a site's own: general text that is mixed into every step, and stages of related text
-// that come before them. It is public, so it costs no epsilon; which it was stands in the passport, by hash. Its draws come
-// from the plan's public seed, and what it adds to a step is added to the noised mean, as post-processing. One thread.
+// Public text beside a site's own records: general text that is mixed into every step, and stages of related text before the
+// first step. It costs no epsilon. The passport names its files by hash. Its draws come from the plan's public seed, and
+// what it adds to a step is added to the noised mean, as post-processing. One thread.
 #pragma once
 
 #include <string>
@@ -42,7 +42,7 @@ class PublicMix {
   const RunPlan* plan_;
 };
 
-// The stages that come before the first round, from where the training stands, each with an optimizer and a rate of its own.
+// Trains the stages before the first round, from the current state, each with an optimizer and a learning rate of its own.
 Result<void> run_stages(const std::vector<audit::Stage>& stages, const RunPlan& plan, const data::ChatTemplate& chat,
                         model::Training& training);
 // What they were: [{"name", "data": [..], "steps", "batch", "learning_rate"}]. Reads the files' hashes.

@@ -1,5 +1,6 @@
-// What a step will take, before the first one: a step on throw-away state, over shuffled tokens in records as long as the
-// site's own, measured. For the site's own terminal: lengths are its data's. One thread.
+// Forecasts the time and memory of a step before the first one: measures a step on throw-away state, over shuffled tokens in
+// records as long as the site's own. For the site's own terminal only, because the lengths are those of its data. One
+// thread.
 #pragma once
 
 #include <string>

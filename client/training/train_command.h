@@ -1,13 +1,13 @@
-// `sotto-client train RUN.toml [--no-privacy]`: one site alone, with the plan's own vocabulary and the engine that federated
-// runs use: the baseline that any federated or non-private figure is compared with. Its folder holds
+// `sotto-client train RUN.toml [--no-privacy]`: one site alone, with the same plan and engine as federated runs. Figures of
+// federated or non-private runs are compared with this baseline. Its folder holds
 //   adapter/        the tuned adapter, as a PEFT folder with its passport (lineage/passport.h); of full fine-tuning model/,
 //                   a Hugging Face folder
 //   log             the event log: every round reserved before its data is touched and committed as it ran (the ledger)
 //   summary.json    what ran: steps, noise, epsilon, parameters, losses on data outside the guarantee, time; curve.svg: the
 //                   losses
 //   checkpoint      where a killed run goes on; run.key: what dropout and canaries derive from
-// It spends from the same budget of the site's patients as federated runs (client/site/patient_book.h).
-// The same command goes on where a killed one stood, and changes nothing where it is done. One thread.
+// It charges the same budget of the site's patients as federated runs (client/site/patient_book.h). The same command
+// continues a run that was killed, and changes nothing when the run is finished. One thread.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@
 
 namespace sotto::client {
 
-// The run is one of a search whose whole cost stands reserved (repeat_and_select.h): its own rounds are logged and charged
-// to nobody.
+// This run belongs to a search (repeat_and_select.h); the search has already reserved its whole cost. The rounds of this run
+// are logged and not charged.
 struct Covered {
   double epsilon = 0;  // of the search
   double epsilon_with_earlier_runs = 0;
@@ -40,7 +40,7 @@ struct TrainRequest {
 
 // `stop` is asked after each step; a stopped run leaves a checkpoint.
 Result<void> train(const TrainRequest& request, const std::function<bool()>& stop = {});
-// The same without a word; returns summary.json.
+// The same without printing; returns summary.json.
 Result<Json> train_once(const TrainRequest& request, const std::function<bool()>& stop = {});
 
 // `sotto-client replay ADAPTER --plan RUN.toml`: trains a model again from its passport's plan and compares the weights.

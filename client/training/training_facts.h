@@ -1,4 +1,4 @@
-// What a passport may tell of a training: constants that were declared before it, and hashes. Pure functions.
+// What a passport may say of a training: constants that were declared before it, and hashes. Pure functions.
 #pragma once
 
 #include "audit/log/log_reader.h"

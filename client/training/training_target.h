@@ -1,4 +1,4 @@
-// What a plan trains at one site by itself, an adapter or the whole model, and what is left of it on disk. One thread.
+// What a plan trains at one site alone, an adapter or the whole model, and how its result is written to disk. One thread.
 #pragma once
 
 #include <memory>

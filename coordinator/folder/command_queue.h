@@ -18,7 +18,7 @@ struct QueuedCommand {
 
 // For `serve`. A file that is no JSON object is answered with an error and taken away.
 Result<std::vector<QueuedCommand>> take_requests(const std::string& spool);
-// Writes the answer, then takes the request away: a crash in between has it asked again.
+// Writes the answer, then removes the request. After a crash in between, the request is handled again.
 Result<void> answer_request(const std::string& spool, const std::string& id, const Result<Json>& answer);
 
 // For the command: asks and waits. Fails (kUnavailable) when there is no answer within `timeout`; an error in the answer is

@@ -1,6 +1,6 @@
-// Who may take part: sites and outstanding invites, kept in one file that is replaced as a whole. A site goes from invited
-// (a code is out) to joined (its keys are known) to approved (the operator compared fingerprints); revoked closes the door.
-// Each method that changes something has written the file when it returns. One thread.
+// The list of sites and open invites, kept in one file that is replaced as a whole. A site goes from invited (it has a code)
+// to joined (its keys are known) to approved (the operator compared fingerprints). A revoked site may not connect. Each
+// method that changes something has written the file when it returns. One thread.
 #pragma once
 
 #include <optional>
@@ -37,16 +37,16 @@ class SiteList {
   const Site* find(const SiteName& name) const;
   std::vector<Site> approved() const;
 
-  // A fresh token for the name. An invite that was not used, or a site that was not approved or was revoked, is replaced;
-  // an approved one is refused.
+  // Makes a fresh token for the name. It replaces an invite that was not used, and a site that was not approved or was
+  // revoked. Refused for an approved site.
   Result<std::array<std::uint8_t, 16>> invite(const SiteName& name, RandomSource& random);
-  // A Join over a connection with this transport key: token, signature, and that no other site has these keys. The same site
-  // may say it again. The error is what the site is told.
+  // Takes a Join over a connection with this transport key. Checks token and signature, and that no other site has these
+  // keys. The same site may repeat it. The error is the text for the site.
   Result<void> join(const wire::Join& message, const PublicKeyBytes& transport);
   Result<Site> approve(const SiteName& name);
   Result<void> revoke(const SiteName& name);
 
-  // Joined and approved sites may connect; strangers only while an invite is outstanding.
+  // Joined and approved sites may connect; strangers only while an invite is open.
   wire::Admission admission() const;
 
  private:

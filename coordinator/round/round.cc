@@ -67,7 +67,6 @@ std::vector<Action> Round::on(const Event& event, TimePoint now) {
 }
 
 // ---- events
-// ----------------------------------------------------------------------------------------------------------------
 
 void Round::State::handle(const Open& e) {
   SOTTO_CHECK(phase == Phase::kWaitingForHead);
@@ -146,7 +145,6 @@ bool Round::State::no_result_before() const {
 }
 
 // ---- the course of phases
-// --------------------------------------------------------------------------------------------------
 
 bool Round::State::expected(SiteIndex site) const {
   switch (phase) {

@@ -1,6 +1,6 @@
 // The state machine of one round at the coordinator: KEYS -> SHARES -> REPORT -> CONFIRM -> UNMASK -> RESULT -> done, over
 // as many attempts as the plan allows. Pure: events in, actions out, time as an argument; no socket, clock, thread or file.
-// One object a round; not thread-safe. docs/protocol.md tells the same as text.
+// One object a round; not thread-safe. docs/protocol.md describes it in words.
 //
 // What the caller does for it:
 //   - actions are carried out in their order, and an Append is on disk before the next action starts;
@@ -59,7 +59,6 @@ struct RoundInput {
 };
 
 // ---- events
-// ----------------------------------------------------------------------------------------------------------------
 struct Open {  // begins the first attempt, or the one that NewAttempt asked for
   wire::HeadBytes head;
 };
@@ -83,7 +82,6 @@ struct Stepped {
 using Event = std::variant<Open, FromSite, SiteConnected, SiteGone, Tick, Unmasked, Stepped>;
 
 // ---- actions
-// ---------------------------------------------------------------------------------------------------------------
 struct Send {
   std::vector<SiteIndex> to;
   wire::ToSite message;

@@ -1,6 +1,6 @@
-// What is left to do once enough sites have answered UNMASK: rebuild every secret from its shares and take the masks out of
-// the sum. Heavy (one mask a survivor, and one for each pair of a survivor and a dropped site) and pure: it may run on any
-// thread that owns the job, and its outcome goes back to the round as an event.
+// The work that remains once enough sites have answered UNMASK: rebuild every secret from its shares and subtract the masks
+// from the sum. It is heavy (one mask for each survivor, and one for each pair of a survivor and a dropped site) and pure:
+// it may run on any thread that owns the job, and its result goes back to the round as an event.
 #pragma once
 
 #include <vector>

@@ -1,7 +1,7 @@
-// The run that is going on: one Round after the other, from the first adapter to RUN FINISHED. It carries out what the
-// rounds ask for: appends to the log (fsynced) before anything that depends on it is sent, keeps results, and has the heavy
-// work done on another thread. It knows no sockets: messages come in by on(), and what is to be sent goes out as an Outbox.
-// One thread.
+// The active run: one Round after the other, from the first adapter to RUN FINISHED. It carries out the actions of the
+// rounds: appends to the log (fsynced) before it sends anything that depends on the entry, keeps results, and has the heavy
+// work done on another thread. It knows no sockets: messages come in by on(), and messages to send go out as an Outbox. One
+// thread.
 #pragma once
 
 #include <functional>
@@ -24,7 +24,7 @@ struct Outgoing {
 };
 using Outbox = std::vector<Outgoing>;
 
-// What all parts of a coordinator write with; everything outlives its users.
+// What all parts of a coordinator write with; everything must outlive its users.
 struct RunLog {
   const CoordinatorFolder* folder;
   audit::EventLog* log;
@@ -37,15 +37,15 @@ struct RunLog {
 
 class ActiveRun {
  public:
-  // Goes on where the log says that the run stands. `layout` is what all its sites approved.
+  // Continues at the point that the log shows. `layout` is the one that all its sites approved.
   static Result<std::unique_ptr<ActiveRun>> start(const RunLog& run_log, const RunId& run, AdapterLayout layout);
 
   Result<Outbox> on(SiteIndex site, const wire::ToCoordinator& message, TimePoint now);
   Result<Outbox> connected(SiteIndex site, TimePoint now);
   Result<Outbox> gone(SiteIndex site, TimePoint now);
-  // Deadlines, and work that has come back. The first call opens the first round.
+  // Handles deadlines and finished work of the other thread. The first call opens the first round.
   Result<Outbox> tick(TimePoint now);
-  // Voids the round that is open, with a word to the sites, and ends the run.
+  // Voids the open round, tells the sites why, and ends the run.
   Result<Outbox> stop(const std::string& reason);
 
   bool finished() const { return history().finished; }

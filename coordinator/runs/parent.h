@@ -1,6 +1,6 @@
-// Going on from a model: a run whose first round starts from the adapter that an ended run of this coordinator left. The
-// plan names it by its weights (lineage/weights.h), so that every site checks what it is given. Budgets need nothing: they
-// are the patients'.
+// The parent of a run: its first round starts from the adapter of a finished run of this coordinator. The plan names the
+// adapter by its weights (lineage/weights.h), so that every site can check what it is given. Budgets need no change, because
+// they belong to the patients.
 #pragma once
 
 #include "coordinator/folder/coordinator_folder.h"
@@ -8,7 +8,7 @@
 
 namespace sotto::coordinator {
 
-// What the run ended with, as its log names it. Refused: a run without a model, a file that is not it.
+// The adapter that the run ended with, as the log names it. Refused: a run without a model, a file with another hash.
 Result<AdapterState> adapter_of(const CoordinatorFolder& folder, const RunHistory& run);
 
 // Sets plan.parent. Refused by name: a run that is not there or has no model, another base model, other settings of LoRA.

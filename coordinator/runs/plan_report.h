@@ -1,4 +1,4 @@
-// What a plan means, told before anything runs: who can learn what from whom, what each site spends, what travels. Pure.
+// What a plan means, before anything runs: who can learn what from whom, what each site spends, how much is sent. Pure.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// What becomes of the operator's description of a run (plan/plan_file.h) at a coordinator: a RunPlan with every site's
-// sampling rate, noise and weight filled in, and the Roster it is for. Pure functions.
+// Turns the operator's description of a run (plan/plan_file.h) into a RunPlan, with every site's sampling rate, noise and
+// weight filled in, and the Roster for it. Pure functions.
 #pragma once
 
 #include <vector>

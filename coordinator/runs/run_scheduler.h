@@ -1,7 +1,7 @@
 // All runs of a coordinator: offers them to sites, collects approvals and refusals, starts one when every site of its roster
-// has approved, one after the other, and collects the sites' records at the end. It is the server without socket and spool:
-// messages of authenticated sites come in, what is to be sent goes out. An Error is the machine's (disk full, damaged
-// files): the caller stops, and a restart goes on from the log. One thread.
+// has approved, one after the other, and collects the sites' records at the end. It is the server without its socket and
+// command queue: messages of authenticated sites come in, messages to send go out. An Error means a failure of the machine
+// (disk full, damaged files): the caller stops, and a restart continues from the log. One thread.
 #pragma once
 
 #include <memory>
@@ -26,10 +26,10 @@ class RunScheduler {
   Result<Outbox> tick(TimePoint now);
   bool working() const { return active_ && active_->working(); }
 
-  // A new run: in the log, and offered to its sites.
+  // Adds a new run: writes it to the log and offers it to its sites.
   Result<Outbox> submit(const RunPlan& plan, const Roster& roster);
   Result<Outbox> stop(const RunId& run);
-  // To be told after a site was approved or revoked.
+  // Call this after a site was approved or revoked.
   Result<void> refresh_sites();
   void count(std::uint64_t bytes_up, std::uint64_t bytes_down);
 

@@ -1,6 +1,6 @@
-// Everything that writes in a coordinator's folder, held by one process at a time (a lock): log, registry, index and runs.
-// The operator's commands are requests to it, as JSON objects with a "command": `serve` takes them from the spool
-// (command_queue.h), and where no `serve` runs the command's own process opens the writer and asks directly. One thread.
+// Writes the coordinator's folder: log, site list, index and runs. One process at a time holds it (a lock). The operator's
+// commands are requests to it, as JSON objects with a "command". `serve` takes them from the command queue
+// (command_queue.h); when no `serve` runs, the command's own process opens the writer and asks directly. One thread.
 #pragma once
 
 #include <memory>
@@ -15,8 +15,8 @@ class FolderWriter {
   static Result<std::unique_ptr<FolderWriter>> open(const CoordinatorFolder& folder, RandomSource& random);
 
   // {"command": "invite" | "approve" | "revoke", "site": NAME}, {"command": "submit", "plan": HEX, "roster": HEX},
-  // {"command": "stop", "run": NAME}. The answer's members depend on the command. What is to be sent is added to `out`;
-  // sites whose admission ended are named in `shut_out`.
+  // {"command": "stop", "run": NAME}. The answer's members depend on the command. Messages to send are added to `out`;
+  // `shut_out` names sites that may not connect any more.
   struct Answer {
     Json json;
     Outbox out;

@@ -1,7 +1,6 @@
-// `sotto-coordinator serve`: the loop that owns the socket. Polls the link, decodes, hands messages to the scheduler and
-// sends what it says; takes the operator's commands from the spool. Sites whose connection breaks count as gone after a
-// grace period, so that a dropped connection that is opened again costs nobody a phase. One thread (heavy work runs beside
-// it).
+// `sotto-coordinator serve`: the loop that owns the socket. Polls the link, decodes messages, hands them to the scheduler
+// and sends its answers; takes the operator's commands from the command queue. A site whose connection breaks counts as gone
+// after a grace period, so that a short interruption costs nobody a phase. One thread (heavy work runs beside it).
 #pragma once
 
 #include <functional>
@@ -18,7 +17,7 @@ class Server {
   static Result<Server> open(const CoordinatorFolder& folder, RandomSource& random);
 
   const std::string& endpoint() const { return link_.endpoint(); }
-  // Until `stop` says so, or with the error that keeps the coordinator from working.
+  // Returns when `stop` says so, or with the error that keeps the coordinator from working.
   Result<void> run(const std::function<bool()>& stop);
 
  private:

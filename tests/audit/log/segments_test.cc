@@ -125,7 +125,6 @@ TEST_CASE("a scan of any bytes agrees with reading them at once", "[segments]") 
 }
 
 // --- sealed entries
-// ---------------------------------------------------------------------------------------------------------
 
 struct SealedLog {
   TempFolder folder;

@@ -9,7 +9,6 @@
 namespace sotto {
 
 // ---- keys and shares
-// -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a swapped key is refused, another site's or one's own", "[attack]") {
   const int kind = GENERATE(0, 1, 2, 3, 4, 5);
@@ -141,7 +140,6 @@ TEST_CASE("another head of the coordinator in one attempt ends it even when the 
 }
 
 // ---- survivors
-// -------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("survivors shown differently to different sites gather no t equal CONFIRMs", "[attack]") {
   Simulator world({.sites = 5, .colluders = 1, .max_attempts = 1});  // t = tau = 4
@@ -239,7 +237,6 @@ TEST_CASE("after its answer to UNMASK a site gives no share of another kind, how
 }
 
 // ---- results
-// ---------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("an adapter that is not the server step over the published sum halts every site", "[attack]") {
   Simulator world({.sites = 4, .colluders = 1});

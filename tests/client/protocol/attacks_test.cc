@@ -44,7 +44,6 @@ std::vector<Change> changes() {
 }  // namespace
 
 // ---- the descriptor
-// --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a site shown another model, plan, roster, tau, c, noise or grid than it approved sends no keys", "[attack]") {
   for (const auto& change : changes()) {
@@ -168,7 +167,6 @@ TEST_CASE("the first adapter must be the one that the plan's seed gives", "[atta
 }
 
 // ---- rounds and attempts
-// ---------------------------------------------------------------------------------------------------
 
 TEST_CASE("a replayed round, attempt or request is refused", "[attack]") {
   Simulator world({.sites = 4, .colluders = 1});

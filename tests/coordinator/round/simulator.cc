@@ -136,7 +136,6 @@ void Simulator::restart(SiteIndex site) {
 }
 
 // ---- sites
-// -----------------------------------------------------------------------------------------------------------------
 
 // What an honest site never does, whatever it is told.
 void Simulator::require_honest(SiteIndex index, const wire::ToCoordinator& message, bool appended) {
@@ -237,7 +236,6 @@ std::vector<wire::ToCoordinator> Simulator::feed(SiteIndex site, client::Event e
 }
 
 // ---- the coordinator
-// -------------------------------------------------------------------------------------------------------
 
 Bytes Simulator::step(const Bytes& adapter, const std::vector<std::uint32_t>& sum, std::size_t survivors) const {
   AdapterState state = decode_adapter(adapter).value();
@@ -371,7 +369,6 @@ void Simulator::run_round() {
 }
 
 // ---- what happened
-// ---------------------------------------------------------------------------------------------------------
 
 std::vector<std::uint32_t> Simulator::update_of(SiteIndex site, RoundId round) const {
   const auto& updates = sites_[site.value()].updates;
