@@ -1,3 +1,4 @@
+// Estimates from sums and sums of products (federated.h): a ratio, its interval, and a paired difference, by linearisation.
 #include <algorithm>
 #include <cmath>
 #include <numeric>

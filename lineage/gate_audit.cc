@@ -1,3 +1,4 @@
+// The gate's audit check: recomputes epsilon and the canaries' bound from a run's log or report folder (gate.h).
 #include <algorithm>
 #include <cmath>
 

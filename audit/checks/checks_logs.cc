@@ -1,3 +1,4 @@
+// The checks of one log by itself, and of the signed heads about it: chain, own head, heads that other parties saw.
 #include <algorithm>
 
 #include "audit/checks/checks.h"

@@ -1,3 +1,5 @@
+// The checks of a run as its parties tell it: files, identities, approvals, descriptors, survivors and their signatures, one
+// opened attempt a round.
 #include <algorithm>
 #include <map>
 #include <set>

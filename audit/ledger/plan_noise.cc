@@ -1,3 +1,4 @@
+// The noise of a plan: the smallest noise multiplier of each site with which the whole run stays within the epsilon asked for.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

@@ -1,3 +1,4 @@
+// The answers of `sotto-audit epsilon` and `calibrate`: flags become a release, the accountant answers, the answer becomes JSON.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

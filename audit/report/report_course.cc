@@ -1,3 +1,4 @@
+// The report's parts about the course of a run: rounds, lineage, programs, heads, composed epsilon, and why it may not hold.
 #include <algorithm>
 #include <cmath>
 

@@ -1,3 +1,4 @@
+// The report's part about each site: budget, sampling, noise, both accountants, curves, canaries.
 #include <algorithm>
 #include <cmath>
 

@@ -1,3 +1,4 @@
+// Reading TUNE.toml, and the settings that a search tries: every combination, random draws, or each value of one parameter.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>

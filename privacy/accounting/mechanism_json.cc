@@ -1,3 +1,4 @@
+// Reading releases as docs/accountant.md writes them. Everything that the page does not list is refused by its name.
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -1,3 +1,4 @@
+// How far apart two neighbours can be: the tail of a truncated batch, and the sensitivity of tree and matrix mechanisms.
 #include <algorithm>
 #include <cmath>
 

@@ -1,3 +1,4 @@
+// The range outside of which a loss has less than given masses, found by bisection over the logarithm.
 #include <cmath>
 
 #include "privacy/losses/loss_grid.h"

@@ -1,3 +1,4 @@
+// From Rényi divergences to epsilon at a delta: the smallest over all orders.
 #include <algorithm>
 #include <cmath>
 #include <functional>
