@@ -1,5 +1,5 @@
-// The checks of privacy: the order of the ledger's entries, what ran against what was planned, every epsilon, the canaries, the
-// report's files.
+// The checks of privacy: the order of the ledger's entries, what ran against what was planned, every epsilon, the canaries,
+// the report's files.
 #include <algorithm>
 #include <cmath>
 

@@ -1,4 +1,5 @@
-// The noise of a plan: the smallest noise multiplier of each site with which the whole run stays within the epsilon asked for.
+// The noise of a plan: the smallest noise multiplier of each site with which the whole run stays within the epsilon asked
+// for.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// The answers of `sotto-audit epsilon` and `calibrate`: flags become a release, the accountant answers, the answer becomes JSON.
+// The answers of `sotto-audit epsilon` and `calibrate`: flags become a release, the accountant answers, the answer becomes
+// JSON.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
