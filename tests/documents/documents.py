@@ -3,6 +3,7 @@
 
 * every link between documents leads to a file, and to a heading in it;
 * every path of the tree that a document names is there;
+* every type that docs/glossary.md names is declared in a header;
 * docs/index.md names every page of docs/;
 * every entry of docs/decisions.md has a number of its own, a status and one line, and what supersedes it is an entry;
 * docs/commands.md has exactly the commands that the programs' --help lists (with --bin).
@@ -18,6 +19,7 @@ from pathlib import Path
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAMED_PATH = re.compile(r"(?<![\w/.{*~-])((?:[a-z_]+/)+[a-z0-9_.-]+\.(?:h|cc|py|toml|md|html|sh|proto))(?![\w/*-])")
 ENTRY = re.compile(r"^\*\*D(\d+)\. [^*]+\*\* \*(Stands|Superseded by D\d+|In part superseded by D\d+)( \([^)]*\))?\.\* \S")
+TYPE = re.compile(r"`([A-Z][a-z]+(?:[A-Z][a-z]*)*)`")
 COMMAND = re.compile(r"^\| `(sotto-\w+(?: [a-z-]+)+)` \| \S")
 
 
@@ -69,6 +71,15 @@ def faults_of_paths(tree):
                     yield f"{page.relative_to(tree)}:{number}: names {path}, which is not there"
 
 
+def faults_of_glossary(tree):
+    headers = "\n".join(p.read_text() for p in tree.glob("[a-z]*/**/*.h") if not p.relative_to(tree).parts[0].startswith("build"))
+    declared = set(re.findall(r"\b(?:class|struct|using) (\w+)|\benum class (\w+)", headers))
+    declared = {name for pair in declared for name in pair}
+    for number, line in enumerate((tree / "docs/glossary.md").read_text().splitlines(), 1):
+        if line.startswith("|"):
+            yield from (f"docs/glossary.md:{number}: no header declares {name}" for name in TYPE.findall(line) if name not in declared)
+
+
 def faults_of_index(tree):
     index = (tree / "docs/index.md").read_text()
     for page in sorted([*tree.glob("docs/*.md"), *tree.glob("docs/*.html")]):
@@ -117,7 +128,7 @@ def main():
     parser.add_argument("tree", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent.parent)
     parser.add_argument("--bin", type=Path, help="the folder of the programs")
     asked = parser.parse_args()
-    found = [f for check in (faults_of_links, faults_of_paths, faults_of_index, faults_of_decisions) for f in check(asked.tree)]
+    found = [f for check in (faults_of_links, faults_of_paths, faults_of_glossary, faults_of_index, faults_of_decisions) for f in check(asked.tree)]
     if asked.bin:
         found += faults_of_commands(asked.tree, asked.bin)
     print("\n".join(found) if found else "the documents hold together")

@@ -16,9 +16,10 @@ esac
 """
 TREE = {
     "README.md": "# Top\nSee [the page](docs/page.md#two-words) and `client/a.h`.\n",
-    "client/a.h": "",
+    "client/a.h": "class Site {};\n",
+    "docs/glossary.md": "| word | carried by |\n|---|---|\n| site | `Site` |\n",
     "docs/page.md": "# Page\n## Two words\nText.\n\n    [code](nowhere.md)\n",
-    "docs/index.md": "[page](page.md) [commands](commands.md) [decisions](decisions.md)\n",
+    "docs/index.md": "[page](page.md) [commands](commands.md) [decisions](decisions.md) [glossary](glossary.md)\n",
     "docs/decisions.md": "# Decisions\nFormat.\nFormat.\n\n## Group\n**D1. One.** *Superseded by D2.* Why.\n\n**D2. Two.** *Stands.* Why.\n",
     "docs/commands.md": "| command | what |\n|---|---|\n" + "".join(
         f"| `sotto-{p} {c}` | does it |\n" for p in ("client", "coordinator", "audit") for c in ("verify", "data seal")),
@@ -63,6 +64,9 @@ class Test(unittest.TestCase):
 
     def test_a_path_of_the_tree_that_is_gone_is_named(self):
         self.assertEqual(self.after("README.md", "client/a.h", "client/b.h"), ["README.md:2: names client/b.h, which is not there"])
+
+    def test_a_type_of_the_glossary_that_no_header_declares_is_named(self):
+        self.assertEqual(self.after("docs/glossary.md", "`Site`", "`SiteList`"), ["docs/glossary.md:3: no header declares SiteList"])
 
     def test_a_page_that_the_index_leaves_out_is_named(self):
         self.assertEqual(self.after("docs/index.md", "[page](page.md) ", ""), ["docs/index.md:1: does not name page.md"])
