@@ -20,8 +20,8 @@ template <class Answer, std::size_t kKept = 16, class Compute>  // a profile tak
 Answer recall(const Spent& spent, double delta, const Compute& compute) {
   struct Known {
     std::vector<privacy::DpEvent> events;
-    bool without_privacy;
-    double delta;
+    bool without_privacy = false;
+    double delta = 0;
     Answer answer;
   };
   static std::mutex mutex;

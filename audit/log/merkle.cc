@@ -21,7 +21,7 @@ Digest leaf_hash(ByteSpan entry) {
 }
 
 Digest node_hash(const Digest& left, const Digest& right) {
-  std::array<std::uint8_t, 65> node;  // one update is quicker than three, and long logs have millions
+  std::array<std::uint8_t, 65> node{};  // one update is quicker than three, and long logs have millions
   node[0] = 0x01;
   std::copy(left.begin(), left.end(), node.begin() + 1);
   std::copy(right.begin(), right.end(), node.begin() + 33);

@@ -52,7 +52,8 @@ Json by_round_json(const SiteTimeline& site, double delta) {
   std::size_t i = 0;
   for (const auto& [round, spend] : site.rounds) {
     spend.add_to(spent);
-    if (++i % step == 0 || i == site.rounds.size()) {
+    ++i;
+    if (i % step == 0 || i == site.rounds.size()) {
       out.push(Json::object({{"round", round.value()}, {"epsilon", rounded_up(composed_epsilon(spent, delta))}}));
     }
   }

@@ -87,11 +87,9 @@ std::vector<std::string> not_covered(const RunPlan& plan) {
       "How long a site's steps took, and other side channels of its machines.",
       "What a site's own administrators can see, and files on a site's disk: keys and state lie there unencrypted.",
       "Losses, accuracies and other evaluations that a site computed on held-out patients. They are not in the logs; "
-      "whoever "
-      "publishes them publishes something that no number in this report covers.",
+      "whoever publishes them publishes something that no number in this report covers.",
       "Choices made by looking at results, such as trying several plans: each further run on the same patients is composed "
-      "in "
-      "this report when it stands in the site's log, and trials elsewhere are not known to it.",
+      "in this report when it stands in the site's log, and trials elsewhere are not known to it.",
       "Availability, and sites that send harmful updates.",
       "A site that lies about its own sampling, noise or data.",
       "Stronger attacks than the one that was measured, if one was: a measured epsilon is a lower bound from one attack.",

@@ -88,6 +88,7 @@ std::string frame(const Plot& plot, const Axes& axes) {
     out += text_at(kLeft - 6, axes.y(v) + 4, "end", fixed(v, y_step < 0.1 ? 3 : y_step < 1 ? 1 : 0));
   }
   const double x_step = plot.x_is_share ? 0.2 : std::max(1.0, tick_step(axes.x_max - axes.x_min, 8));
+  // NOLINTNEXTLINE(cert-flp30-c): some ten ticks, and a tick too many or too few would show
   for (double v = std::ceil(axes.x_min / x_step) * x_step; v <= axes.x_max + 1e-9; v += x_step) {
     out += line(axes.x(v), kHeight - kBottom, axes.x(v), kHeight - kBottom + 5, "stroke=\"#333\"");
     out += text_at(axes.x(v), kHeight - kBottom + 18, "middle",

@@ -159,7 +159,7 @@ const ReviewServer::Session* ReviewServer::session_of(const HttpRequest& request
 }
 
 std::string ReviewServer::random_hex() {
-  std::array<std::uint8_t, 16> bytes;
+  std::array<std::uint8_t, 16> bytes{};
   random_->fill(bytes);
   return to_hex(bytes);
 }

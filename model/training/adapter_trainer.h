@@ -30,7 +30,7 @@ class AdapterTrainer final : public Training {
   static Result<AdapterTrainer> make(LanguageModel& model, const Adapter& start, TrainedPart trained, double dropout = 0);
   AdapterTrainer(AdapterTrainer&&) noexcept;
   AdapterTrainer& operator=(AdapterTrainer&&) noexcept;
-  ~AdapterTrainer();
+  ~AdapterTrainer() override;
 
   const AdapterLayout& layout() const;
   TrainedPart trained_part() const;  // of the round at hand
