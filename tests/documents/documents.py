@@ -19,6 +19,7 @@ from pathlib import Path
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAMED_PATH = re.compile(r"(?<![\w/.{*~-])((?:[a-z_]+/)+[a-z0-9_.-]+\.(?:h|cc|py|toml|md|html|sh|proto))(?![\w/*-])")
 ENTRY = re.compile(r"^\*\*D(\d+)\. [^*]+\*\* \*(Stands|Superseded by D\d+|In part superseded by D\d+)( \([^)]*\))?\.\* \S")
+NO_COMMANDS = {"", "Options", "Positionals", "Example"}  # sections of --help
 TYPE = re.compile(r"`([A-Z][a-z]+(?:[A-Z][a-z]*)*)`")
 COMMAND = re.compile(r"^\| `(sotto-\w+(?: [a-z-]+)+)` \| \S")
 
@@ -105,9 +106,14 @@ def faults_of_decisions(tree):
 
 
 def commands_of(program, *words):
-    """The commands below `words`, as the program's help lists them."""
+    """The commands below `words`, as the program's help lists them: the rows of every section but those of `NO_COMMANDS`."""
     text = subprocess.run([program, *words, "--help"], capture_output=True, text=True, check=True).stdout
-    names = re.findall(r"^  ([a-z][a-z-]*)(?: |$)", text.partition("Subcommands:")[2], re.MULTILINE)
+    names, section = [], ""
+    for line in text.splitlines():
+        if heading := re.match(r"([A-Z][^:]*):$", line):
+            section = heading[1]
+        elif (row := re.match(r"  ([a-z][a-z-]*)(?: |$)", line)) and section not in NO_COMMANDS:
+            names.append(row[1])
     if not names:
         return {" ".join([program.name, *words])}
     return set().union(*(commands_of(program, *words, name) for name in names))

@@ -9,9 +9,9 @@ from pathlib import Path
 PROGRAM = Path(__file__).resolve().parent / "documents.py"
 HELP = """#!/bin/sh
 case "$*" in
-  "--help") printf 'Usage\\n\\nSubcommands:\\n  verify                      checks\\n  data                        records\\n' ;;
+  "--help") printf 'Usage\\n\\nOptions:\\n  --version  prints it\\n\\nSubcommands:\\n  verify                      checks\\n\\nRecords:\\n  data                        records\\n' ;;
   "data --help") printf 'Usage\\n\\nSubcommands:\\n  seal                        encrypts\\n' ;;
-  *) printf 'Usage\\n\\nOptions:\\n  --json                      machine-readable\\n' ;;
+  *) printf 'Usage\\n\\nPositionals:\\n  path TEXT                   a file\\n\\nOptions:\\n  --json                      machine-readable\\n\\nExample:\\n  sotto data seal\\n' ;;
 esac
 """
 TREE = {
