@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """clang-tidy-19 with the checks of .clang-tidy over the rooms' .cc files, or over those that are named.
 
-    tidy.py [--build FOLDER] [--jobs N] [--seconds N] [FILE...]
+    tidy.py [--build FOLDER] [--jobs N] [--seconds N] [--analyzer] [FILE...]
 
 A header stands for the .cc file of its name, or for one that includes it. FOLDER (build) is a configured build folder, whose
 commands are used without what only GCC understands. With --seconds no file is begun after that time, and those that were left
-out are printed. Exits 1 on a finding. Tests and benchmarks are not read: the macros of Catch2 drown what matters.
+out are printed. --analyzer runs clang's static analyzer instead of these checks. Exits 1 on a finding. Tests and benchmarks are
+not read: the macros of Catch2 drown what matters.
 """
 import argparse
 import json
@@ -66,8 +67,8 @@ def sources_for(names, entries):
     return sorted(found)
 
 
-def check(folder, path):
-    done = subprocess.run(["clang-tidy-19", "-p", folder, "--quiet", "--warnings-as-errors=*", path],
+def check(folder, checks, path):
+    done = subprocess.run(["clang-tidy-19", "-p", folder, "--quiet", "--warnings-as-errors=*", *checks, path],
                           cwd=TOP, text=True, capture_output=True)
     return done.returncode, done.stdout.replace(f"{TOP}/", "")
 
@@ -77,15 +78,17 @@ def main():
     parser.add_argument("files", nargs="*")
     parser.add_argument("--build", type=Path, default=TOP / "build")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--analyzer", action="store_true")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
     entries = commands(options.build)
     todo = sources_for(options.files, entries)
+    checks = ["--checks=-*,clang-analyzer-*"] if options.analyzer else []
     left_out, bad = [], 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         Path(folder, "compile_commands.json").write_text(json.dumps(list(entries.values())))
-        results = pool.map(lambda path: None if time.monotonic() > end else check(folder, path), todo)
+        results = pool.map(lambda path: None if time.monotonic() > end else check(folder, checks, path), todo)
         for path, result in zip(todo, results):
             if result is None:
                 left_out.append(path)
