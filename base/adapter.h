@@ -5,11 +5,13 @@
 // embeddings of every sequence; Lester et al. 2021, arXiv 2104.08691. Matrices are row-major fp32.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/enum_names.h"
 #include "base/ids.h"
 
 namespace sotto {
@@ -34,6 +36,15 @@ struct PromptShape {
 // that averaging is exact although both move. kA is what its odd rounds train, and no run's choice. kFull: every parameter
 // of the model; it has no adapter and is for one site alone.
 enum class TrainedPart : std::uint8_t { kB = 0, kAB = 1, kA = 2, kAlternating = 3, kPrompt = 4, kFull = 5 };
+constexpr std::array<NamedValue<TrainedPart>, 6> names_of(TrainedPart) {
+  return {{{TrainedPart::kB, "b"},
+           {TrainedPart::kAB, "ab"},
+           {TrainedPart::kA, "a"},
+           {TrainedPart::kAlternating, "alternating"},
+           {TrainedPart::kPrompt, "prompt"},
+           {TrainedPart::kFull, "full"}}};
+}
+inline std::string to_string(TrainedPart part) { return std::string(name_of(part)); }
 TrainedPart part_in_round(TrainedPart trained, RoundId round);
 bool trains_lora(TrainedPart trained);
 

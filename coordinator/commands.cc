@@ -38,10 +38,10 @@ Result<Json> ask(const CoordinatorFolder& folder, const Json& request) {
 }
 
 Result<PlanReport> planned(const PlanRequest& request, const CoordinatorFolder& folder) {
-  SOTTO_TRY(auto file, audit::read_plan_file(request.file));
+  SOTTO_TRY(auto file, plan::read_plan_file(request.file));
   if (request.allow_two_sites) file.plan.allow_two_sites = true;
   if (!file.parent_run.empty()) {
-    if (const auto set = set_parent(folder, file.parent_run, file.plan); !set.ok()) return audit::in_file(file, set.error());
+    if (const auto set = set_parent(folder, file.parent_run, file.plan); !set.ok()) return plan::in_file(file, set.error());
   }
   SOTTO_TRY(const auto registry, SiteList::open(folder.registry_path()));
   SOTTO_TRY(auto proposal, propose(file, registry.approved(), folder.identity()));

@@ -52,9 +52,9 @@ Json epsilon_json(double epsilon) { return audit::rounded_up(epsilon); }
 
 Json privacy_json(const RunFacts& facts) {
   const RunPlan& plan = *facts.plan;
-  const std::string usual = audit::relation_text({}, audit::to_string(plan.unit));
+  const std::string usual = audit::relation_text({}, to_string(plan.unit));
   return Json::object({{"guarantee", plan.privacy},
-                       {"unit", audit::to_string(plan.unit)},
+                       {"unit", to_string(plan.unit)},
                        {"epsilon", epsilon_json(facts.epsilon)},
                        {"delta", plan.delta},
                        {"epsilon_with_earlier_runs", epsilon_json(facts.epsilon_with_earlier_runs)},
@@ -88,7 +88,7 @@ Json make_passport(const RunFacts& facts) {
   out.set("privacy", privacy_json(facts));
   out.set("data", facts.data);
   out.set("recipe", facts.recipe);
-  out.set("hyper_parameters", audit::to_json(plan));
+  out.set("hyper_parameters", to_json(plan));
   out.set("plan", to_hex(encode(plan)));
   out.set("log", facts.log);
   out.set("evaluations", Json::array());

@@ -1,16 +1,17 @@
 // The operator's description of a run (configs/run.toml is a commented example), read once. The coordinator makes a proposal
 // of it for its sites (coordinator/runs/proposal.h); `sotto-client train` runs it at one site alone. Every error names file,
-// line and key. Pure functions.
+// line and key. docs/configuration.md lists the keys. Pure functions.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/config_reader.h"
+#include "base/adapter.h"
+#include "base/result.h"
 #include "plan/run_plan.h"
 
-namespace sotto::audit {
+namespace sotto::plan {
 
 // Only for estimates of traffic before a site has told the layout; nothing that is signed depends on it.
 struct ModelShape {
@@ -78,11 +79,7 @@ struct PlanFile {
 enum class PlanUse { kCoordinator, kAlone };
 Result<PlanFile> read_plan_file(const std::string& path, PlanUse use = PlanUse::kCoordinator);
 
-// q, sigma and what they spend: sets every site's noise_multiplier (plan.sites have names, sizes and sampling rates) and
-// plan.target_epsilon. Noise is calibrated to the file's epsilon over all rounds and local steps, or taken from the file.
-Result<void> set_noise(const PlanFile& file, RunPlan& plan);
-
 // The same error, with the file's name before it.
 Error in_file(const PlanFile& file, const Error& error);
 
-}  // namespace sotto::audit
+}  // namespace sotto::plan

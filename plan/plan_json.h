@@ -5,15 +5,10 @@
 #include "base/json.h"
 #include "plan/round_descriptor.h"
 
-namespace sotto::audit {
-
-std::string to_string(TrainedPart trained);       // "b"
-std::string to_string(PrivacyUnit unit);          // "patient"
-std::string to_string(Mode mode);                 // "local"
-std::string sampling_words(const RunPlan& plan);  // "Poisson sampling"
+namespace sotto {
 
 Json to_json(const RunPlan& plan);
 Json to_json(const Roster& roster);  // with fingerprints
 Json to_json(const RoundDescriptor& descriptor);
 
-}  // namespace sotto::audit
+}  // namespace sotto

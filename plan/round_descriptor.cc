@@ -2,48 +2,22 @@
 
 #include <algorithm>
 
+#include "plan/field_codec.h"
+
 namespace sotto {
 
 Bytes encode(const RoundDescriptor& d) {
-  ByteWriter out;
-  out.text(d.run.value()).u32(d.round.value()).u32(d.attempt.value());
-  out.raw(d.model).raw(d.adapter).raw(d.layout).raw(d.plan).raw(d.roster);
-  out.u8(static_cast<std::uint8_t>(d.mode)).u8(static_cast<std::uint8_t>(d.unit)).u8(d.privacy);
-  out.u32(d.sites).u32(d.colluders).u32(d.min_sites).u32(d.local_steps).f64(d.clip_norm);
-  out.u32(d.ring.bits).f64(d.ring.range).f64(d.ring.step).raw(d.rotation_seed);
-  out.u32(static_cast<std::uint32_t>(d.per_site.size()));
-  for (const auto& s : d.per_site)
-    out.text(s.name).u64(s.declared_size).f64(s.sampling_rate).f64(s.noise_multiplier).f64(s.weight);
-  out.raw(d.transcript).raw(d.coordinator_head);
-  return out.take();
+  plan::FieldWriter write;
+  plan::for_each_field(d, write);
+  return write.out().take();
 }
 
 Result<RoundDescriptor> decode_descriptor(ByteSpan bytes) {
   ByteReader in(bytes);
   RoundDescriptor d;
-  d.run = RunId(in.text());
-  d.round = RoundId(in.u32());
-  d.attempt = AttemptId(in.u32());
-  d.model = in.digest();
-  d.adapter = in.digest();
-  d.layout = in.digest();
-  d.plan = in.digest();
-  d.roster = in.digest();
-  d.mode = static_cast<Mode>(in.u8());
-  d.unit = static_cast<PrivacyUnit>(in.u8());
-  d.privacy = in.u8() != 0;
-  d.sites = in.u32();
-  d.colluders = in.u32();
-  d.min_sites = in.u32();
-  d.local_steps = in.u32();
-  d.clip_norm = in.f64();
-  d.ring = {in.u32(), in.f64(), in.f64()};
-  d.rotation_seed = in.digest();
-  const auto n = in.count(4 + 8 + 3 * 8);
-  for (std::uint32_t i = 0; i < n && in.ok(); ++i) d.per_site.push_back({in.text(), in.u64(), in.f64(), in.f64(), in.f64()});
-  d.transcript = in.digest();
-  d.coordinator_head = in.digest();
-  SOTTO_TRY_VOID(in.finish("round descriptor"));
+  plan::FieldReader read(in, "round descriptor");
+  plan::for_each_field(d, read);
+  SOTTO_TRY_VOID(read.finish());
   if (!is_valid_name(d.run.value())) return invalid("round descriptor: '" + d.run.value() + "' is not a run's name");
   if (!std::ranges::equal(encode(d), bytes)) return invalid("round descriptor: not in canonical form");
   return d;

@@ -19,7 +19,7 @@ struct RoundDescriptor {
   Digest plan{};     // H(encode(RunPlan)): covers optimizer, lora, limits
   Digest roster{};   // H(encode(Roster))
   Mode mode = Mode::kLocal;
-  PrivacyUnit unit = PrivacyUnit::kPatient;
+  privacy::Unit unit = privacy::Unit::kPatient;
   bool privacy = true;
   std::uint32_t sites = 0;      // n
   std::uint32_t colluders = 0;  // c

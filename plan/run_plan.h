@@ -3,6 +3,7 @@
 // sizes are declared (rounded by the site's operator), and q, the normaliser, sigma, steps and weights follow from them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,40 +11,48 @@
 
 #include "base/adapter.h"
 #include "base/bytes.h"
+#include "base/enum_names.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "privacy/mechanism/kinds.h"
 
 namespace sotto {
 
 using PublicKeyBytes = std::array<std::uint8_t, 32>;  // Ed25519 or X25519, as on the wire
 using SignatureBytes = std::array<std::uint8_t, 64>;  // Ed25519
 
+// Numbers and names of enumerations stand in signed bytes and in logs: none may ever change. Those of the guarantee are
+// privacy's own (privacy/mechanism/kinds.h).
 enum class Mode : std::uint8_t { kLocal = 1 };  // joint has number 2, and is not in this version
-enum class PrivacyUnit : std::uint8_t { kPatient = 1, kRecord = 2, kSite = 3 };  // site is not in this version
+constexpr std::array<NamedValue<Mode>, 1> names_of(Mode) { return {{{Mode::kLocal, "local"}}}; }
+inline std::string to_string(Mode mode) { return std::string(name_of(mode)); }
+
 enum class OptimizerKind : std::uint8_t { kAdamW = 1, kSgd = 2 };
+constexpr std::array<NamedValue<OptimizerKind>, 2> names_of(OptimizerKind) {
+  return {{{OptimizerKind::kAdamW, "adamw"}, {OptimizerKind::kSgd, "sgd"}}};
+}
+inline std::string to_string(OptimizerKind kind) { return std::string(name_of(kind)); }
+
 enum class Schedule : std::uint8_t { kConstant = 1, kCosine = 2 };
+constexpr std::array<NamedValue<Schedule>, 2> names_of(Schedule) {
+  return {{{Schedule::kConstant, "constant"}, {Schedule::kCosine, "cosine"}}};
+}
+inline std::string to_string(Schedule schedule) { return std::string(name_of(schedule)); }
+
 enum class Precision : std::uint8_t { kAuto = 0, kFp32 = 1, kBf16 = 2 };
+constexpr std::array<NamedValue<Precision>, 3> names_of(Precision) {
+  return {{{Precision::kAuto, "auto"}, {Precision::kFp32, "fp32"}, {Precision::kBf16, "bf16"}}};
+}
+inline std::string to_string(Precision precision) { return std::string(name_of(precision)); }
 
-// How a step's units are drawn: docs/privacy.md, "Other samplers".
-enum class SamplingScheme : std::uint8_t {
-  kPoisson = 1,
-  kTruncatedPoisson = 2,
-  kFixedSize = 3,
-  kRandomAllocation = 4,
-  kMinSeparation = 5
-};
-// How a unit's gradient is brought to clip_norm: docs/privacy.md, "Clipping".
-enum class ClippingScheme : std::uint8_t { kFlat = 1, kAutomatic = 2, kPerLayer = 3, kAdaptive = 4 };
-
-// Over the steps of a run: docs/privacy.md, "Correlated noise". Only where units are not sampled but kept apart.
-enum class NoiseScheme : std::uint8_t { kIndependent = 1, kBanded = 2, kBlt = 3 };
+using PrivacyUnit = privacy::Unit;
 
 struct PrivateStepPlan {
-  SamplingScheme sampling = SamplingScheme::kPoisson;
+  privacy::SamplingKind sampling = privacy::SamplingKind::kPoisson;
   std::uint64_t max_batch = 0;  // truncated Poisson: of more units than this, as many stay; otherwise 0
-  ClippingScheme clipping = ClippingScheme::kFlat;
+  privacy::ClippingKind clipping = privacy::ClippingKind::kFlat;
   double clip_quantile = 0.5;  // adaptive: the share of units that the threshold should leave as they are
-  NoiseScheme noise = NoiseScheme::kIndependent;
+  privacy::CorrelationKind noise = privacy::CorrelationKind::kIndependent;  // other only where units are kept apart
   std::uint32_t bands = 0;     // banded: coefficients; blt: exponentials; otherwise 0
   bool count_clipped = false;  // the log tells the noised share of clipped units; always on where clipping is adaptive
 };
@@ -92,7 +101,7 @@ struct RunPlan {
   RunId run;
   Digest model{};  // SHA-256 that model_hash gives
   Mode mode = Mode::kLocal;
-  PrivacyUnit unit = PrivacyUnit::kPatient;
+  privacy::Unit unit = privacy::Unit::kPatient;
   bool privacy = true;  // false: no clipping, no noise, no guarantee; every site must allow it by name
   TrainedPart trained = TrainedPart::kB;
   Precision precision = Precision::kAuto;
@@ -149,14 +158,16 @@ std::uint32_t default_colluders(std::uint32_t n);  // max(1, floor((n - 1) / 3))
 // Steps of one epoch of random allocation at a site, and between two steps of one unit in min_separation: declared size over
 // expected batch, up.
 std::uint64_t epoch_steps(const RunPlan& plan, const SitePlan& site);
+std::uint64_t total_steps(const RunPlan& plan);  // of each site, over all rounds
 
 Bytes encode(const RunPlan& plan);
 Result<RunPlan> decode_plan(ByteSpan bytes);
 Bytes encode(const Roster& roster);
 Result<Roster> decode_roster(ByteSpan bytes);
 
-// Everything about a plan that can be checked without a model: ranges, t <= tau <= n, tau - k >= 2 unless two sites are
-// allowed, n <= 128, ring wide enough for n updates. The message names the field, its value and what it must be.
+// Everything about a plan that can be checked without a model: every field within its limits, which are those of the
+// operator's file (docs/configuration.md), and the rules between fields: t <= tau <= n, tau - k >= 2 unless two sites are
+// allowed, n <= 128, ring wide enough for n updates, .. The message names the field, its value and what it must be.
 Result<void> validate(const RunPlan& plan);
 Result<void> validate(const RunPlan& plan, const Roster& roster);  // and that both speak of the same sites
 Result<void> validate_alone(const RunPlan& plan);                  // of one site's training by itself: nothing is aggregated

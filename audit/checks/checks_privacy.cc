@@ -8,6 +8,7 @@
 #include "audit/ledger/ledger.h"
 #include "audit/run/empirical_result.h"
 #include "plan/plan_json.h"
+#include "plan/planned_events.h"
 
 namespace sotto::audit {
 namespace {
@@ -84,7 +85,9 @@ Finding check_mechanism(const RunFolder& folder, const PartyLog& site) {
   const RunFacts& facts = *folder.facts;
   const SitePlan* plan = plan_of_site(facts, site.party);
   if (!plan) return invalid("the plan has no site '" + site.party + "'");
-  const auto wanted_of = [&](RoundId round) { return planned_round(facts.plan, *plan, dimension_of(folder, round), round); };
+  const auto wanted_of = [&](RoundId round) {
+    return plan::planned_round(facts.plan, *plan, dimension_of(folder, round), round);
+  };
   for (const auto& p : all_of<Reserved>(site, folder.run)) {
     SOTTO_TRY(const auto wanted, wanted_of(p.event->round));
     if (merged(p.event->planned) != merged(wanted))
@@ -97,7 +100,7 @@ Finding check_mechanism(const RunFolder& folder, const PartyLog& site) {
       return at_entry(site, p.entry, "what ran: " + difference(wanted, p.event->taken));
   }
   if (!facts.plan.privacy) return std::string("the plan is without privacy: nothing was sampled or noised for it");
-  return sampling_words(facts.plan) + ", rate " + Json(plan->sampling_rate).dump() + ", noise multiplier " +
+  return plan::sampling_words(facts.plan) + ", rate " + Json(plan->sampling_rate).dump() + ", noise multiplier " +
          Json(plan->noise_multiplier).dump() + ", " + std::to_string(facts.plan.local_steps) +
          " steps a round: what ran is what was planned";
 }

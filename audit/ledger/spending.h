@@ -14,32 +14,12 @@
 #include <vector>
 
 #include "audit/log/log_format.h"
-#include "privacy/mechanism/correlation.h"
+#include "plan/planned_events.h"
+#include "privacy/mechanism/event.h"
 
 namespace sotto::audit {
 
 constexpr const char* kDefaultBudget = "patients";
-
-// Neighbouring equal events as one with the sum of their counts.
-std::vector<privacy::DpEvent> merged(const std::vector<privacy::DpEvent>& events);
-
-// Correlation of a plan's noise over its steps, and the grid of its sums of `dimension` trained numbers.
-privacy::Correlation correlation_of(const RunPlan& plan);
-privacy::Grid step_grid(const RunPlan& plan, std::size_t dimension);
-
-// The events of one round of run `plan` at a site, as its sampler and noise would return them if they do what the plan says:
-// what a site reserves. Empty for a plan without privacy. `dimension` = trained coordinates. Fails on a plan whose numbers
-// have no events (validate(plan) refuses most of them). `round` matters only where events tell their step of an epoch or
-// run.
-Result<std::vector<privacy::DpEvent>> planned_round(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension,
-                                                    RoundId round = RoundId(0));
-
-// All rounds of the run: what a site judges before it approves. Where units are kept apart (min_separation) the run is one
-// event.
-Result<std::vector<privacy::DpEvent>> planned_run(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension);
-
-// Epsilon of the whole run at the plan's delta. Fails (kInvalid) where no accountant has a finite bound.
-Result<double> planned_epsilon(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension);
 
 // In mode `joint` a round has two costs: against at most c colluders, whom the other sites' shares of the noise protect
 // from, and by the site's own share alone. In `local` they are one.

@@ -8,6 +8,7 @@
 #include "audit/report/report_text.h"
 #include "crypto/signature.h"
 #include "plan/plan_json.h"
+#include "plan/planned_events.h"
 
 namespace sotto::audit {
 namespace {
@@ -22,10 +23,10 @@ Json trust_json(const RunPlan& plan) {
 
 std::string clipping_words(const RunPlan& plan) {
   switch (plan.step.clipping) {
-    case ClippingScheme::kFlat: return "flat";
-    case ClippingScheme::kAutomatic: return "automatic: every gradient is scaled to the clip norm";
-    case ClippingScheme::kPerLayer: return "per layer, each to an equal part of the clip norm";
-    case ClippingScheme::kAdaptive:
+    case privacy::ClippingKind::kFlat: return "flat";
+    case privacy::ClippingKind::kAutomatic: return "automatic: every gradient is scaled to the clip norm";
+    case privacy::ClippingKind::kPerLayer: return "per layer, each to an equal part of the clip norm";
+    case privacy::ClippingKind::kAdaptive:
       return "flat, to a threshold that follows the noised share of clipped units, never above the clip norm";
   }
   return "?";
@@ -34,7 +35,7 @@ std::string clipping_words(const RunPlan& plan) {
 Json mechanism_json(const RunPlan& plan) {
   if (!plan.privacy) return Json::object({{"name", "none: no clipping, no noise"}});
   return Json::object(
-      {{"name", "DP-SGD with " + sampling_words(plan) + " and discrete Gaussian noise on an integer grid"},
+      {{"name", "DP-SGD with " + plan::sampling_words(plan) + " and discrete Gaussian noise on an integer grid"},
        {"model_of_privacy", "distributed: each site noises by itself; no party sees an update without noise"},
        {"clipping", clipping_words(plan) + ", per " + to_string(plan.unit) +
                         ", then rounded to the grid by itself; its integer norm is checked"},

@@ -7,6 +7,7 @@
 #include "audit/report/report_text.h"
 #include "audit/run/empirical_result.h"
 #include "crypto/signature.h"
+#include "plan/planned_events.h"
 
 namespace sotto::audit {
 namespace {
@@ -78,7 +79,7 @@ Json spend_counts(const SiteTimeline& site) {
 }
 
 Json sampling_json(const RunPlan& run_plan, const SitePlan& plan, const std::vector<privacy::DpEvent>& events) {
-  const auto planned = planned_round(run_plan, plan, 1);
+  const auto planned = plan::planned_round(run_plan, plan, 1);
   const std::string assumed =
       planned.ok() && !planned->empty() ? std::string(privacy::to_string(planned->front().sampling)) : "none";
   Json run = Json::array();

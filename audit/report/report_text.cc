@@ -24,7 +24,7 @@ std::string percent(double share) {
 }
 
 std::string unit_sentence(const RunPlan& plan) {
-  if (plan.unit == PrivacyUnit::kRecord) {
+  if (plan.unit == privacy::Unit::kRecord) {
     return "One record at one site. A patient with several records is protected less than the numbers here say: for k "
            "records "
            "of one patient the guarantee is that of a group of k.";
@@ -35,7 +35,7 @@ std::string unit_sentence(const RunPlan& plan) {
 
 std::string neighbouring_sentence(const RunPlan& plan) {
   const std::string unit = to_string(plan.unit);
-  if (plan.step.sampling == SamplingScheme::kFixedSize)
+  if (plan.step.sampling == privacy::SamplingKind::kFixedSize)
     return "Two data sets are neighbours when one holds another " + unit +
            " in the place of one of the other's (replace one " + unit +
            "): a batch of a fixed size tells how many there are.";

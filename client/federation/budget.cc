@@ -12,7 +12,9 @@
 #include "client/site/site_spending.h"
 #include "client/text/text_model.h"
 #include "model/adapter/lora.h"
+#include "plan/noise/plan_noise.h"
 #include "plan/plan_file.h"
+#include "plan/planned_events.h"
 
 namespace sotto::client {
 namespace {
@@ -24,14 +26,14 @@ Json number_or_none(double v) { return std::isfinite(v) ? Json(v) : Json("none")
 
 // A RUN.toml as its coordinator's operator has it, for this site alone.
 Result<RunPlan> read_cost_of_plan(const std::string& path, std::uint64_t declared_size) {
-  SOTTO_TRY(auto file, audit::read_plan_file(path));
+  SOTTO_TRY(auto file, plan::read_plan_file(path));
   RunPlan plan = file.plan;
   const double rate = plan.expected_batch / static_cast<double>(declared_size);
   if (plan.privacy && !(rate <= 1))
     return invalid("'" + path + "': privacy.expected_batch = " + Json(plan.expected_batch).dump() + " is more than the " +
                    std::to_string(declared_size) + " units that this site declared");
   plan.sites = {{"", declared_size, rate, 0, 1}};
-  SOTTO_TRY_VOID(audit::set_noise(file, plan));
+  SOTTO_TRY_VOID(plan::set_noise(file, plan));
   return plan;
 }
 
@@ -56,8 +58,7 @@ Result<std::optional<Asked>> asked_for(const BudgetQuery& query, const SiteFolde
     if (at == out.plan.sites.end()) return refused("run '" + query.run + "' does not name this site");
     own = *at;
   }
-  if (out.plan.step.sampling == SamplingScheme::kRandomAllocation ||
-      out.plan.step.sampling == SamplingScheme::kMinSeparation)
+  if (!plan::rounds_are_alike(out.plan))
     return unsupported(
         "how many rounds of random allocation, or of a run that is one release, are affordable is not told in this version; "
         "'sotto-client approve " +
@@ -66,7 +67,7 @@ Result<std::optional<Asked>> asked_for(const BudgetQuery& query, const SiteFolde
     return refused("run '" + out.plan.run.value() + "' has no privacy: it costs the whole budget, for good");
   SOTTO_TRY(const auto shape, read_model_config(config.model));
   SOTTO_TRY(const auto layout, model::adapter_layout(shape, out.plan));
-  SOTTO_TRY(out.round, audit::planned_round(out.plan, own, layout.trained_size(out.plan.trained)));
+  SOTTO_TRY(out.round, plan::planned_round(out.plan, own, layout.trained_size(out.plan.trained)));
   return std::optional<Asked>(std::move(out));
 }
 

@@ -9,7 +9,7 @@ namespace sotto::client {
 Result<ForgettingWatch> ForgettingWatch::open(const WatchConfig& config, const RunPlan& plan, const data::ChatTemplate& chat,
                                               const std::string& folder) {
   SOTTO_TRY(auto records, data::read_records(config.general, {plan.system_prompt, {}}));
-  auto data = data::encode(std::move(records), chat, {PrivacyUnit::kRecord, plan.max_tokens});
+  auto data = data::encode(std::move(records), chat, {privacy::Unit::kRecord, plan.max_tokens});
   if (data.examples.empty())
     return invalid("'" + config.general + "' ([watch] general) holds no record whose response fits into " +
                    std::to_string(plan.max_tokens) + " tokens");

@@ -58,9 +58,8 @@ void show(const Offer& offer, const SiteFacts& facts, const Consent& consent, do
   std::printf("run %s: %u rounds of %u local steps, rank %u, sums of at least %u of %zu sites, %u counted as colluding\n",
               p.run.value().c_str(), p.rounds, p.local_steps, p.lora.rank, p.min_sites, p.sites.size(), p.colluders);
   if (p.privacy) {
-    std::printf("  privacy   %s level, q = %.5f, clip norm %g, noise multiplier %.5f\n",
-                p.unit == PrivacyUnit::kPatient ? "patient" : "record", own.sampling_rate, p.clip_norm,
-                own.noise_multiplier);
+    std::printf("  privacy   %s level, q = %.5f, clip norm %g, noise multiplier %.5f\n", to_string(p.unit).c_str(),
+                own.sampling_rate, p.clip_norm, own.noise_multiplier);
     std::printf("  epsilon   %.4f from this run, %.4f with all runs before it, at delta %g\n", consent.epsilon_of_run,
                 consent.epsilon_after, delta);
   } else {
@@ -107,8 +106,8 @@ Result<void> approve(const DecisionRequest& request) {
   SOTTO_TRY(const SiteFacts facts, site_facts(site.folder, site.config, offer.plan));
   SOTTO_TRY(const auto spent, spending_of(site.folder, site.config));
   const std::string& budget = site.config.policy.budget;
-  SOTTO_TRY_VOID(spent.check(audit::BudgetBound{run, budget, audit::to_string(offer.plan.unit),
-                                                site.config.policy.epsilon_limit, site.config.policy.delta}));
+  SOTTO_TRY_VOID(spent.check(audit::BudgetBound{run, budget, to_string(offer.plan.unit), site.config.policy.epsilon_limit,
+                                                site.config.policy.delta}));
   SOTTO_TRY(const Consent consent, check_run(site.config.policy, facts, offer.plan, offer.roster, spent.total(budget)));
   show(offer, facts, consent, site.config.policy.delta);
   if (!request.roster.empty()) {
@@ -189,7 +188,7 @@ Result<void> doctor(const std::string& path, const std::string& config_path, boo
     SOTTO_TRY(const auto more, data::read_records(file, {{}, config.data_key}));
     records += more.size();
   }
-  const char* precision = model.precision() == Precision::kBf16 ? "bf16" : "fp32";
+  const std::string precision = to_string(model.precision());
   if (json) {
     std::cout << Json::object({{"model", config.model},
                                {"sha256", to_hex(hash)},
@@ -202,7 +201,7 @@ Result<void> doctor(const std::string& path, const std::string& config_path, boo
     return {};
   }
   std::printf("model     %s\n  fingerprint %s\n  %llu parameters, %s, %s\n", config.model.c_str(), to_hex(hash).c_str(),
-              static_cast<unsigned long long>(model.config().parameters()), model.device().c_str(), precision);
+              static_cast<unsigned long long>(model.config().parameters()), model.device().c_str(), precision.c_str());
   std::printf("data      %zu records in %zu files\nlimit     epsilon %g at delta %g\nall is in place\n", records,
               config.data.size(), config.policy.epsilon_limit, config.policy.delta);
   return {};

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "plan/planned_events.h"
+
 namespace sotto::client {
 namespace {
 
@@ -24,8 +26,7 @@ Result<void> check_terms(const Policy& policy, const SiteFacts& facts, const Run
                         to_hex(facts.model).substr(0, 16) +
                         "...; install the same model file, or list its fingerprint under policy.models");
   if (std::ranges::count(policy.units, plan.unit) == 0)
-    return no(plan, "its unit of privacy is '" + std::string(plan.unit == PrivacyUnit::kPatient ? "patient" : "record") +
-                        "', which policy.units does not list");
+    return no(plan, "its unit of privacy is '" + to_string(plan.unit) + "', which policy.units does not list");
   if (plan.min_sites < policy.min_sites)
     return no(plan, "it opens a sum of " + std::to_string(plan.min_sites) + " sites, and policy.min_sites asks for " +
                         std::to_string(policy.min_sites));
@@ -70,7 +71,7 @@ Result<Consent> check_run(const Policy& policy, const SiteFacts& facts, const Ru
   Consent consent{site, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
   if (!plan.privacy) return consent;
   audit::Spent run;
-  SOTTO_TRY(auto events, audit::planned_run(plan, plan.sites.at(site.value()), facts.dimension));
+  SOTTO_TRY(auto events, plan::planned_run(plan, plan.sites.at(site.value()), facts.dimension));
   run.add(audit::RoundCost(events));
   audit::Spent together = spent_before;
   together.add(run);

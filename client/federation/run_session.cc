@@ -27,6 +27,7 @@
 #include "model/adapter/lora.h"
 #include "model/adapter/peft_folder.h"
 #include "plan/plan_json.h"
+#include "plan/planned_events.h"
 
 namespace sotto::client {
 namespace {
@@ -231,7 +232,7 @@ Result<void> RunSession::reserve(RoundId round) {
   std::optional<audit::BudgetLimit> limit;
   if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta, policy.own_share_limit};
   SOTTO_TRY(const auto planned,
-            audit::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension_in(round), round));
+            plan::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension_in(round), round));
   return client::reserve({context_.book, context_.log, context_.ledger}, {plan.run, round, planned, limit}, wall_clock());
 }
 
@@ -341,12 +342,12 @@ Json RunSession::passport() const {
   const auto& spending = context_.ledger->spending();
   lineage::RunFacts facts{&*adapter_, &plan, plan.parent};
   facts.federated = true;
-  facts.precision = model_->precision() == Precision::kBf16 ? "bf16" : "fp32";
-  facts.steps = std::uint64_t{plan.rounds} * plan.local_steps;
+  facts.precision = to_string(model_->precision());
+  facts.steps = total_steps(plan);
   facts.epsilon = audit::composed_epsilon(spending.of_run(plan.run), plan.delta);
   const auto all = spending.total(spending.budget_of(plan.run));
   facts.epsilon_with_earlier_runs = audit::composed_epsilon(all, plan.delta);
-  facts.neighbours_with_earlier_runs = audit::relation_text(all.events, audit::to_string(plan.unit));
+  facts.neighbours_with_earlier_runs = audit::relation_text(all.events, to_string(plan.unit));
   facts.data = data_facts(data_fingerprint_, plan.sites.at(site_.value()), plan.unit);
   facts.log = log_facts(context_.log->image());
   return lineage::make_passport(facts);

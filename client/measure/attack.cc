@@ -28,7 +28,7 @@ struct Scores {
 Result<void> add_scores(Scores& out, std::vector<data::Record> records, bool members, model::LanguageModel& model,
                         const AdapterState& adapter, const data::ChatTemplate& chat, const AttackCommand& command,
                         std::size_t max_tokens) {
-  const auto data = data::encode(std::move(records), chat, {PrivacyUnit::kPatient, max_tokens});
+  const auto data = data::encode(std::move(records), chat, {privacy::Unit::kPatient, max_tokens});
   const std::size_t n = std::min(data.units.size(), static_cast<std::size_t>(command.limit));
   std::vector<std::vector<double>> means(2, std::vector<double>(n, 0));
   for (int after = 0; after < 2; ++after) {

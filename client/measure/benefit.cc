@@ -33,7 +33,7 @@ Result<data::DataSet> held_out(const SiteConfig& config, const BenefitCommand& c
   SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
   auto parts = data::split(std::move(records), hold_out_of(book, config));
   auto out =
-      data::encode(std::move(parts.held_out), chat, {PrivacyUnit::kPatient, static_cast<std::size_t>(command.max_tokens)});
+      data::encode(std::move(parts.held_out), chat, {privacy::Unit::kPatient, static_cast<std::size_t>(command.max_tokens)});
   if (out.units.size() < 2)
     return refused(std::to_string(out.units.size()) + " held-out patients have a record that fits; at least two are needed");
   return out;

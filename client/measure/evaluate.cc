@@ -32,7 +32,7 @@ Result<Loaded> load(const EvalCommand& command) {
     records.resize(static_cast<std::size_t>(command.limit));
   SOTTO_TRY(auto text, TextModel::load(command.model));
   SOTTO_TRY(const auto chat, text.chat(command.chat_template));
-  auto data = data::encode(std::move(records), chat, {PrivacyUnit::kRecord, static_cast<std::size_t>(command.max_tokens)});
+  auto data = data::encode(std::move(records), chat, {privacy::Unit::kRecord, static_cast<std::size_t>(command.max_tokens)});
   if (data.examples.empty() && data.refused > 0)
     return invalid("'" + command.data + "': no record can be used: " + data.refusal);
   if (data.examples.empty())
@@ -91,10 +91,8 @@ Result<void> add_answers(const Loaded& in, const data::ChatTemplate& chat, evalu
 }  // namespace
 
 Result<Precision> precision_of(const std::string& name) {
-  if (name == "fp32") return Precision::kFp32;
-  if (name == "bf16") return Precision::kBf16;
-  if (name == "auto") return Precision::kAuto;
-  return invalid("--precision is '" + name + "'; it is fp32, bf16 or auto");
+  if (const auto known = with_name<Precision>(name)) return *known;
+  return invalid("--precision is '" + name + "'; it must be one of " + listed_names<Precision>());
 }
 
 Result<void> evaluate(const EvalCommand& command) {

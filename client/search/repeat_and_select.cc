@@ -13,6 +13,7 @@
 #include "crypto/system_random.h"
 #include "model/adapter/lora.h"
 #include "plan/plan_json.h"
+#include "plan/planned_events.h"
 #include "privacy/accounting/repeat_select.h"
 
 namespace sotto::client {
@@ -57,8 +58,8 @@ Result<privacy::DpEvent> event_of(const LocalSetup& in) {
     return unsupported(in.file.path + ": repeat-and-select is for lora.train = \"B\" or \"AB\" in this version");
   SOTTO_TRY(const auto shape, read_model_config(in.config.model));
   SOTTO_TRY(const auto layout, model::adapter_layout(shape, plan));
-  SOTTO_TRY(const auto events, audit::planned_run(plan, plan.sites.front(), layout.trained_size(plan.trained)));
-  const auto all = audit::merged(events);
+  SOTTO_TRY(const auto events, plan::planned_run(plan, plan.sites.front(), layout.trained_size(plan.trained)));
+  const auto all = privacy::merged(events);
   if (all.size() != 1 || all.front().run_steps > 0 || all.front().epoch_steps > 0)
     return unsupported(in.file.path +
                        ": repeat-and-select is for privacy.sampling = \"poisson\", \"truncated_poisson\" or \"fixed_size\" "
@@ -79,7 +80,7 @@ Result<void> check_ran(const std::string& folder, const SearchCost& cost) {
   std::vector<privacy::DpEvent> ran;
   for (const auto& [key, round] : ledger.spending().rounds())
     ran.insert(ran.end(), round.taken.events.begin(), round.taken.events.end());
-  ran = audit::merged(ran);
+  ran = privacy::merged(ran);
   const bool reserved = ran.size() == 1 && std::ranges::any_of(cost.events, [&](const privacy::DpEvent& choice) {
                           auto same = ran.front();
                           same.count = choice.count;
@@ -108,7 +109,7 @@ class SearchLedger {
     run_ = plan.run;
     while (ledger_.spending().rounds().contains({run_, round_})) round_ = RoundId(round_.value() + 1);
     SOTTO_TRY_VOID(
-        ledger_.bind({run_, policy.budget, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta}, wall_clock()));
+        ledger_.bind({run_, policy.budget, to_string(plan.unit), policy.epsilon_limit, policy.delta}, wall_clock()));
     return client::reserve({&book_, log_.get(), &ledger_},
                            {run_, round_, events, audit::BudgetLimit{policy.epsilon_limit, policy.delta}}, wall_clock());
   }

@@ -148,7 +148,7 @@ Result<void> search_and_select(const TuneRequest& request, TrialRunner& tuner, c
 Result<void> tune(const TuneRequest& request, const std::function<bool()>& stop) {
   SOTTO_TRY(const TunePlan plan, read_tune_plan(request.plan));
   SOTTO_TRY(std::string text, read_text_file(plan.plan));
-  SOTTO_TRY(const auto file, audit::read_plan_file(plan.plan, audit::PlanUse::kAlone));
+  SOTTO_TRY(const auto file, plan::read_plan_file(plan.plan, plan::PlanUse::kAlone));
   SOTTO_TRY_VOID(make_folder(plan.out, FileMode::kPrivate));
   const std::function<bool()> asked = stop ? stop : [] { return false; };
   TrialRunner tuner(plan, std::move(text), file.plan.run.value(), asked);

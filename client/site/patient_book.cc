@@ -112,8 +112,8 @@ Result<audit::Spent> PatientBook::elsewhere(const std::string& budget, const Dig
 }
 
 Result<void> PatientBook::publish(const std::string& budget, const Digest& own_log, const audit::Spent& spent) const {
-  const audit::SpentElsewhere part{budget, spent.without_privacy ? 1U : 0U, audit::merged(spent.events),
-                                   audit::merged(spent.own_share)};
+  const audit::SpentElsewhere part{budget, spent.without_privacy ? 1U : 0U, privacy::merged(spent.events),
+                                   privacy::merged(spent.own_share)};
   return write_file_atomically(folder_ + "/spent/" + budget + "." + to_hex(own_log), audit::encode(audit::Event(part)),
                                FileMode::kPrivate);
 }

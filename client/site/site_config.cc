@@ -17,12 +17,10 @@ Policy read_policy(ConfigReader& in) {
   p.delta = in.number("policy.delta", 1e-5);
   if (!(p.delta > 0 && p.delta < 1)) in.reject("policy.delta", "must lie between 0 and 1");
   for (const auto& unit : in.texts("policy.units", std::vector<std::string>{"patient"})) {
-    if (unit == "patient")
-      p.units.push_back(PrivacyUnit::kPatient);
-    else if (unit == "record")
-      p.units.push_back(PrivacyUnit::kRecord);
+    if (const auto known = with_name<privacy::Unit>(unit))
+      p.units.push_back(*known);
     else
-      in.reject("policy.units", "has '" + unit + "'; known are \"patient\" and \"record\"");
+      in.reject("policy.units", "has '" + unit + "'; known are " + listed_names<privacy::Unit>());
   }
   const auto natural = [&](const char* key, std::int64_t fallback, std::int64_t least) {
     const auto v = in.integer(key, fallback);

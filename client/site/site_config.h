@@ -15,7 +15,7 @@ namespace sotto::client {
 struct Policy {
   double epsilon_limit = 0;               // over all runs, of this site's patients
   double delta = 1e-5;                    // at which that limit holds
-  std::vector<PrivacyUnit> units;         // accepted
+  std::vector<privacy::Unit> units;       // accepted
   std::uint32_t min_sites = 3;            // tau must be at least this
   std::uint32_t min_colluders = 1;        // c must be at least this
   std::uint32_t max_rounds = 1000;        // of one run

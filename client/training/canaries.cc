@@ -20,7 +20,7 @@ Result<std::vector<double>> losses(const std::vector<Canary>& canaries, const mo
                                    const data::ChatTemplate& chat, std::uint32_t max_tokens) {
   std::vector<double> out;
   for (const Canary& canary : canaries) {
-    const auto encoded = data::encode({canary.record}, chat, {PrivacyUnit::kRecord, max_tokens});
+    const auto encoded = data::encode({canary.record}, chat, {privacy::Unit::kRecord, max_tokens});
     out.push_back(0);
     if (encoded.examples.empty()) continue;
     SOTTO_TRY(const auto found, model.evaluate(encoded.examples));

@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "audit/ledger/spending.h"
 #include "base/log.h"
 #include "model/adapter/lora.h"
 #include "model/training/self_check.h"
+#include "plan/planned_events.h"
 #include "privacy/mechanism/correlation.h"
 #include "privacy/mechanism/noise.h"
 
@@ -18,8 +18,8 @@ constexpr std::size_t kDraws = 16384;
 privacy::NoisySum noise_of(const RunPlan& plan, const SitePlan& own, RandomSource& random) {
   const privacy::ClipNorm clip(plan.clip_norm);
   const privacy::NoiseMultiplier sigma(own.noise_multiplier);
-  const auto correlation = audit::correlation_of(plan);
-  if (correlation.kind == privacy::CorrelationKind::kNone) {
+  const auto correlation = plan::correlation_of(plan);
+  if (correlation.kind == privacy::CorrelationKind::kIndependent) {
     auto nobody =
         privacy::SampledUnits::draw(privacy::Unit::kPatient, {}, privacy::SamplingRate(own.sampling_rate), 1, random);
     return privacy::add_noise(privacy::GridAccumulator(std::move(nobody), privacy::Grid(clip, kDraws)).finish(), sigma,

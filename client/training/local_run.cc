@@ -13,13 +13,12 @@
 #include "crypto/kdf.h"
 #include "crypto/stream_random.h"
 #include "plan/plan_json.h"
+#include "plan/planned_events.h"
 
 namespace sotto::client {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-std::uint64_t total_steps(const RunPlan& plan) { return std::uint64_t{plan.rounds} * plan.local_steps; }
 
 std::vector<Evaluation>::const_iterator best_of(const std::vector<Evaluation>& all) {
   return std::ranges::min_element(all, {}, &Evaluation::loss);
@@ -44,7 +43,7 @@ class EndOfSteps {
 };
 
 Error stopped(const RunPlan& plan, std::uint64_t steps) {
-  const bool goes_on = plan.step.noise == NoiseScheme::kIndependent;
+  const bool goes_on = plan.step.noise == privacy::CorrelationKind::kIndependent;
   return refused("stopped after " + std::to_string(steps) + " of " + std::to_string(total_steps(plan)) + " steps; " +
                  (goes_on ? "the same command goes on from there"
                           : "a run with correlated noise does not go on: name another folder with --out to begin anew (what "
@@ -114,7 +113,7 @@ Result<void> LocalRun::resume() {
     return {};
   }
   at_ = std::move(stored->at);
-  if (plan.step.noise != NoiseScheme::kIndependent && at_.steps < total_steps(plan) && !must_stop())
+  if (plan.step.noise != privacy::CorrelationKind::kIndependent && at_.steps < total_steps(plan) && !must_stop())
     return refused("'" + in_.setup->out +
                    "/checkpoint': a run with correlated noise that was interrupted does not go on, because what its noise "
                    "is combined with was kept in memory alone; name another folder with --out to begin anew (what was spent "
@@ -144,25 +143,25 @@ Result<void> LocalRun::check_budget() {
   if (!plan.privacy || in_.setup->covered) return {};
   const Policy& policy = in_.setup->config.policy;
   if (!in_.ledger->spending().binding_of(plan.run))
-    SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta},
-                                    wall_clock()));
+    SOTTO_TRY_VOID(
+        in_.ledger->bind({plan.run, budget_, to_string(plan.unit), policy.epsilon_limit, policy.delta}, wall_clock()));
   SOTTO_TRY_VOID(note_elsewhere({in_.book, in_.log, in_.ledger}, budget_, wall_clock()));
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
     SOTTO_TRY(const auto planned,
-              audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(RoundId(r)), RoundId(r)));
+              plan::planned_round(plan, plan.sites.front(), in_.training->dimension_in(RoundId(r)), RoundId(r)));
     to_come.insert(to_come.end(), planned.begin(), planned.end());
   }
   if (to_come.empty()) return {};
-  return in_.ledger->can_afford(audit::merged(to_come), {policy.epsilon_limit, policy.delta}, budget_);
+  return in_.ledger->can_afford(privacy::merged(to_come), {policy.epsilon_limit, policy.delta}, budget_);
 }
 
 // What the part of a run that was killed had reserved pays for the same steps once: not for those of another plan, nor again
 // for steps whose result has left.
 Result<void> LocalRun::reserve(RoundId round) {
   const RunPlan& plan = file().plan;
-  SOTTO_TRY(auto planned, audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(round), round));
+  SOTTO_TRY(auto planned, plan::planned_round(plan, plan.sites.front(), in_.training->dimension_in(round), round));
   const auto& rounds = in_.ledger->spending().rounds();
   if (const auto known = rounds.find({plan.run, round}); known != rounds.end()) {
     const auto& spent = known->second;
@@ -267,7 +266,7 @@ Result<void> LocalRun::checkpoint() {
 
 LocalOutcome LocalRun::outcome(bool stopped) const {
   const RunPlan& plan = file().plan;
-  const std::string unit = audit::to_string(plan.unit);
+  const std::string unit = to_string(plan.unit);
   LocalOutcome out{.state = in_.training->state(),
                    .steps = at_.steps,
                    .evaluations = at_.evaluations,
@@ -353,8 +352,8 @@ Json to_json(const LocalOutcome& outcome, const RunPlan& plan) {
   const auto& site = plan.sites.front();
   Json out = Json::object({{"run", plan.run.value()},
                            {"privacy", plan.privacy},
-                           {"unit", plan.unit == PrivacyUnit::kPatient ? "patient" : "record"},
-                           {"trained", audit::to_string(plan.trained)},
+                           {"unit", to_string(plan.unit)},
+                           {"trained", to_string(plan.trained)},
                            {"steps", outcome.steps},
                            {"stopped_early", outcome.stopped_early},
                            {"expected_batch", plan.expected_batch},

@@ -70,7 +70,7 @@ class LocalRun {
   bool out_of_patience() const;
   bool forgets(const Evaluation& evaluation) const;
   bool must_stop() const;
-  const audit::PlanFile& file() const { return in_.setup->file; }
+  const plan::PlanFile& file() const { return in_.setup->file; }
 
   LocalContext in_;
   std::string budget_;

@@ -11,6 +11,7 @@
 #include "model/adapter/lora.h"
 #include "model/adapter/peft_folder.h"
 #include "model/files/fingerprint.h"
+#include "plan/noise/plan_noise.h"
 
 namespace sotto::client {
 namespace {
@@ -50,7 +51,7 @@ Result<Json> file_json(const std::string& file) {
   return Json::object({{"file", std::filesystem::path(file).filename().string()}, {"sha256", to_hex(sha256)}});
 }
 
-Result<Json> mixture_json(const audit::AlonePlan& alone) {
+Result<Json> mixture_json(const plan::AlonePlan& alone) {
   if (alone.mixture.empty()) return Json();
   Json files = Json::array();
   for (const auto& source : alone.mixture) {
@@ -82,7 +83,7 @@ Result<Json> recipe_of(const LocalSetup& in) {
 Result<data::DataSet> encoded(const std::string& file, const RunPlan& plan, const data::ChatTemplate& chat) {
   if (file.empty()) return data::DataSet{};
   SOTTO_TRY(auto records, data::read_records(file, {plan.system_prompt, {}}));
-  auto out = data::encode(std::move(records), chat, {PrivacyUnit::kRecord, plan.max_tokens});
+  auto out = data::encode(std::move(records), chat, {privacy::Unit::kRecord, plan.max_tokens});
   if (out.examples.empty())
     return invalid("'" + file + "' holds no record whose response fits into " + std::to_string(plan.max_tokens) + " tokens");
   return out;
@@ -120,7 +121,7 @@ Result<void> can_be_moved(const TrainRequest& request, const SiteConfig& config)
 
 Result<LocalSetup> set_up(const TrainRequest& request) {
   LocalSetup in;
-  SOTTO_TRY(in.file, audit::read_plan_file(request.plan, audit::PlanUse::kAlone));
+  SOTTO_TRY(in.file, plan::read_plan_file(request.plan, plan::PlanUse::kAlone));
   if (request.no_privacy) {
     in.file.plan.privacy = false;
     in.file.epsilon.reset();
@@ -129,8 +130,8 @@ Result<LocalSetup> set_up(const TrainRequest& request) {
   SOTTO_TRY_VOID(can_be_trained(request, in));
   SOTTO_TRY_VOID(take_site(request, in));
   if (in.file.plan.trained == TrainedPart::kFull) SOTTO_TRY_VOID(can_be_moved(request, in.config));
-  SOTTO_TRY_VOID(audit::set_noise(in.file, in.file.plan));
-  if (const auto valid = validate_alone(in.file.plan); !valid.ok()) return audit::in_file(in.file, valid.error());
+  SOTTO_TRY_VOID(plan::set_noise(in.file, in.file.plan));
+  if (const auto valid = validate_alone(in.file.plan); !valid.ok()) return plan::in_file(in.file, valid.error());
   in.out = !request.out.empty()         ? request.out
            : !in.file.alone.out.empty() ? in.file.alone.out
                                         : "train-" + in.file.plan.run.value();
@@ -187,7 +188,7 @@ Result<TrainData> read_train_data(const LocalSetup& in, const PatientBook& book,
                               " tokens; raise it, or see 'sotto-client data check'"));
   out.validation_name = "held-out patients of this site";
   if (in.file.alone.validation.empty()) {
-    out.validation = data::encode(std::move(parts.held_out), chat, {PrivacyUnit::kRecord, plan.max_tokens});
+    out.validation = data::encode(std::move(parts.held_out), chat, {privacy::Unit::kRecord, plan.max_tokens});
   } else {
     out.validation_name = in.file.alone.validation;
     SOTTO_TRY(out.validation, encoded(in.file.alone.validation, plan, chat));

@@ -16,7 +16,7 @@
 namespace sotto::client {
 
 struct LocalSetup {
-  audit::PlanFile file;  // its plan has one site, its noise, the model that the site holds
+  plan::PlanFile file;  // its plan has one site, its noise, the model that the site holds
   SiteConfig config;
   std::string out;
   Json recipe;  // stages, mixture, watched text, early stopping: files by name and SHA-256

@@ -68,14 +68,14 @@ Result<std::vector<float>> mean_gradient(const std::vector<PublicText>& sources,
 
 }  // namespace
 
-Result<std::vector<PublicText>> read_public(const std::vector<audit::PublicSource>& sources, const RunPlan& plan,
+Result<std::vector<PublicText>> read_public(const std::vector<plan::PublicSource>& sources, const RunPlan& plan,
                                             const data::ChatTemplate& chat) {
   std::vector<PublicText> out;
   for (const auto& source : sources) {
     PublicText text{source.file, {}, source.weight, {}};
     SOTTO_TRY(text.sha256, crypto::sha256_file(source.file));
     SOTTO_TRY(auto records, data::read_records(source.file, {plan.system_prompt, {}}));
-    text.data = data::encode(std::move(records), chat, {PrivacyUnit::kRecord, plan.max_tokens});
+    text.data = data::encode(std::move(records), chat, {privacy::Unit::kRecord, plan.max_tokens});
     if (text.data.units.empty())
       return invalid("'" + source.file + "' holds no record whose response fits into " + std::to_string(plan.max_tokens) +
                      " tokens");
@@ -107,7 +107,7 @@ Result<void> PublicMix::mix_into(std::vector<float>& mean, std::uint64_t step, m
   return {};
 }
 
-Result<void> run_stages(const std::vector<audit::Stage>& stages, const RunPlan& plan, const data::ChatTemplate& chat,
+Result<void> run_stages(const std::vector<plan::Stage>& stages, const RunPlan& plan, const data::ChatTemplate& chat,
                         model::Training& training) {
   for (const auto& stage : stages) {
     SOTTO_TRY(const auto sources, read_public(stage.sources, plan, chat));
@@ -131,7 +131,7 @@ Result<void> run_stages(const std::vector<audit::Stage>& stages, const RunPlan& 
   return {};
 }
 
-Result<Json> stages_json(const std::vector<audit::Stage>& stages) {
+Result<Json> stages_json(const std::vector<plan::Stage>& stages) {
   Json out = Json::array();
   for (const auto& stage : stages) {
     Json files = Json::array();

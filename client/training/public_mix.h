@@ -21,7 +21,7 @@ struct PublicText {
 };
 
 // Reads and encodes; refused when a file holds nothing that can be trained on.
-Result<std::vector<PublicText>> read_public(const std::vector<audit::PublicSource>& sources, const RunPlan& plan,
+Result<std::vector<PublicText>> read_public(const std::vector<plan::PublicSource>& sources, const RunPlan& plan,
                                             const data::ChatTemplate& chat);
 Json to_json(const std::vector<PublicText>& sources);  // [{"file": its name without folder, "sha256", "weight"}]
 
@@ -43,9 +43,9 @@ class PublicMix {
 };
 
 // Trains the stages before the first round, from the current state, each with an optimizer and a learning rate of its own.
-Result<void> run_stages(const std::vector<audit::Stage>& stages, const RunPlan& plan, const data::ChatTemplate& chat,
+Result<void> run_stages(const std::vector<plan::Stage>& stages, const RunPlan& plan, const data::ChatTemplate& chat,
                         model::Training& training);
 // What they were: [{"name", "data": [..], "steps", "batch", "learning_rate"}]. Reads the files' hashes.
-Result<Json> stages_json(const std::vector<audit::Stage>& stages);
+Result<Json> stages_json(const std::vector<plan::Stage>& stages);
 
 }  // namespace sotto::client

@@ -99,7 +99,7 @@ Result<void> write_curve(const std::string& path, const std::vector<Evaluation>&
 lineage::RunFacts facts_of(const LocalContext& context, const LocalOutcome& outcome, const AdapterState& adapter) {
   const LocalSetup& in = *context.setup;
   lineage::RunFacts facts{&adapter, &in.file.plan, in.parent, in.file.alone.domain};
-  facts.precision = context.model->precision() == Precision::kBf16 ? "bf16" : "fp32";
+  facts.precision = to_string(context.model->precision());
   facts.steps = outcome.steps;
   facts.epsilon = outcome.epsilon;
   facts.epsilon_with_earlier_runs = outcome.epsilon_with_earlier_runs;
@@ -127,7 +127,7 @@ Result<Json> save(const LocalContext& context, const TrainingTarget& tuning, con
   SOTTO_TRY_VOID(write_curve(in.out + "/curve.svg", outcome.evaluations));
   SOTTO_TRY_VOID(write_own_head(in.out, *context.log, *context.run_key));
   Json result = to_json(outcome, plan);
-  result.set("precision", context.model->precision() == Precision::kBf16 ? "bf16" : "fp32");
+  result.set("precision", to_string(context.model->precision()));
   result.set("trained_parameters", static_cast<std::int64_t>(tuning.trained_parameters()));
   result.set("dora", in.file.alone.dora);
   result.set("model", to_hex(plan.model));
@@ -148,8 +148,7 @@ Result<Json> save(const LocalContext& context, const TrainingTarget& tuning, con
 // Where many steps are to come, what one takes is measured first; of several processes, only the first would tell.
 Result<Json> forecast_of(const LocalContext& context, RandomSource& random) {
   const RunPlan& plan = context.setup->file.plan;
-  if (context.group != nullptr || Silence::holds() || std::uint64_t{plan.rounds} * plan.local_steps < kForecastFrom)
-    return Json();
+  if (context.group != nullptr || Silence::holds() || total_steps(plan) < kForecastFrom) return Json();
   SOTTO_TRY(const auto forecast, forecast_step(plan, *context.training, context.data->training, random));
   std::cerr << text_of(forecast, plan);
   return Json::object(

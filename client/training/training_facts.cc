@@ -4,10 +4,10 @@
 
 namespace sotto::client {
 
-Json data_facts(const Digest& fingerprint, const SitePlan& site, PrivacyUnit unit) {
+Json data_facts(const Digest& fingerprint, const SitePlan& site, privacy::Unit unit) {
   return Json::object({{"fingerprint", to_hex(fingerprint)},
                        {"declared_units", site.declared_size},
-                       {"unit", audit::to_string(unit)},
+                       {"unit", to_string(unit)},
                        {"sampling_rate", site.sampling_rate}});
 }
 

@@ -9,7 +9,7 @@
 namespace sotto::client {
 
 // {"fingerprint", "declared_units", "unit", "sampling_rate"}: nothing that follows from the true records but the keyed hash.
-Json data_facts(const Digest& fingerprint, const SitePlan& site, PrivacyUnit unit);
+Json data_facts(const Digest& fingerprint, const SitePlan& site, privacy::Unit unit);
 // {"id", "entries", "root"} of a log as it stands.
 Json log_facts(const audit::LogImage& log);
 

@@ -1,20 +1,12 @@
 #include "client/training/update.h"
 
-#include "audit/ledger/spending.h"
 #include "base/log.h"
 #include "crypto/kdf.h"
 #include "model/adapter/lora.h"
+#include "plan/planned_events.h"
 #include "privacy/mechanism/noise.h"
 
 namespace sotto::client {
-namespace {
-
-privacy::Unit unit_of(PrivacyUnit unit) {
-  return unit == PrivacyUnit::kPatient ? privacy::Unit::kPatient : privacy::Unit::kRecord;
-}
-
-}  // namespace
-
 LocalTraining::LocalTraining(const RunPlan& plan, SiteIndex site, model::Training& training, const data::DataSet& data,
                              const RunKey& key)
     : plan_(&plan),
@@ -46,62 +38,26 @@ crypto::StreamRandom LocalTraining::allocation(std::uint64_t epoch) const {
 }
 
 privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& random) const {
-  const RunPlan& plan = *plan_;
-  const privacy::Population from{unit_of(plan.unit), records_of_unit_, plan.max_records};
-  const privacy::SamplingRate rate(own_->sampling_rate);
-  switch (plan.step.sampling) {
-    case SamplingScheme::kPoisson: break;
-    case SamplingScheme::kTruncatedPoisson:
-      return privacy::SampledUnits::draw_truncated(from, {rate, plan.step.max_batch, own_->declared_size}, random);
-    case SamplingScheme::kFixedSize:
-      return privacy::SampledUnits::draw_fixed_size(from, static_cast<std::uint64_t>(plan.expected_batch), random);
-    case SamplingScheme::kMinSeparation: {
-      auto stream = allocation(0);  // once for the whole run
-      const std::uint64_t all = std::uint64_t{plan.rounds} * plan.local_steps;
-      return privacy::SampledUnits::draw_separated(from, {epoch_steps(plan, *own_), all, step + 1}, stream, random);
-    }
-    case SamplingScheme::kRandomAllocation: {
-      const std::uint64_t steps = epoch_steps(plan, *own_);
-      auto stream = allocation(step / steps);
-      return privacy::SampledUnits::draw_allocated(from, {steps, step % steps + 1}, stream, random);
-    }
-  }
-  return privacy::SampledUnits::draw(from.unit, from.records_of_unit, rate, from.max_records, random);
+  const auto sampling = plan::step_sampling(*plan_, *own_, step);
+  auto stream = allocation(sampling.epoch);
+  return privacy::SampledUnits::draw(sampling.event, {plan_->unit, records_of_unit_, plan_->max_records}, stream, random);
 }
 
 privacy::Clipping LocalTraining::clipping() const {
-  privacy::Clipping clipping{privacy::ClippingKind::kFlat, threshold_, {}, plan_->step.count_clipped};
-  switch (plan_->step.clipping) {
-    case ClippingScheme::kFlat: break;
-    case ClippingScheme::kAutomatic: clipping.kind = privacy::ClippingKind::kAutomatic; break;
-    case ClippingScheme::kAdaptive: clipping.kind = privacy::ClippingKind::kAdaptive; break;
-    case ClippingScheme::kPerLayer:
-      clipping.kind = privacy::ClippingKind::kPerLayer;
-      clipping.groups = training_->layer_groups();
-      break;
-  }
-  return clipping;
+  const auto kind = plan_->step.clipping;
+  const bool per_layer = kind == privacy::ClippingKind::kPerLayer;
+  return {kind, threshold_, per_layer ? training_->layer_groups() : std::vector<std::size_t>(), plan_->step.count_clipped};
 }
 
 Result<void> LocalTraining::check_units() const {
-  const std::size_t units = records_of_unit_.size();
-  const auto& site = *own_;
-  const std::string counts =
-      "the data hold " + std::to_string(units) + " units and the declared size is " + std::to_string(site.declared_size);
-  if (plan_->step.sampling == SamplingScheme::kTruncatedPoisson && units > site.declared_size)
-    return refused(counts +
-                   ": truncated Poisson sampling is accounted for at most as many; declare a size at or above the true one");
-  if (plan_->step.sampling == SamplingScheme::kFixedSize && units != site.declared_size)
-    return refused(counts +
-                   ": batches of a fixed size are accounted for exactly as many; declare the true size, or use \"poisson\"");
-  return {};
+  return privacy::check_population(plan::step_sampling(*plan_, *own_, 0).event, records_of_unit_.size());
 }
 
 Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, model::Optimizer& optimizer,
                                                             RandomSource& random) {
   const RunPlan& plan = *plan_;
   const privacy::ExpectedBatch batch(privacy::SamplingRate(own_->sampling_rate), own_->declared_size);
-  const double lr = model::learning_rate(plan.optimizer, step, std::uint64_t{plan.rounds} * plan.local_steps);
+  const double lr = model::learning_rate(plan.optimizer, step, total_steps(plan));
   auto units = draw(step, random);
   if (!plan.privacy) {
     SOTTO_TRY(privacy::UnclippedSum sum, training_->unclipped_sum(*data_, std::move(units), dropout(step)));
@@ -115,7 +71,7 @@ Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, 
     training_->step(optimizer, mean, lr);
     return std::optional<privacy::DpEvent>();
   }
-  const privacy::Grid grid = audit::step_grid(plan, training_->dimension());
+  const privacy::Grid grid = plan::step_grid(plan, training_->dimension());
   SOTTO_TRY(privacy::ClippedSum sum, training_->clipped_sum(*data_, std::move(units), {grid, clipping()}, dropout(step)));
   const privacy::NoisySum noisy = noised(std::move(sum), random);
   std::vector<float> mean = noisy.mean(batch);
@@ -128,15 +84,15 @@ Result<std::optional<privacy::DpEvent>> LocalTraining::step(std::uint64_t step, 
 privacy::NoisySum LocalTraining::noised(privacy::ClippedSum&& sum, RandomSource& random) {
   const privacy::NoiseMultiplier sigma(own_->noise_multiplier);
   crypto::StreamRandom noise(crypto::StreamKey::random(random));  // one key a step: 16 bytes of keystream a coordinate
-  const auto correlation = audit::correlation_of(*plan_);
-  if (correlation.kind == privacy::CorrelationKind::kNone) return privacy::add_noise(std::move(sum), sigma, noise);
+  const auto correlation = plan::correlation_of(*plan_);
+  if (correlation.kind == privacy::CorrelationKind::kIndependent) return privacy::add_noise(std::move(sum), sigma, noise);
   if (!correlated_) correlated_.emplace(correlation, sum.dimension());
   return correlated_->add_noise(std::move(sum), sigma, noise);
 }
 
 void LocalTraining::note_clipped(double fraction) {
   clipped_.push_back({fraction, threshold_});
-  if (plan_->step.clipping == ClippingScheme::kAdaptive)
+  if (plan_->step.clipping == privacy::ClippingKind::kAdaptive)
     threshold_ = privacy::next_threshold(threshold_, fraction, plan_->step.clip_quantile, plan_->clip_norm);
 }
 

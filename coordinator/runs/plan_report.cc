@@ -5,6 +5,7 @@
 
 #include "audit/ledger/spending.h"
 #include "audit/log/statements.h"
+#include "plan/noise/plan_noise.h"
 
 namespace sotto::coordinator {
 namespace {
@@ -36,21 +37,26 @@ Traffic traffic_of(const RunPlan& plan, const AdapterLayout& layout) {
   return out;
 }
 
-Result<PlanReport> report_on(const audit::PlanFile& file, Proposal proposal) {
+Result<PlanReport> report_on(const plan::PlanFile& file, Proposal proposal) {
   PlanReport report;
   const auto& plan = proposal.plan;
   report.threshold = shamir_threshold(static_cast<std::uint32_t>(plan.sites.size()), plan.colluders);
   if (file.shape) {
-    const auto layout = audit::layout_of(*file.shape, plan.lora);
+    const auto layout = plan::layout_of(*file.shape, plan.lora);
     report.trained = layout.trained_size(plan.trained);
     report.traffic = traffic_of(plan, layout);
   }
   for (const auto& site : plan.sites) {
     SiteCost cost{site.name, site.declared_size, site.sampling_rate, site.noise_multiplier,
                   std::numeric_limits<double>::infinity()};
-    if (plan.privacy) {
-      const auto spent = audit::planned_epsilon(plan, site, report.trained.value_or(1));
-      if (!spent.ok()) return audit::in_file(file, spent.error());
+    const auto alike = std::ranges::find_if(report.sites, [&](const SiteCost& other) {  // composing is dear
+      return other.declared_size == site.declared_size && other.noise_multiplier == site.noise_multiplier;
+    });
+    if (alike != report.sites.end()) {
+      cost.epsilon = alike->epsilon;
+    } else if (plan.privacy) {
+      const auto spent = plan::planned_epsilon(plan, site, report.trained.value_or(1));
+      if (!spent.ok()) return plan::in_file(file, spent.error());
       cost.epsilon = *spent;
     }
     report.sites.push_back(cost);
@@ -99,7 +105,7 @@ std::string to_text(const PlanReport& report) {
   std::string out = "run " + plan.run.value() + ": " + std::to_string(plan.rounds) + " rounds of " +
                     std::to_string(plan.local_steps) + " local steps at " + std::to_string(n) + " sites\n";
   if (plan.parent) out += "  goes on from model " + to_hex(*plan.parent).substr(0, 12) + "\n";
-  out += "  protected: one " + std::string(plan.unit == PrivacyUnit::kPatient ? "patient" : "record") + " at a site";
+  out += "  protected: one " + to_string(plan.unit) + " at a site";
   out += plan.privacy ? format(", delta %g\n\n", plan.delta)
                       : ": NOT protected, privacy is off: every site must allow this run by name\n\n";
   out += format("  %-20s %10s %12s %8s %10s\n", "site", "units", "sampled", "sigma", "epsilon");

@@ -29,7 +29,7 @@ struct PlanReport {
   std::optional<Traffic> traffic;
 };
 
-Result<PlanReport> report_on(const audit::PlanFile& file, Proposal proposal);
+Result<PlanReport> report_on(const plan::PlanFile& file, Proposal proposal);
 Traffic traffic_of(const RunPlan& plan, const AdapterLayout& layout);
 
 Json to_json(const PlanReport& report);

@@ -4,12 +4,13 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "plan/noise/plan_noise.h"
 
 namespace sotto::coordinator {
 namespace {
 
-using audit::in_file;
-using audit::PlanFile;
+using plan::in_file;
+using plan::PlanFile;
 
 Result<std::vector<Site>> choose_sites(const PlanFile& file, const std::vector<Site>& approved) {
   if (file.sites.empty()) {
@@ -59,7 +60,7 @@ Result<Proposal> propose(const PlanFile& file, const std::vector<Site>& approved
         {site.name.value(), site.declared_size, q, 0, file.weigh_by_size ? static_cast<double>(site.declared_size) : 1.0});
     out.roster.sites.push_back({site.name.value(), site.identity, site.transport, site.declared_size});
   }
-  SOTTO_TRY_VOID(audit::set_noise(file, plan));
+  SOTTO_TRY_VOID(plan::set_noise(file, plan));
   if (const auto ok = validate(plan, out.roster); !ok.ok()) return in_file(file, ok.error());
   return out;
 }

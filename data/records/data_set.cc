@@ -29,7 +29,7 @@ DataSet encode(std::vector<Record> records, const ChatTemplate& chat, const Enco
     }
     out.truncated += cut ? 1 : 0;
     const auto index = static_cast<std::uint32_t>(out.records.size());
-    if (options.unit == PrivacyUnit::kRecord) {
+    if (options.unit == privacy::Unit::kRecord) {
       out.units.push_back({record.patient_id, {index}});
     } else {
       const auto [it, fresh] = unit_of_patient.emplace(record.patient_id, out.units.size());

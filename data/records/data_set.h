@@ -30,7 +30,7 @@ struct DataSet {
 };
 
 struct EncodeOptions {
-  PrivacyUnit unit = PrivacyUnit::kPatient;
+  privacy::Unit unit = privacy::Unit::kPatient;
   // Longer examples are cut at the end: the first max_tokens ids and labels stay. An example that has no label left is
   // skipped.
   std::size_t max_tokens = 128;

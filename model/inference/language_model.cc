@@ -105,7 +105,7 @@ Result<LanguageModel> LanguageModel::load(const std::string& path, const LoadOpt
     state->device_name = options.device;
     log(Level::kInfo, "model_loaded",
         {{"parameters", checkpoint->config().parameters()},
-         {"precision", precision == Precision::kBf16 ? "bf16" : "fp32"},
+         {"precision", to_string(precision)},
          {"quantized", options.quantized_base},
          {"device", options.device},
          {"threads", at::get_num_threads()}});

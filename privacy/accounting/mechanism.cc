@@ -25,7 +25,7 @@ Sampling sampling_of(const DpEvent& event) {
 
 // A whole run, of which a unit is in every min_separation-th step.
 MatrixMechanism matrix_of(const DpEvent& event, NoiseMultiplier sigma) {
-  Correlation correlation{CorrelationKind::kNone, event.bands, event.run_steps};
+  Correlation correlation{CorrelationKind::kIndependent, event.bands, event.run_steps};
   if (event.noise == NoiseKind::kBanded) correlation.kind = CorrelationKind::kBanded;
   if (event.noise == NoiseKind::kBlt) correlation.kind = CorrelationKind::kBlt;
   const std::uint64_t participations = (event.run_steps - 1) / event.min_separation + 1;

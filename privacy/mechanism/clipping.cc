@@ -7,16 +7,6 @@
 
 namespace sotto::privacy {
 
-std::string_view to_string(ClippingKind kind) {
-  switch (kind) {
-    case ClippingKind::kFlat: return "flat";
-    case ClippingKind::kAutomatic: return "automatic";
-    case ClippingKind::kPerLayer: return "per_layer";
-    case ClippingKind::kAdaptive: return "adaptive";
-  }
-  throw Failure("a clipping kind outside its enumeration");
-}
-
 Clipping flat_clipping(ClipNorm clip) { return {ClippingKind::kFlat, clip.l2(), {}, false}; }
 
 double next_threshold(double threshold, double clip_fraction, double quantile, double start) {

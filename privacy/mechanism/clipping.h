@@ -4,21 +4,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <string_view>
 #include <vector>
 
+#include "privacy/mechanism/kinds.h"
 #include "privacy/mechanism/units.h"
 
 namespace sotto::privacy {
-
-enum class ClippingKind : std::uint8_t {
-  kFlat = 1,       // g min(1, C / ||g||): Abadi et al. 2016, arXiv 1607.00133
-  kAutomatic = 2,  // g C / (||g|| + gamma), gamma = 0.01: Bu et al. 2022, arXiv 2206.07136, AUTO-S
-  kPerLayer = 3,   // flat in each of M groups of coordinates, to C / sqrt(M): McMahan et al. 2018, arXiv 1710.06963
-  kAdaptive = 4,   // flat, at a threshold that follows a private quantile of the norms: Andrew et al. 2021, arXiv 1905.03871
-};
-std::string_view to_string(ClippingKind kind);  // "flat", "automatic", "per_layer", "adaptive"
 
 // A unit that tells whether it was clipped does so by one more coordinate, +-beta C, and its gradient is held to sqrt(1 -
 // beta^2) C: the norm of both together is still at most C, so the answer costs no epsilon besides.

@@ -62,10 +62,10 @@ Exponentials exponentials(const Correlation& of) {
 
 Result<Correlation> checked(const Correlation& c) {
   const std::uint64_t most = c.kind == CorrelationKind::kBlt ? kMostBuffers : kMostBands;
-  if (c.kind == CorrelationKind::kNone ? c.bands != 0 : c.bands == 0 || c.bands > most)
+  if (c.kind == CorrelationKind::kIndependent ? c.bands != 0 : c.bands == 0 || c.bands > most)
     return invalid(
         "correlated noise: bands is " + std::to_string(c.bands) + ", must be " +
-        (c.kind == CorrelationKind::kNone ? "left out of independent noise" : "from 1 to " + std::to_string(most)));
+        (c.kind == CorrelationKind::kIndependent ? "left out of independent noise" : "from 1 to " + std::to_string(most)));
   const std::uint64_t longest = c.kind == CorrelationKind::kBlt ? kMostBltSteps : kMostCorrelatedSteps;
   if (c.steps == 0 || c.steps > longest)
     return invalid("correlated noise: a run of " + std::to_string(c.steps) + " steps; it must have from 1 to " +
@@ -94,7 +94,7 @@ std::vector<double> coefficients(const Correlation& c) {
 }
 
 std::uint64_t rounding_distance(const Correlation& c, std::uint64_t dimension) {
-  if (c.kind == CorrelationKind::kNone) return 0;
+  if (c.kind == CorrelationKind::kIndependent) return 0;
   const auto n = static_cast<double>(c.steps);
   const double each = 1 + (c.kind == CorrelationKind::kBlt ? std::ldexp(n, -kGuard) : 0);  // of one coordinate of one step
   return static_cast<std::uint64_t>(std::ceil(each * std::sqrt(n * static_cast<double>(dimension)) * (1 + 1e-9)));
@@ -107,7 +107,7 @@ Grid correlated_grid(ClipNorm clip, std::size_t dimension) {
 
 DpEvent planned_event(const DpEvent& sampling, const Correlation& correlation, NoiseMultiplier sigma, const Grid& grid) {
   DpEvent event = planned_event(sampling, sigma, grid, 1);
-  if (correlation.kind == CorrelationKind::kNone) return event;
+  if (correlation.kind == CorrelationKind::kIndependent) return event;
   event.noise = correlation.kind == CorrelationKind::kBanded ? NoiseKind::kBanded : NoiseKind::kBlt;
   event.bands = correlation.bands;
   event.sensitivity = grid.sensitivity() + rounding_distance(correlation, grid.dimension());

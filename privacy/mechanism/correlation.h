@@ -20,12 +20,9 @@
 
 namespace sotto::privacy {
 
-// Which matrix C: kNone is the identity.
-enum class CorrelationKind : std::uint8_t { kNone = 1, kBanded = 2, kBlt = 3 };
-
 struct Correlation {
-  CorrelationKind kind = CorrelationKind::kNone;
-  std::uint64_t bands = 0;  // c_0 .. c_{bands-1} are not 0; of blt: exponentials. kNone: 0
+  CorrelationKind kind = CorrelationKind::kIndependent;
+  std::uint64_t bands = 0;  // c_0 .. c_{bands-1} are not 0; of blt: exponentials. independent: 0
   std::uint64_t steps = 1;  // of the run
   bool operator==(const Correlation&) const = default;
 };

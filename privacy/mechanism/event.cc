@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "base/check.h"
@@ -13,12 +14,6 @@ namespace {
 
 constexpr std::uint8_t kFormat = 1, kFormatOfTrials = 2;
 constexpr std::uint64_t kLargest = std::uint64_t{1} << 53;  // whole numbers up to here survive JSON and double
-
-constexpr std::array kSamplingKinds = {SamplingKind::kPoisson, SamplingKind::kTruncatedPoisson, SamplingKind::kFixedSize,
-                                       SamplingKind::kRandomAllocation, SamplingKind::kMinSeparation};
-constexpr std::array kTrialsKinds = {TrialsKind::kPoisson, TrialsKind::kGeometric};
-constexpr std::array kNoiseKinds = {NoiseKind::kDiscreteGaussian, NoiseKind::kDiscreteGaussianShares, NoiseKind::kBanded,
-                                    NoiseKind::kBlt};
 
 bool is_correlated(const DpEvent& e) { return e.noise == NoiseKind::kBanded || e.noise == NoiseKind::kBlt; }
 
@@ -108,20 +103,10 @@ Result<DpEvent> checked(DpEvent event, double rate) {
   return event;
 }
 
-// Which of `kinds` the JSON's text or the byte names.
-template <class Kinds>
-Result<typename Kinds::value_type> kind_named(const Kinds& kinds, std::string_view member, const std::string& name) {
-  for (const auto kind : kinds) {
-    if (to_string(kind) == name) return kind;
-  }
-  return unsupported("privacy event: " + std::string(member) + " \"" + name + "\" is not known to this version");
-}
-
-template <class Kinds>
-Result<typename Kinds::value_type> kind_coded(const Kinds& kinds, std::string_view member, std::uint8_t code) {
-  for (const auto kind : kinds) {
-    if (static_cast<std::uint8_t>(kind) == code) return kind;
-  }
+// Of a kind that the byte stands for.
+template <NamedEnum Kind>
+Result<Kind> kind_coded(std::string_view member, std::uint8_t code) {
+  if (const auto kind = with_number<Kind>(code)) return *kind;
   return unsupported("privacy event: " + std::string(member) + " " + std::to_string(code) + " is not known to this version");
 }
 
@@ -132,36 +117,6 @@ Result<std::uint64_t> get_count(const Json& json, std::string_view name) {
 }
 
 }  // namespace
-
-std::string_view to_string(SamplingKind kind) {
-  switch (kind) {
-    case SamplingKind::kPoisson: return "poisson";
-    case SamplingKind::kTruncatedPoisson: return "truncated_poisson";
-    case SamplingKind::kFixedSize: return "fixed_size";
-    case SamplingKind::kRandomAllocation: return "random_allocation";
-    case SamplingKind::kMinSeparation: return "min_separation";
-  }
-  throw Failure("a sampling kind outside its enumeration");
-}
-
-std::string_view to_string(TrialsKind kind) {
-  switch (kind) {
-    case TrialsKind::kNone: return "none";
-    case TrialsKind::kPoisson: return "poisson";
-    case TrialsKind::kGeometric: return "geometric";
-  }
-  throw Failure("a kind of trials outside its enumeration");
-}
-
-std::string_view to_string(NoiseKind kind) {
-  switch (kind) {
-    case NoiseKind::kDiscreteGaussian: return "discrete_gaussian";
-    case NoiseKind::kDiscreteGaussianShares: return "discrete_gaussian_shares";
-    case NoiseKind::kBanded: return "banded";
-    case NoiseKind::kBlt: return "blt";
-  }
-  throw Failure("a noise kind outside its enumeration");
-}
 
 Bytes encode(const DpEvent& event) {
   ByteWriter out;
@@ -199,12 +154,9 @@ Result<DpEvent> decode_event(ByteSpan bytes) {
   if (!in.ok()) SOTTO_TRY_VOID(in.finish("privacy event"));
   if (format != kFormat && format != kFormatOfTrials)
     return unsupported("privacy event: format " + std::to_string(format) + " is not known to this version");
-  if (unit != static_cast<std::uint8_t>(Unit::kPatient) && unit != static_cast<std::uint8_t>(Unit::kRecord)) {
-    return unsupported("privacy event: unit " + std::to_string(unit) + " is not known to this version");
-  }
-  event.unit = static_cast<Unit>(unit);
-  SOTTO_TRY(event.sampling, kind_coded(kSamplingKinds, "sampling", sampling));
-  SOTTO_TRY(event.noise, kind_coded(kNoiseKinds, "noise", noise));
+  SOTTO_TRY(event.unit, kind_coded<Unit>("unit", unit));
+  SOTTO_TRY(event.sampling, kind_coded<SamplingKind>("sampling", sampling));
+  SOTTO_TRY(event.noise, kind_coded<NoiseKind>("noise", noise));
   for (const Optional& optional : kOptional) {
     if (optional.used(event)) event.*optional.member = in.u64();
   }
@@ -212,7 +164,8 @@ Result<DpEvent> decode_event(ByteSpan bytes) {
     const std::uint8_t kind = in.u8();
     event.trials.mean = in.f64();
     event.trials.choices = in.u64();
-    SOTTO_TRY(event.trials.kind, kind_coded(kTrialsKinds, "trials", kind));
+    SOTTO_TRY(event.trials.kind, kind_coded<TrialsKind>("trials", kind));
+    if (!has_trials(event)) return outside("trials", "left out where there are none");
   }
   SOTTO_TRY_VOID(in.finish("privacy event"));
   return checked(event, rate);
@@ -243,9 +196,9 @@ Result<DpEvent> event_from_json(const Json& json) {
   SOTTO_TRY(const std::string unit, json.get_string("unit"));
   SOTTO_TRY(const std::string sampling, json.get_string("sampling"));
   SOTTO_TRY(const std::string noise, json.get_string("noise"));
-  SOTTO_TRY(event.unit, unit_from_string(unit));
-  SOTTO_TRY(event.sampling, kind_named(kSamplingKinds, "sampling", sampling));
-  SOTTO_TRY(event.noise, kind_named(kNoiseKinds, "noise", noise));
+  SOTTO_TRY(event.unit, from_string<Unit>("privacy unit", unit));
+  SOTTO_TRY(event.sampling, from_string<SamplingKind>("privacy event: sampling", sampling));
+  SOTTO_TRY(event.noise, from_string<NoiseKind>("privacy event: noise", noise));
   for (const auto& [name, value] : json.members()) {
     const auto optional =
         std::find_if(kOptional.begin(), kOptional.end(), [&](const Optional& o) { return o.name == name; });
@@ -259,7 +212,8 @@ Result<DpEvent> event_from_json(const Json& json) {
     if (members->size() != 3)
       return unsupported("privacy event: \"trials\" has other members than number, mean and choices");
     SOTTO_TRY(const std::string number, trials->get_string("number"));
-    SOTTO_TRY(event.trials.kind, kind_named(kTrialsKinds, "trials", number));
+    SOTTO_TRY(event.trials.kind, from_string<TrialsKind>("privacy event: trials", number));
+    if (!has_trials(event)) return outside("trials", "left out where there are none");
     SOTTO_TRY(event.trials.mean, trials->get_double("mean"));
     SOTTO_TRY(event.trials.choices, get_count(*trials, "choices"));
   }
@@ -279,6 +233,22 @@ Result<DpEvent> event_from_json(const Json& json) {
     SOTTO_TRY(event.*optional.member, get_count(json, optional.name));
   }
   return checked(event, rate);
+}
+
+std::vector<DpEvent> merged(const std::vector<DpEvent>& events) {
+  std::vector<DpEvent> out;
+  for (const auto& event : events) {
+    if (!out.empty() && !has_trials(event)) {  // steps of a run add up, selections do not
+      auto same = event;
+      same.count = out.back().count;
+      if (same == out.back() && event.count <= std::numeric_limits<std::uint64_t>::max() - same.count) {
+        out.back().count += event.count;
+        continue;
+      }
+    }
+    out.push_back(event);
+  }
+  return out;
 }
 
 Result<NoiseMultiplier> effective_noise_multiplier(const DpEvent& event) {

@@ -3,35 +3,25 @@
 // wished. Here it is plain data: logs carry it and auditors read it back. Values; any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <string_view>
+#include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "privacy/mechanism/kinds.h"
 #include "privacy/mechanism/units.h"
 
 namespace sotto::privacy {
 
-// How the units of a step were drawn (docs/privacy.md, "Other samplers"):
-//   poisson            each unit with probability q, independently
-//   truncated_poisson  the same; of more than `batch_size` drawn, `batch_size` stay, uniformly. At most `population` units
-//   fixed_size         `batch_size` of `population` units, uniformly without replacement; neighbours: one unit replaced
-//   random_allocation  each unit in one of an epoch's `epoch_steps` steps, uniformly (balls and bins)
-//   min_separation     no chance counted on: a unit takes part in every `min_separation`-th of the run's `run_steps` steps
-enum class SamplingKind : std::uint8_t {
-  kPoisson = 1,
-  kTruncatedPoisson = 2,
-  kFixedSize = 3,
-  kRandomAllocation = 4,
-  kMinSeparation = 5
-};
-// discrete_gaussian: one draw of standard deviation s a coordinate. discrete_gaussian_shares: the sum of `noise_shares`
-// independent ones, s each. banded, blt: correlated over the steps of a run (correlation.h), one draw of deviation s a
-// coordinate and step under the matrix of the run.
-enum class NoiseKind : std::uint8_t { kDiscreteGaussian = 1, kDiscreteGaussianShares = 2, kBanded = 3, kBlt = 4 };
 // Of a random number of runs the best one's result alone is released (mechanism.h, RepeatAndSelect). The event is then what
 // one run releases; `choices` such events in a row are what a run may be, each run as its settings fall.
 enum class TrialsKind : std::uint8_t { kNone = 0, kPoisson = 1, kGeometric = 2 };
+constexpr std::array<NamedValue<TrialsKind>, 3> names_of(TrialsKind) {
+  return {{{TrialsKind::kNone, "none"}, {TrialsKind::kPoisson, "poisson"}, {TrialsKind::kGeometric, "geometric"}}};
+}
+inline std::string to_string(TrialsKind kind) { return std::string(name_of(kind)); }
 struct Trials {
   TrialsKind kind = TrialsKind::kNone;
   double mean = 0;            // expected number of runs, at least 1
@@ -39,11 +29,6 @@ struct Trials {
   bool operator==(const Trials&) const = default;
 };
 inline constexpr std::uint64_t kMostChoices = 64;
-std::string_view to_string(TrialsKind kind);  // "none", "poisson", "geometric"
-
-std::string_view to_string(
-    SamplingKind kind);  // "poisson", "truncated_poisson", "fixed_size", "random_allocation", "min_separation"
-std::string_view to_string(NoiseKind kind);  // "discrete_gaussian", "discrete_gaussian_shares", "banded", "blt"
 
 // A member that a kind has no use for keeps the value given here, is not written, and is refused when read.
 struct DpEvent {
@@ -75,6 +60,9 @@ Bytes encode(const DpEvent& event);
 Result<DpEvent> decode_event(ByteSpan bytes);
 Json to_json(const DpEvent& event);
 Result<DpEvent> event_from_json(const Json& json);
+
+// Neighbouring equal events as one with the sum of their counts.
+std::vector<DpEvent> merged(const std::vector<DpEvent>& events);
 
 // The noise's certificate (docs/privacy.md, "The noise"). Discrete Gaussian noise of standard deviation s on the integers is
 // a randomised rounding, of width r, of continuous Gaussian noise of variance s^2 - r^2, up to a log-ratio of at most

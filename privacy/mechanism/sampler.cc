@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string>
 
 #include "base/check.h"
 
@@ -102,6 +103,34 @@ SampledUnits SampledUnits::draw_separated(const Population& from, const RunStep&
   for (std::size_t u = 0; u < from.records_of_unit.size(); ++u)
     if (allocation.below(at.separation) == (at.step - 1) % at.separation) units.push_back(static_cast<std::uint32_t>(u));
   return SampledUnits(event, with_records(from, units, random));
+}
+
+SampledUnits SampledUnits::draw(const DpEvent& asked, const Population& from, RandomSource& allocation,
+                                RandomSource& random) {
+  SOTTO_CHECK(asked.unit == from.unit);
+  switch (asked.sampling) {
+    case SamplingKind::kPoisson: return draw(from.unit, from.records_of_unit, asked.sampling_rate, from.max_records, random);
+    case SamplingKind::kTruncatedPoisson:
+      return draw_truncated(from, {asked.sampling_rate, asked.batch_size, asked.population}, random);
+    case SamplingKind::kFixedSize: return draw_fixed_size(from, asked.batch_size, random);
+    case SamplingKind::kRandomAllocation:
+      return draw_allocated(from, {asked.epoch_steps, asked.epoch_step}, allocation, random);
+    case SamplingKind::kMinSeparation:
+      return draw_separated(from, {asked.min_separation, asked.run_steps, asked.run_step}, allocation, random);
+  }
+  throw Failure("a sampling kind outside its enumeration");
+}
+
+Result<void> check_population(const DpEvent& asked, std::size_t units) {
+  const std::string counts =
+      "the data hold " + std::to_string(units) + " units and the declared size is " + std::to_string(asked.population);
+  if (asked.sampling == SamplingKind::kTruncatedPoisson && units > asked.population)
+    return refused(counts +
+                   ": truncated Poisson sampling is accounted for at most as many; declare a size at or above the true one");
+  if (asked.sampling == SamplingKind::kFixedSize && units != asked.population)
+    return refused(counts +
+                   ": batches of a fixed size are accounted for exactly as many; declare the true size, or use \"poisson\"");
+  return {};
 }
 
 }  // namespace sotto::privacy

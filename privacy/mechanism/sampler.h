@@ -43,6 +43,9 @@ class SamplingEvent {
   DpEvent event_;
 };
 
+// Whether so many units may be drawn from as `asked` says, whose accounting may rest on their number; refused with both numbers.
+Result<void> check_population(const DpEvent& asked, std::size_t units);
+
 // One step's draw. Move-only and consumed by the sum over it (grid.h): two releases from one draw would not compose as two
 // independently sampled steps.
 class SampledUnits {
@@ -80,6 +83,10 @@ class SampledUnits {
   };
   static SampledUnits draw_separated(const Population& from, const RunStep& at, RandomSource& allocation,
                                      RandomSource& random);
+
+  // As `asked` says: the members of an event about unit and sampling, which the result's own event then has. `allocation` is
+  // the stream of the epoch or run that the two samplers above have; others take nothing from it. `random` draws the rest.
+  static SampledUnits draw(const DpEvent& asked, const Population& from, RandomSource& allocation, RandomSource& random);
 
   SampledUnits(SampledUnits&&) noexcept = default;
   SampledUnits& operator=(SampledUnits&&) noexcept = default;

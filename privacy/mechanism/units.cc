@@ -67,20 +67,4 @@ ExpectedBatch::ExpectedBatch(SamplingRate rate, std::uint64_t declared_size)
   SOTTO_CHECK(declared_size > 0);
 }
 
-std::string_view to_string(Unit unit) {
-  switch (unit) {
-    case Unit::kPatient: return "patient";
-    case Unit::kRecord: return "record";
-  }
-  throw Failure("a privacy unit outside its enumeration");
-}
-
-Result<Unit> unit_from_string(std::string_view name) {
-  for (const Unit unit : {Unit::kPatient, Unit::kRecord}) {
-    if (name == to_string(unit)) return unit;
-  }
-  return unsupported("privacy unit \"" + std::string(name) +
-                     "\" is not known to this version; use \"patient\" or \"record\"");
-}
-
 }  // namespace sotto::privacy

@@ -6,9 +6,9 @@
 
 #include <compare>
 #include <cstdint>
-#include <string_view>
 
 #include "base/result.h"
+#include "privacy/mechanism/kinds.h"
 
 namespace sotto::privacy {
 
@@ -84,10 +84,5 @@ class ExpectedBatch {
  private:
   double value_;
 };
-
-// What is protected: two data sets are neighbours when one has one unit more than the other (add or remove).
-enum class Unit : std::uint8_t { kPatient = 1, kRecord = 2 };
-std::string_view to_string(Unit unit);  // "patient", "record"
-Result<Unit> unit_from_string(std::string_view name);
 
 }  // namespace sotto::privacy

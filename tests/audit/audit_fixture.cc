@@ -8,6 +8,7 @@
 
 #include "audit/run/empirical_result.h"
 #include "crypto/hash.h"
+#include "plan/planned_events.h"
 #include "privacy/mechanism/noise.h"
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
@@ -80,7 +81,7 @@ class Play {
   }
 
   void spend(std::size_t i, RoundId round) {
-    const auto planned = *planned_round(plan_, plan_.sites[i], kDimension);
+    const auto planned = *plan::planned_round(plan_, plan_.sites[i], kDimension);
     auto taken = planned;
     if (scenario_.change_taken && i == 1) scenario_.change_taken(taken);
     sites_[i]->write(Reserved{plan_.run, round, planned});

@@ -4,6 +4,7 @@
 
 #include "audit/ledger/ledger.h"
 #include "base/files.h"
+#include "plan/planned_events.h"
 #include "tests/support/catch.h"
 
 namespace sotto::lineage {
@@ -12,7 +13,7 @@ namespace {
 constexpr std::uint64_t kDimension = 8;
 
 std::vector<privacy::DpEvent> events_of(const RunPlan& plan, RoundId round) {
-  return audit::planned_round(plan, plan.sites.front(), kDimension, round).value();
+  return plan::planned_round(plan, plan.sites.front(), kDimension, round).value();
 }
 
 }  // namespace

@@ -5,11 +5,11 @@
 #include <functional>
 #include <map>
 
-#include "audit/ledger/spending.h"
 #include "base/files.h"
 #include "crypto/hash.h"
 #include "plan/plan_file.h"
 #include "plan/plan_json.h"
+#include "plan/planned_events.h"
 #include "plan/round_descriptor.h"
 #include "tests/support/catch.h"
 
@@ -105,7 +105,7 @@ void add_values(std::map<std::string, std::string>& out) {
       const auto bytes = encode(p);
       REQUIRE(encode(*decode_plan(bytes)) == bytes);
       out["plan." + name + "=" + std::to_string(number)] = hash_of(bytes);
-      out["json." + name + "=" + std::to_string(number)] = hash_of(as_bytes(audit::to_json(p).dump()));
+      out["json." + name + "=" + std::to_string(number)] = hash_of(as_bytes(to_json(p).dump()));
     }
 }
 
@@ -121,8 +121,8 @@ void add_events(std::map<std::string, std::string>& out) {
       p.step.max_batch = sampling == 2 ? 48 : 0;
       p.step.bands = noise == 1 ? 0 : 8;
       ByteWriter bytes;
-      const auto run = audit::planned_run(p, p.sites[1], 1234);
-      const auto round = audit::planned_round(p, p.sites[2], 777, RoundId(4));
+      const auto run = plan::planned_run(p, p.sites[1], 1234);
+      const auto round = plan::planned_round(p, p.sites[2], 777, RoundId(4));
       REQUIRE((run.ok() && round.ok() && !run->empty()));
       for (const auto& event : *run) bytes.bytes(encode(event));
       for (const auto& event : *round) bytes.bytes(encode(event));
@@ -132,35 +132,35 @@ void add_events(std::map<std::string, std::string>& out) {
 }
 
 // A file's plan, as it is read: run, sizes and noise of sites are not in it. The demo's have a place for the model's hash.
-void add_file(std::map<std::string, std::string>& out, const std::string& path, audit::PlanUse use) {
+void add_file(std::map<std::string, std::string>& out, const std::string& path, plan::PlanUse use) {
   std::string text = *read_text_file(path);
   if (const auto at = text.find("{model_sha256}"); at != std::string::npos) text.replace(at, 14, std::string(64, '1'));
   const auto copy = (std::filesystem::temp_directory_path() / "sotto-golden.toml").string();
   REQUIRE(write_file_atomically(copy, text).ok());
-  const auto file = audit::read_plan_file(copy, use);
+  const auto file = plan::read_plan_file(copy, use);
   INFO(path << (file.ok() ? "" : ": " + file.error().message));
   REQUIRE(file.ok());
-  out["file." + path + (use == audit::PlanUse::kAlone ? " alone" : "")] = hash_of(encode(file->plan));
+  out["file." + path + (use == plan::PlanUse::kAlone ? " alone" : "")] = hash_of(encode(file->plan));
 }
 
 std::map<std::string, std::string> computed() {
   std::map<std::string, std::string> out;
   out["plan.full"] = hash_of(encode(full_plan()));
   out["plan.fresh"] = hash_of(encode(RunPlan{}));
-  out["json.full"] = hash_of(as_bytes(audit::to_json(full_plan()).dump()));
+  out["json.full"] = hash_of(as_bytes(to_json(full_plan()).dump()));
   out["roster.full"] = hash_of(encode(full_roster()));
   out["roster.empty"] = hash_of(encode(Roster{}));
-  out["json.roster"] = hash_of(as_bytes(audit::to_json(full_roster()).dump()));
+  out["json.roster"] = hash_of(as_bytes(to_json(full_roster()).dump()));
   out["descriptor.full"] = hash_of(encode(full_descriptor()));
   out["descriptor.context"] = hash_of(context_preimage(full_descriptor()));
   out["descriptor.fresh"] = hash_of(encode(RoundDescriptor{}));
-  out["json.descriptor"] = hash_of(as_bytes(audit::to_json(full_descriptor()).dump()));
+  out["json.descriptor"] = hash_of(as_bytes(to_json(full_descriptor()).dump()));
   add_values(out);
   add_events(out);
   for (const char* path : {"configs/run.toml", "configs/demo/run.toml", "configs/demo/run-without-privacy.toml"})
-    for (const auto use : {audit::PlanUse::kCoordinator, audit::PlanUse::kAlone}) add_file(out, path, use);
-  add_file(out, "tests/vectors/plan/every_key.toml", audit::PlanUse::kCoordinator);
-  add_file(out, "tests/vectors/plan/alone.toml", audit::PlanUse::kAlone);
+    for (const auto use : {plan::PlanUse::kCoordinator, plan::PlanUse::kAlone}) add_file(out, path, use);
+  add_file(out, "tests/vectors/plan/every_key.toml", plan::PlanUse::kCoordinator);
+  add_file(out, "tests/vectors/plan/alone.toml", plan::PlanUse::kAlone);
   return out;
 }
 
@@ -184,7 +184,7 @@ TEST_CASE("plans, rosters, descriptors and planned events have the bytes that th
 TEST_CASE("the JSON of a plan has the members and the order that it always had", "[plan]") {
   const auto golden = read_text_file(std::string(SOTTO_VECTORS) + "/plan/full_plan.json");
   REQUIRE(golden.ok());
-  CHECK(audit::to_json(full_plan()).dump(2) + "\n" == *golden);
+  CHECK(to_json(full_plan()).dump(2) + "\n" == *golden);
 }
 
 TEST_CASE("the bytes of a plan with every field are those of the published vector", "[plan]") {

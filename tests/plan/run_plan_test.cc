@@ -78,8 +78,8 @@ TEST_CASE("a plan that could not be kept is refused, and the message names the f
   const std::vector<std::pair<std::function<void(RunPlan&)>, std::string>> cases{
       {[](RunPlan& p) { p.min_sites = 2; }, "min_sites"},
       {[](RunPlan& p) { p.min_sites = 5; }, "min_sites"},
-      {[](RunPlan& p) { p.ring.bits = 12; }, "ring.bits"},
-      {[](RunPlan& p) { p.ring.bits = 33; }, "ring.bits"},
+      {[](RunPlan& p) { p.ring.bits = 12; }, "aggregation.bits"},
+      {[](RunPlan& p) { p.ring.bits = 33; }, "aggregation.bits"},
       {[](RunPlan& p) { p.clip_norm = 0; }, "clip_norm"},
       {[](RunPlan& p) { p.delta = 1; }, "delta"},
       {[](RunPlan& p) { p.sites[1].noise_multiplier = 0; }, "noise multiplier of site 'site-1'"},
@@ -87,7 +87,7 @@ TEST_CASE("a plan that could not be kept is refused, and the message names the f
       {[](RunPlan& p) { p.optimizer.learning_rate = std::nan(""); }, "optimizer.learning_rate"},
       {[](RunPlan& p) { p.lora.targets.clear(); }, "lora.targets"},
       {[](RunPlan& p) { p.mode = static_cast<Mode>(2); }, "not in this version"},
-      {[](RunPlan& p) { p.unit = static_cast<PrivacyUnit>(3); }, "not in this version"},
+      {[](RunPlan& p) { p.unit = static_cast<privacy::Unit>(3); }, "not in this version"},
   };
   for (const auto& [change, field] : cases) {
     RunPlan p = plan_of(4);
@@ -99,33 +99,35 @@ TEST_CASE("a plan that could not be kept is refused, and the message names the f
 
 TEST_CASE("a private step that no accountant knows is refused, and the message names field and value", "[base]") {
   using Change = std::function<void(RunPlan&)>;
-  const auto sampled = [](SamplingScheme sampling, const Change& more = {}) {
+  const auto sampled = [](privacy::SamplingKind sampling, const Change& more = {}) {
     return [=](RunPlan& p) {
       p.step.sampling = sampling;
       if (more) more(p);
     };
   };
   const std::vector<std::pair<Change, std::string>> cases{
-      {sampled(static_cast<SamplingScheme>(6)), "privacy.sampling"},
-      {[](RunPlan& p) { p.step.clipping = static_cast<ClippingScheme>(5); }, "privacy.clipping"},
-      {[](RunPlan& p) { p.step.noise = static_cast<NoiseScheme>(0); }, "privacy.noise"},
-      {sampled(SamplingScheme::kTruncatedPoisson), "privacy.max_batch = 0"},
-      {sampled(SamplingScheme::kPoisson, [](RunPlan& p) { p.step.max_batch = 8; }), "privacy.max_batch = 8"},
-      {sampled(SamplingScheme::kTruncatedPoisson, [](RunPlan& p) { p.step.max_batch = 1001; }),
+      {sampled(static_cast<privacy::SamplingKind>(6)), "privacy.sampling"},
+      {[](RunPlan& p) { p.step.clipping = static_cast<privacy::ClippingKind>(5); }, "privacy.clipping"},
+      {[](RunPlan& p) { p.step.noise = static_cast<privacy::CorrelationKind>(0); }, "privacy.noise"},
+      {sampled(privacy::SamplingKind::kTruncatedPoisson), "privacy.max_batch = 0"},
+      {sampled(privacy::SamplingKind::kPoisson, [](RunPlan& p) { p.step.max_batch = 8; }), "privacy.max_batch = 8"},
+      {sampled(privacy::SamplingKind::kTruncatedPoisson, [](RunPlan& p) { p.step.max_batch = 1001; }),
        "privacy.max_batch = 1001, but it must be at most the 1000 units"},
-      {sampled(SamplingScheme::kFixedSize, [](RunPlan& p) { p.expected_batch = 5.5; }), "privacy.expected_batch = 5.5"},
-      {sampled(SamplingScheme::kFixedSize, [](RunPlan& p) { p.canaries = 16; }), "audit.canaries = 16"},
+      {sampled(privacy::SamplingKind::kFixedSize, [](RunPlan& p) { p.expected_batch = 5.5; }),
+       "privacy.expected_batch = 5.5"},
+      {sampled(privacy::SamplingKind::kFixedSize, [](RunPlan& p) { p.canaries = 16; }), "audit.canaries = 16"},
       {[](RunPlan& p) { p.canaries = 3; }, "canaries = 3"},
-      {[](RunPlan& p) { p.step.noise = NoiseScheme::kBlt, p.step.bands = 8; }, "privacy.noise = blt"},
-      {sampled(SamplingScheme::kMinSeparation, [](RunPlan& p) { p.step.noise = NoiseScheme::kBanded; }),
+      {[](RunPlan& p) { p.step.noise = privacy::CorrelationKind::kBlt, p.step.bands = 8; }, "privacy.noise = blt"},
+      {sampled(privacy::SamplingKind::kMinSeparation, [](RunPlan& p) { p.step.noise = privacy::CorrelationKind::kBanded; }),
        "privacy.bands = 0"},
-      {sampled(SamplingScheme::kMinSeparation, [](RunPlan& p) { p.step.noise = NoiseScheme::kBlt, p.step.bands = 65; }),
+      {sampled(privacy::SamplingKind::kMinSeparation,
+               [](RunPlan& p) { p.step.noise = privacy::CorrelationKind::kBlt, p.step.bands = 65; }),
        "privacy.bands = 65"},
-      {sampled(SamplingScheme::kMinSeparation, [](RunPlan& p) { p.step.bands = 3; }), "privacy.bands = 3"},
-      {sampled(SamplingScheme::kMinSeparation, [](RunPlan& p) { p.rounds = 100000, p.local_steps = 11; }), "1100000"},
-      {sampled(SamplingScheme::kMinSeparation,
+      {sampled(privacy::SamplingKind::kMinSeparation, [](RunPlan& p) { p.step.bands = 3; }), "privacy.bands = 3"},
+      {sampled(privacy::SamplingKind::kMinSeparation, [](RunPlan& p) { p.rounds = 100000, p.local_steps = 11; }), "1100000"},
+      {sampled(privacy::SamplingKind::kMinSeparation,
                [](RunPlan& p) {
-                 p.step.noise = NoiseScheme::kBanded, p.step.bands = 2;
+                 p.step.noise = privacy::CorrelationKind::kBanded, p.step.bands = 2;
                  p.trained = TrainedPart::kAlternating;
                }),
        "alternating"},
@@ -141,8 +143,8 @@ TEST_CASE("a private step that no accountant knows is refused, and the message n
     REQUIRE_FALSE(checked.ok());
     CHECK(checked.error().message.find(field) != std::string::npos);
   }
-  for (const auto sampling :
-       {SamplingScheme::kFixedSize, SamplingScheme::kRandomAllocation, SamplingScheme::kMinSeparation}) {
+  for (const auto sampling : {privacy::SamplingKind::kFixedSize, privacy::SamplingKind::kRandomAllocation,
+                              privacy::SamplingKind::kMinSeparation}) {
     RunPlan p = plan_of(4);
     p.step.sampling = sampling;
     CHECK(validate(p).error().code == ErrorCode::kUnsupported);

@@ -5,6 +5,7 @@
 #include "audit/verify/verify.h"
 #include "base/page/html.h"
 #include "base/page/svg_plot.h"
+#include "plan/planned_events.h"
 #include "privacy/accounting/compose.h"
 #include "tests/audit/audit_fixture.h"
 #include "tests/support/catch.h"
@@ -31,7 +32,7 @@ TEST_CASE("each site's epsilon is the composition of its events, rounded up", "[
   const Json report = report_of({});
   const RunPlan plan = plan_of({});
   for (std::size_t i = 0; i < plan.sites.size(); ++i) {
-    auto events = *planned_round(plan, plan.sites[i], 1000);
+    auto events = *plan::planned_round(plan, plan.sites[i], 1000);
     events.front().count *= plan.rounds;
     const double epsilon = privacy::proven_epsilon(events, privacy::Delta(plan.delta))->upper();
     const double shown = report.at("sites").at(i).at("epsilon").as_double();

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "plan/planned_events.h"
 #include "tests/support/catch.h"
 
 using namespace sotto;
@@ -27,7 +28,7 @@ struct Case {
   // privacy loss, 7.9999 by RDP.
   Case() {
     policy.epsilon_limit = 6.5;
-    policy.units = {PrivacyUnit::kPatient};
+    policy.units = {privacy::Unit::kPatient};
     facts = {"brain-mind", key(2), key(9), 1000, {}, kDimension};
     plan.run = RunId("demo");
     plan.lora.targets = {"q_proj"};
@@ -75,14 +76,14 @@ TEST_CASE("a limit below the plan's epsilon refuses the run in plain words", "[c
 TEST_CASE("what the patients spent in earlier runs counts", "[client]") {
   const Case c;
   audit::Spent before;
-  before.events = *audit::planned_round(c.plan, c.plan.sites[1], kDimension);
+  before.events = *plan::planned_round(c.plan, c.plan.sites[1], kDimension);
   CHECK(why(c, before).find("the limit is") != std::string::npos);
 }
 
 TEST_CASE("every term that a policy limits is checked, and the refusal names it", "[client]") {
   const std::vector<std::pair<std::function<void(Case&)>, std::string>> cases{
       {[](Case& c) { c.facts.model[0] = 1; }, "policy.models"},
-      {[](Case& c) { c.policy.units = {PrivacyUnit::kRecord}; }, "policy.units"},
+      {[](Case& c) { c.policy.units = {privacy::Unit::kRecord}; }, "policy.units"},
       {[](Case& c) { c.policy.min_sites = 4; }, "policy.min_sites"},
       {[](Case& c) { c.policy.min_colluders = 2; }, "policy.min_colluders"},
       {[](Case& c) { c.policy.max_rounds = 3; }, "policy.max_rounds"},

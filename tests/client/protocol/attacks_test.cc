@@ -21,7 +21,7 @@ std::vector<Change> changes() {
           {"layout", [](auto& d) { d.layout[0] ^= 1; }},
           {"adapter", [](auto& d) { d.adapter[0] ^= 1; }},
           {"transcript", [](auto& d) { d.transcript[0] ^= 1; }},
-          {"unit", [](auto& d) { d.unit = PrivacyUnit::kRecord; }},
+          {"unit", [](auto& d) { d.unit = privacy::Unit::kRecord; }},
           {"privacy", [](auto& d) { d.privacy = false; }},
           {"sites", [](auto& d) { d.sites += 1; }},
           {"sites", [](auto& d) { d.sites -= 1; }},

@@ -42,7 +42,7 @@ TEST_CASE("the commented example parses, and paths are relative to it", "[client
   CHECK(config->model ==
         (std::filesystem::path(SOTTO_SOURCE) / ".deps/model/SmolLM2-135M-Instruct.Q4_1.gguf").lexically_normal().string());
   CHECK(config->policy.epsilon_limit == 8);
-  CHECK(config->policy.units == std::vector{PrivacyUnit::kPatient});
+  CHECK(config->policy.units == std::vector{privacy::Unit::kPatient});
   CHECK_FALSE(config->policy.allow_without_privacy);
 }
 
@@ -50,7 +50,7 @@ TEST_CASE("what is left out has the cautious default", "[client]") {
   const Folder folder;
   const auto config = read_site_config(folder.write(kLeast));
   REQUIRE(config.ok());
-  CHECK(config->policy.units == std::vector{PrivacyUnit::kPatient});
+  CHECK(config->policy.units == std::vector{privacy::Unit::kPatient});
   CHECK(config->policy.min_sites == 3);
   CHECK(config->policy.models.empty());
 }

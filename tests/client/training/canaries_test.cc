@@ -7,6 +7,7 @@
 #include "client/training/update.h"
 #include "data/records/data_set.h"
 #include "model/adapter/lora.h"
+#include "plan/planned_events.h"
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
 
@@ -64,7 +65,7 @@ audit::AuditMeasured audit_of(const RunPlan& plan, const RunPlan& ran, std::uint
 }
 
 double proven(const RunPlan& plan) {
-  auto events = *audit::planned_round(plan, plan.sites[0], 1000);
+  auto events = *plan::planned_round(plan, plan.sites[0], 1000);
   events[0].count *= plan.rounds;
   audit::Spent spent;
   spent.add(audit::RoundCost(events));

@@ -40,10 +40,12 @@ std::string why(const RunPlan& plan, RandomSource& random) {
 TEST_CASE("noise without spread is found before the first record, independent noise and correlated noise alike",
           "[client]") {
   RunPlan plan = some_plan();
-  for (const auto noise : {NoiseScheme::kIndependent, NoiseScheme::kBanded, NoiseScheme::kBlt}) {
+  for (const auto noise :
+       {privacy::CorrelationKind::kIndependent, privacy::CorrelationKind::kBanded, privacy::CorrelationKind::kBlt}) {
     plan.step.noise = noise;
-    plan.step.sampling = noise == NoiseScheme::kIndependent ? SamplingScheme::kPoisson : SamplingScheme::kMinSeparation;
-    plan.step.bands = noise == NoiseScheme::kIndependent ? 0 : 4;
+    plan.step.sampling = noise == privacy::CorrelationKind::kIndependent ? privacy::SamplingKind::kPoisson
+                                                                         : privacy::SamplingKind::kMinSeparation;
+    plan.step.bands = noise == privacy::CorrelationKind::kIndependent ? 0 : 4;
     FixedRandom random(4);
     CHECK(why(plan, random) == "");
     Zeros zeros;

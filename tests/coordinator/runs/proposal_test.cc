@@ -7,14 +7,15 @@
 #include "coordinator/folder/coordinator_folder.h"
 #include "coordinator/runs/plan_report.h"
 #include "crypto/hash.h"
+#include "plan/noise/plan_noise.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_folder.h"
 
 namespace sotto::coordinator {
 namespace {
 
-using audit::PlanFile;
-using audit::read_plan_file;
+using plan::PlanFile;
+using plan::read_plan_file;
 
 std::vector<Site> some_sites(std::vector<std::pair<std::string, std::uint64_t>> sizes) {
   std::vector<Site> out;
@@ -184,7 +185,7 @@ TEST_CASE("noise is calibrated to epsilon under every sampling", "[coordinator]"
   auto text = with("rounds", "rounds = " + std::to_string(rounds));
   text.insert(text.find("expected_batch"), lines + "\n");
   REQUIRE(write_file_atomically(folder.file("run.toml"), text).ok());
-  const auto file = read_plan_file(folder.file("run.toml"), audit::PlanUse::kAlone);
+  const auto file = read_plan_file(folder.file("run.toml"), plan::PlanUse::kAlone);
   REQUIRE(file.ok());
   RunPlan plan = file->plan;
   plan.local_steps = 1;
@@ -192,9 +193,9 @@ TEST_CASE("noise is calibrated to epsilon under every sampling", "[coordinator]"
   site.declared_size = 360;
   site.sampling_rate = 24.0 / 360;
   plan.sites = {site};
-  REQUIRE(audit::set_noise(*file, plan).ok());
+  REQUIRE(plan::set_noise(*file, plan).ok());
   CHECK(plan.target_epsilon == 8);
-  const auto spent = audit::planned_epsilon(plan, plan.sites[0], 2'000'000);
+  const auto spent = plan::planned_epsilon(plan, plan.sites[0], 2'000'000);
   REQUIRE(spent.ok());
   CHECK(*spent <= 8);
   CHECK(*spent > 7.9);

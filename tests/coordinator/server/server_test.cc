@@ -67,7 +67,7 @@ class Federation {
     }
   }
   Result<Json> submit(const std::string& run, std::uint32_t rounds, std::uint32_t deadline_s = 20) {
-    audit::PlanFile file;
+    plan::PlanFile file;
     file.path = "test";
     file.plan.run = RunId(run);
     file.plan.lora.targets = {"q_proj", "v_proj"};

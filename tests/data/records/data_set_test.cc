@@ -34,7 +34,7 @@ TEST_CASE("records are grouped by patient, in order of first appearance", "[data
 
 TEST_CASE("as unit of privacy a record stands alone", "[data_set]") {
   const Loaded model;
-  const auto set = encode({record("b", "q", "x"), record("b", "q", "z")}, model.chat, {.unit = PrivacyUnit::kRecord});
+  const auto set = encode({record("b", "q", "x"), record("b", "q", "z")}, model.chat, {.unit = privacy::Unit::kRecord});
   REQUIRE(set.units.size() == 2);
   CHECK(set.units[1].patient_id == "b");
   CHECK(set.units[1].examples == std::vector<std::uint32_t>{1});

@@ -5,8 +5,8 @@ namespace sotto::model::gradients {
 namespace {
 
 // One unit at a time through the slow formula, in double: clip each unit's gradient, add.
-std::vector<double> one_at_a_time(AdapterTrainer& trainer, const data::DataSet& data, double clip, ClippingScheme scheme,
-                                  const std::vector<std::size_t>& groups) {
+std::vector<double> one_at_a_time(AdapterTrainer& trainer, const data::DataSet& data, double clip,
+                                  privacy::ClippingKind scheme, const std::vector<std::size_t>& groups) {
   std::vector<double> sum(trainer.dimension());
   for (const auto& unit : data.units) {
     std::vector<double> gradient(sum.size());
@@ -22,7 +22,8 @@ std::vector<double> one_at_a_time(AdapterTrainer& trainer, const data::DataSet& 
       double square = 0;
       for (std::size_t i = at; i < at + size; ++i) square += gradient[i] * gradient[i];
       const double bound = clip / std::sqrt(static_cast<double>(groups.size())), length = std::sqrt(square);
-      const double factor = scheme == ClippingScheme::kAutomatic ? bound / (length + 0.01) : std::min(1.0, bound / length);
+      const double factor =
+          scheme == privacy::ClippingKind::kAutomatic ? bound / (length + 0.01) : std::min(1.0, bound / length);
       for (std::size_t i = at; i < at + size; ++i) sum[i] += factor * gradient[i];
       at += size;
     }
@@ -188,16 +189,17 @@ TEST_CASE("the clipped sum of every mode is that of one unit at a time, to 1e-5"
                 {"a again", {0, 1, 3}}, {"f", {11}}};
   const std::size_t half = trainer.dimension() / 2;
   const std::vector<std::size_t> whole = {trainer.dimension()}, layers = {half, trainer.dimension() - half};
-  for (const auto scheme : {ClippingScheme::kFlat, ClippingScheme::kAutomatic, ClippingScheme::kPerLayer}) {
+  for (const auto scheme :
+       {privacy::ClippingKind::kFlat, privacy::ClippingKind::kAutomatic, privacy::ClippingKind::kPerLayer}) {
     privacy::Clipping clipping = privacy::flat_clipping(privacy::ClipNorm(0.5));
-    if (scheme == ClippingScheme::kAutomatic) clipping.kind = privacy::ClippingKind::kAutomatic;
-    if (scheme == ClippingScheme::kPerLayer) {
+    if (scheme == privacy::ClippingKind::kAutomatic) clipping.kind = privacy::ClippingKind::kAutomatic;
+    if (scheme == privacy::ClippingKind::kPerLayer) {
       clipping.kind = privacy::ClippingKind::kPerLayer;
       clipping.groups = layers;
     }
     const privacy::Grid grid(privacy::ClipNorm(0.5), trainer.dimension(), 4e-6);
     const auto fast = to_floats(trainer.clipped_sum(data, all_units(data), {grid, clipping}).value());
-    const auto slow = one_at_a_time(trainer, data, 0.5, scheme, scheme == ClippingScheme::kPerLayer ? layers : whole);
+    const auto slow = one_at_a_time(trainer, data, 0.5, scheme, scheme == privacy::ClippingKind::kPerLayer ? layers : whole);
     double difference = 0, size = 0;
     for (std::size_t i = 0; i < slow.size(); ++i) {
       difference += (fast[i] - slow[i]) * (fast[i] - slow[i]);

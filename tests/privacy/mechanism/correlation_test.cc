@@ -255,7 +255,7 @@ TEST_CASE("the sensitivity of a run is the largest over all ways to take part as
 TEST_CASE("strategies outside their range are refused by value", "[privacy]") {
   CHECK(checked({CorrelationKind::kBanded, 0, 10}).error().message.find("bands is 0") != std::string::npos);
   CHECK(checked({CorrelationKind::kBlt, 65, 10}).error().message.find("64") != std::string::npos);
-  CHECK(checked({CorrelationKind::kNone, 1, 10}).error().message.find("left out") != std::string::npos);
+  CHECK(checked({CorrelationKind::kIndependent, 1, 10}).error().message.find("left out") != std::string::npos);
   CHECK(checked({CorrelationKind::kBlt, 8, 5000}).error().message.find("4096") != std::string::npos);
   CHECK(checked({CorrelationKind::kBanded, 8, 5000}).ok());
 }

@@ -61,8 +61,9 @@ TEST_CASE("the expected batch is the rate times the declared size", "[privacy]")
 }
 
 TEST_CASE("units have names, and an unknown one is refused by name", "[privacy]") {
-  for (const Unit unit : {Unit::kPatient, Unit::kRecord}) CHECK(unit_from_string(to_string(unit)).value() == unit);
-  const auto site = unit_from_string("site");
+  for (const Unit unit : {Unit::kPatient, Unit::kRecord})
+    CHECK(from_string<Unit>("privacy unit", to_string(unit)).value() == unit);
+  const auto site = from_string<Unit>("privacy unit", "site");
   CHECK(site.error().code == ErrorCode::kUnsupported);
   CHECK(site.error().message.find("\"site\"") != std::string::npos);
 }

@@ -1,21 +1,21 @@
-// The noise of a plan: the smallest noise multiplier of each site with which the whole run stays within the epsilon asked
-// for.
+#include "plan/noise/plan_noise.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <map>
 
-#include "audit/ledger/spending.h"
 #include "base/json.h"
-#include "plan/plan_file.h"
+#include "plan/planned_events.h"
 #include "privacy/accounting/calibrate.h"
+#include "privacy/accounting/compose.h"
 
-namespace sotto::audit {
+namespace sotto::plan {
 namespace {
 
 // Steps of one noise under Poisson sampling: a search of its own, for the noise of every step.
 bool is_plain(const RunPlan& plan) {
-  return plan.step.sampling == SamplingScheme::kPoisson && plan.step.noise == NoiseScheme::kIndependent;
+  return plan.step.sampling == privacy::SamplingKind::kPoisson && plan.step.noise == privacy::CorrelationKind::kIndependent;
 }
 
 // The smallest noise (to 1e-4, rounded up) by which the ledger charges the site's whole run at most `target`, by halving on
@@ -49,14 +49,25 @@ Result<double> noise_of_run(double target, const RunPlan& plan, SitePlan site) {
 
 Result<double> noise_for(double target, const RunPlan& plan, const SitePlan& site) {
   if (!is_plain(plan)) return noise_of_run(target, plan, site);
-  SOTTO_TRY(const auto sigma,
-            privacy::calibrate_noise(privacy::Epsilon(target), privacy::Delta(plan.delta),
-                                     privacy::SamplingRate(site.sampling_rate),
-                                     std::uint64_t{plan.rounds} * plan.local_steps, privacy::Accountant::kBoth));
+  SOTTO_TRY(const auto sigma, privacy::calibrate_noise(privacy::Epsilon(target), privacy::Delta(plan.delta),
+                                                       privacy::SamplingRate(site.sampling_rate), total_steps(plan),
+                                                       privacy::Accountant::kBoth));
   return sigma.value();
 }
 
 }  // namespace
+
+Result<double> planned_epsilon(const RunPlan& plan, const SitePlan& site, std::uint64_t dimension) {
+  SOTTO_TRY(auto events, planned_run(plan, site, dimension));
+  events = privacy::merged(events);
+  SOTTO_TRY(const auto delta, privacy::Delta::make(plan.delta));
+  if (!events.empty()) {
+    const auto spent = privacy::proven_epsilon(events, delta, privacy::neighbours_of(events));
+    if (spent.ok() && std::isfinite(spent->upper())) return spent->upper();
+  }
+  return invalid("a noise multiplier of " + Json(site.noise_multiplier).dump() + " over " +
+                 std::to_string(total_steps(plan)) + " steps has no finite epsilon; give more noise or fewer steps");
+}
 
 Result<void> set_noise(const PlanFile& file, RunPlan& plan) {
   if (!plan.privacy) return {};
@@ -82,4 +93,4 @@ Result<void> set_noise(const PlanFile& file, RunPlan& plan) {
   return {};
 }
 
-}  // namespace sotto::audit
+}  // namespace sotto::plan
