@@ -8,6 +8,7 @@
 
 #include "audit/ledger/accounting.h"
 #include "audit/log/log_reader.h"
+#include "base/number.h"
 #include "client/site/patient_book.h"
 #include "client/site/site_spending.h"
 #include "client/text/text_model.h"
@@ -96,12 +97,7 @@ Json plan_json(const Asked& asked, const audit::Spent& spent, const Policy& poli
                        {"affordable", fits >= asked.plan.rounds}});
 }
 
-std::string shown(const Json& number) {
-  if (!number.is_number()) return "none";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4f", number.as_double());
-  return text;
-}
+std::string shown(const Json& number) { return number.is_number() ? sotto::shown(number.as_double()) : "none"; }
 
 void print(const Json& b) {
   std::printf("privacy budget '%s' of this site's patients, all runs, at delta %g (%s)\n",

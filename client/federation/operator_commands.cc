@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "base/number.h"
 #include "client/federation/budget.h"
 #include "client/federation/policy.h"
 #include "client/federation/site.h"
@@ -61,8 +62,8 @@ void show(const Offer& offer, const SiteFacts& facts, const Consent& consent, do
     std::printf("  privacy   %s level, q = %.5f, clip norm %g, noise multiplier %.5f\n",
                 p.unit == PrivacyUnit::kPatient ? "patient" : "record", own.sampling_rate, p.clip_norm,
                 own.noise_multiplier);
-    std::printf("  epsilon   %.4f from this run, %.4f with all runs before it, at delta %g\n", consent.epsilon_of_run,
-                consent.epsilon_after, delta);
+    std::printf("  epsilon   %s from this run, %s with all runs before it, at delta %g\n",
+                shown(consent.epsilon_of_run).c_str(), shown(consent.epsilon_after).c_str(), delta);
   } else {
     std::printf("  PRIVACY IS OFF: no clipping, no noise, no guarantee for any patient\n");
   }
@@ -83,7 +84,7 @@ Result<bool> ask_person(const std::string& question) {
   std::cout << question << " [yes/no] " << std::flush;
   std::string answer;
   std::getline(std::cin, answer);
-  return answer == "yes";
+  return answer == "yes" || answer == "y";
 }
 
 struct Opened {

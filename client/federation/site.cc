@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "client/federation/clock_check.h"
+#include "client/federation/connection_watch.h"
 #include "client/site/site_spending.h"
 #include "client/text/text_model.h"
 #include "crypto/hash.h"
@@ -58,8 +60,11 @@ class Site {
 
   Result<void> loop(const RunOptions& options) {
     auto decisions_read = std::chrono::steady_clock::time_point{};
+    if (const auto doubt = clock_doubt(log_->image(), wall_clock()))
+      log(Level::kWarning, "clock_behind", {{"reason", *doubt}});
     while (!(options.stop && options.stop())) {
       if (auto event = link_->receive(200ms)) SOTTO_TRY_VOID(on(*event));
+      tell_what_is_awaited();
       if (connected_ && std::chrono::steady_clock::now() - decisions_read > 500ms) {
         decisions_read = std::chrono::steady_clock::now();
         SOTTO_TRY_VOID(act_on_decisions());
@@ -74,14 +79,17 @@ class Site {
     switch (event.kind) {
       case wire::DealerEvent::Kind::kConnected:
         connected_ = true;
+        watch_.connected(std::chrono::steady_clock::now());
         announced_.clear();
         return send(wire::Hello{folder_->site().name, std::string(version()), own_head()});
       case wire::DealerEvent::Kind::kDisconnected:
         connected_ = false;
+        watch_.lost(std::chrono::steady_clock::now());
         log(Level::kWarning, "disconnected", {{"endpoint", folder_->site().invite.endpoint}});
         return {};
       case wire::DealerEvent::Kind::kRefused:
         connected_ = false;
+        watch_.lost(std::chrono::steady_clock::now());
         log(Level::kError, "connection_refused", {{"reason", event.detail}});
         return {};
       case wire::DealerEvent::Kind::kMessage: {
@@ -95,7 +103,10 @@ class Site {
   }
 
   Result<void> on(wire::ToSite message) {
-    if (const auto* welcome = std::get_if<wire::Welcome>(&message)) return check_rollback(*welcome);
+    if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
+      watch_.welcomed();
+      return check_rollback(*welcome);
+    }
     if (const auto* offer = std::get_if<wire::RunOffer>(&message)) return take_offer(*offer);
     if (const auto* rejected = std::get_if<wire::Rejected>(&message)) {
       log(Level::kWarning, "rejected", {{"code", rejected->code}, {"reason", rejected->reason}});
@@ -112,6 +123,22 @@ class Site {
     SOTTO_TRY_VOID(session->on(std::move(message)));
     finished_ = finished_ || session->finished();
     return {};
+  }
+
+  void tell_what_is_awaited() {
+    const auto waiting = watch_.due(std::chrono::steady_clock::now());
+    if (!waiting) return;
+    const auto& site = folder_->site();
+    if (*waiting == Waiting::kForConnection)
+      log(Level::kWarning, "waiting_for_coordinator",
+          {{"endpoint", site.invite.endpoint},
+           {"next_step",
+            "is 'sotto-coordinator serve' running there, and does the network let this site out to it? It is "
+            "tried again until it answers"}});
+    else
+      log(Level::kWarning, "waiting_for_approval",
+          {{"endpoint", site.invite.endpoint},
+           {"next_step", "the coordinator's operator lets this site in: sotto-coordinator approve " + site.name}});
   }
 
   // A restored backup forgets spent budget and released shares: refuse to work from a log that is older than what others
@@ -253,6 +280,7 @@ class Site {
   crypto::SystemRandom random_;
   std::map<RunId, std::unique_ptr<RunSession>> sessions_;
   std::set<std::string> announced_;  // runs whose decision this connection was told
+  ConnectionWatch watch_{std::chrono::steady_clock::now()};
   bool connected_ = false;
   bool finished_ = false;
 };

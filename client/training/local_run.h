@@ -8,6 +8,7 @@
 
 #include "audit/ledger/ledger.h"
 #include "client/site/site_spending.h"
+#include "client/training/forgetting_curve.h"
 #include "client/training/local_checkpoint.h"
 #include "client/training/local_setup.h"
 #include "client/training/update.h"
@@ -68,7 +69,6 @@ class LocalRun {
   void begin(RoundId round);
   LocalOutcome outcome(bool stopped) const;
   bool out_of_patience() const;
-  bool forgets(const Evaluation& evaluation) const;
   bool must_stop() const;
   const audit::PlanFile& file() const { return in_.setup->file; }
 
@@ -78,6 +78,7 @@ class LocalRun {
   LocalTraining training_;
   model::Optimizer optimizer_;
   LocalPosition at_;
+  ForgettingCurve general_;   // over steps; empty where no general text is watched
   double saved_seconds_ = 0;  // time at the last checkpoint
 };
 
