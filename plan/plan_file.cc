@@ -94,9 +94,11 @@ void read_privacy(Reader& in, PlanFile& file) {
       "patient");
   if (config.has("privacy.epsilon")) file.epsilon = in.number_in("privacy.epsilon", 0, 1000, std::nullopt, true);
   if (config.has("privacy.noise_multiplier")) file.noise_multiplier = in.number_in("privacy.noise_multiplier", 1e-3, 1e6);
-  if (plan.privacy && file.epsilon.has_value() == file.noise_multiplier.has_value())
-    config.reject(file.epsilon ? "privacy.noise_multiplier" : "privacy.epsilon",
-                  "is wanted in a private run unless privacy.noise_multiplier is given, and not both");
+  if (plan.privacy && file.epsilon && file.noise_multiplier)
+    config.reject("privacy.noise_multiplier",
+                  "and privacy.epsilon are both given, and each follows from the other; leave one out");
+  if (plan.privacy && !file.epsilon && !file.noise_multiplier)
+    config.reject("privacy.epsilon", "is missing; a private run needs it, or privacy.noise_multiplier in its place");
   if (!plan.privacy && (file.epsilon || file.noise_multiplier))
     config.reject("privacy.enabled", "is false: a run without privacy has neither epsilon nor noise_multiplier");
   plan.delta = in.number_in("privacy.delta", 0, 0.1, 1e-5, true);

@@ -175,9 +175,13 @@ Result<void> show_fingerprint(const std::string& model, bool json) {
 
 Result<void> doctor(const std::string& path, const std::string& config_path, bool json) {
   std::string config_file = config_path;
+  std::string coordinator;  // what it says to this site; empty where only a configuration is looked at
   if (config_file.empty()) {
     SOTTO_TRY(const auto folder, SiteFolder::open(path));
     config_file = folder.site().config;
+    SOTTO_TRY(const auto log, audit::read_log_bytes(folder.log_path()));
+    if (const auto doubt = clock_doubt(audit::parse_log(log).image, wall_clock())) return invalid(*doubt);
+    SOTTO_TRY(coordinator, ask_coordinator(folder));
   }
   SOTTO_TRY(const SiteConfig config, read_site_config(config_file));
   SOTTO_TRY(const Digest hash, model::model_hash(config.model));
@@ -197,15 +201,18 @@ Result<void> doctor(const std::string& path, const std::string& config_path, boo
                                {"parameters", model.config().parameters()},
                                {"device", model.device()},
                                {"precision", precision},
-                               {"records", records}})
+                               {"records", records},
+                               {"coordinator", coordinator.empty() ? Json() : Json(coordinator)}})
                      .dump()
               << '\n';
     return {};
   }
   std::printf("model     %s\n  fingerprint %s\n  %llu parameters, %s, %s\n", config.model.c_str(), to_hex(hash).c_str(),
               static_cast<unsigned long long>(model.config().parameters()), model.device().c_str(), precision);
-  std::printf("data      %zu records in %zu files\nlimit     epsilon %g at delta %g\nall is in place\n", records,
-              config.data.size(), config.policy.epsilon_limit, config.policy.delta);
+  std::printf("data      %zu records in %zu files\nlimit     epsilon %g at delta %g\n", records, config.data.size(),
+              config.policy.epsilon_limit, config.policy.delta);
+  if (!coordinator.empty()) std::printf("coordinator  %s\n", coordinator.c_str());
+  std::printf("all is in place\n");
   return {};
 }
 
