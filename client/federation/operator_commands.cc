@@ -6,8 +6,12 @@
 #include <cstdio>
 #include <iostream>
 
+#include "audit/log/log_reader.h"
+#include "base/clock.h"
 #include "base/number.h"
 #include "client/federation/budget.h"
+#include "client/federation/clock_check.h"
+#include "client/federation/coordinator_check.h"
 #include "client/federation/policy.h"
 #include "client/federation/site.h"
 #include "client/text/text_model.h"
@@ -179,8 +183,8 @@ Result<void> doctor(const std::string& path, const std::string& config_path, boo
   if (config_file.empty()) {
     SOTTO_TRY(const auto folder, SiteFolder::open(path));
     config_file = folder.site().config;
-    SOTTO_TRY(const auto log, audit::read_log_bytes(folder.log_path()));
-    if (const auto doubt = clock_doubt(audit::parse_log(log).image, wall_clock())) return invalid(*doubt);
+    SOTTO_TRY(const Bytes written, audit::read_log_bytes(folder.log_path()));
+    if (const auto doubt = clock_doubt(audit::parse_log(written).image, wall_clock())) return invalid(*doubt);
     SOTTO_TRY(coordinator, ask_coordinator(folder));
   }
   SOTTO_TRY(const SiteConfig config, read_site_config(config_file));

@@ -9,7 +9,6 @@
 #include "base/overloaded.h"
 #include "base/progress.h"
 #include "client/federation/run_passport.h"
-#include "client/site/site_spending.h"
 #include "client/text/adapter_file.h"
 #include "client/text/text_model.h"
 #include "client/training/canaries.h"
@@ -164,7 +163,7 @@ Result<void> RunSession::reserve(RoundId round) {
   if (plan.privacy) limit = audit::BudgetLimit{policy.epsilon_limit, policy.delta, policy.own_share_limit};
   SOTTO_TRY(const auto planned,
             audit::planned_round(plan, plan.sites.at(site_.value()), trainer_->dimension_in(round), round));
-  return client::reserve({context_.book, context_.log, context_.ledger}, {plan.run, round, planned, limit}, wall_clock());
+  return client::reserve(context_.shared(), {plan.run, round, planned, limit}, wall_clock());
 }
 
 Event RunSession::train(const Train& action) {

@@ -10,6 +10,7 @@
 #include "client/federation/adapter_judge.h"
 #include "client/federation/run_data.h"
 #include "client/federation/run_record.h"
+#include "client/site/site_spending.h"
 #include "client/training/update.h"
 #include "model/inference/language_model.h"
 
@@ -33,6 +34,8 @@ struct SiteContext {
   RandomSource* random;
   const SiteHooks* hooks;
   std::function<Result<void>(const wire::ToCoordinator&)> send;
+
+  SharedLedger shared() const { return {book, log, ledger}; }
 };
 
 class RunSession {

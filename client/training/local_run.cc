@@ -139,7 +139,7 @@ Result<void> LocalRun::check_budget() {
   if (!in_.ledger->spending().binding_of(plan.run))
     SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta},
                                     wall_clock()));
-  SOTTO_TRY_VOID(note_elsewhere({in_.book, in_.log, in_.ledger}, budget_, wall_clock()));
+  SOTTO_TRY_VOID(note_elsewhere(in_.shared(), budget_, wall_clock()));
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
@@ -170,7 +170,7 @@ Result<void> LocalRun::reserve(RoundId round) {
   if (!plan.privacy || in_.setup->covered)
     return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, wall_clock());
   const audit::BudgetLimit limit{in_.setup->config.policy.epsilon_limit, in_.setup->config.policy.delta};
-  return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, wall_clock());
+  return client::reserve(in_.shared(), {plan.run, round, std::move(planned), limit}, wall_clock());
 }
 
 // Committed after the checkpoint that holds the round's last step: a kill between the two is made good by the next part.

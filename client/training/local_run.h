@@ -29,6 +29,8 @@ struct LocalContext {
   const PatientBook* book;
   const RunKey* run_key;
   model::ProcessGroup* group = nullptr;  // of several processes; none: this one alone
+
+  SharedLedger shared() const { return {book, log, ledger}; }
 };
 
 struct LocalOutcome {
