@@ -67,7 +67,7 @@ void show(const Offer& offer, const SiteFacts& facts, const Consent& consent, do
                 p.unit == PrivacyUnit::kPatient ? "patient" : "record", own.sampling_rate, p.clip_norm,
                 own.noise_multiplier);
     std::printf("  epsilon   %s from this run, %s with all runs before it, at delta %g\n",
-                shown(consent.epsilon_of_run).c_str(), shown(consent.epsilon_after).c_str(), delta);
+                shown_up(consent.epsilon_of_run).c_str(), shown_up(consent.epsilon_after).c_str(), delta);
   } else {
     std::printf("  PRIVACY IS OFF: no clipping, no noise, no guarantee for any patient\n");
   }

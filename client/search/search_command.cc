@@ -52,8 +52,8 @@ std::string bounds_text(const SearchCost& cost, bool composed) {
   std::snprintf(line, sizeof line,
                 "epsilon of the search: %s by repeat-and-select, %s for the same number of trials, fixed and each "
                 "released; with earlier runs %s and %s\n",
-                shown(cost.selection).c_str(), shown(cost.composed).c_str(), shown(cost.selection_with_earlier).c_str(),
-                shown(cost.composed_with_earlier).c_str());
+                shown_up(cost.selection).c_str(), shown_up(cost.composed).c_str(),
+                shown_up(cost.selection_with_earlier).c_str(), shown_up(cost.composed_with_earlier).c_str());
   std::string out = line;
   if (composed)
     return out +

@@ -364,7 +364,7 @@ std::string text_of(const LocalOutcome& outcome, const RunPlan& plan) {
   char line[200];
   std::string out = "run " + plan.run.value() + ": " + std::to_string(outcome.steps) + " steps, ";
   if (std::isfinite(outcome.epsilon))
-    std::snprintf(line, sizeof line, "epsilon %s at delta %g (%s)\n", shown(outcome.epsilon).c_str(), plan.delta,
+    std::snprintf(line, sizeof line, "epsilon %s at delta %g (%s)\n", shown_up(outcome.epsilon).c_str(), plan.delta,
                   outcome.relation.c_str());
   else
     std::snprintf(line, sizeof line, "without privacy: no guarantee\n");

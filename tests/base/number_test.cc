@@ -21,7 +21,7 @@ TEST_CASE("a bound that is shown stays a bound", "[number]") {
   CHECK(shown_down(6.71289999) == "6.7128");
   CHECK(shown_up(2.81e-5) == "2.9e-05");
   CHECK(shown_down(2.89e-5) == "2.8e-05");
-  CHECK(shown_up(0.00099999) == "1.0e-03");
+  CHECK(shown_up(0.00099999) == "0.0010");
   CHECK(shown_up(-1.00005) == "-1.0000");
   CHECK(shown_down(-1.00005) == "-1.0001");
   for (const double exact : {0.0, 1.0, 6.7128, 0.5, 2.8e-5, 8.0}) {
