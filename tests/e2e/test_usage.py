@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from fixture import BIN, MODEL, SOURCE, Small
+from fixture import BIN, MODEL, SOURCE, Small, wait_until
 
 ADAPTER = SOURCE / "tests/vectors/gguf_export/adapter"
 GGUF = SOURCE / "tests/vectors/gguf_export/model_f16.gguf"
@@ -159,6 +159,22 @@ class Test(unittest.TestCase):
             sigma = json.loads(run("sotto-audit", "calibrate", "--epsilon", "3", "--delta", "1e-5", "--sampling-rate", "0.01", "--steps", "10000", "--accountant", accountant, "--json").stdout)
             self.assertLessEqual(sigma["epsilon_upper"], 3)
             self.assertLess(abs(sigma["noise_multiplier"] - reference), 1e-3)
+
+    def test_a_site_says_what_it_waits_for_and_doctor_asks_the_coordinator(self):
+        with Small(3) as f:
+            f.enrol()
+            first, second = f.names[:2]
+            told = f.client(first, "doctor", "--json")
+            self.assertIn("lets this site in", json.loads(told.stdout)["coordinator"])
+            f.coordinator("revoke", first)
+            revoked = f.client(first, "doctor", check=False)
+            self.assertEqual(revoked.returncode, 1, revoked.stdout)
+            self.assertIn("revoked", revoked.stderr)
+            self.assertNotIn("all is in place", revoked.stdout)
+            f.processes["coordinator"].terminate()
+            f.processes["coordinator"].wait(20)
+            f.run_site(second)
+            wait_until(lambda: "waiting_for_coordinator" in f.tail(second), 60, "the site to say what it waits for", lambda: f.check_alive([second]))
 
     def test_a_site_folder_is_closed_to_others(self):
         with Small(3) as f:
