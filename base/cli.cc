@@ -3,12 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "base/spelling.h"
+
 namespace sotto {
 
 struct Command::State {
   CLI::App* app = nullptr;
   std::function<Result<void>()> action;
   std::vector<std::unique_ptr<Command>> children;
+  std::string heading;  // of the children to come
 };
 
 struct Cli::State {
@@ -23,9 +26,15 @@ template <class T>
 void add(CLI::App& app, const std::string& name, T& target, const std::string& help, bool required) {
   auto* option = app.add_option(name, target, help);
   if (required) option->required();
-  if constexpr (!std::is_same_v<T, std::vector<std::string>>) {
+  if constexpr (std::is_same_v<T, std::string> || std::is_arithmetic_v<T>) {
     if (!required) option->capture_default_str();
   }
+}
+
+// "sotto-client data check"
+std::string full_name(const CLI::App& app) {
+  const CLI::App* parent = app.get_parent();
+  return (parent ? full_name(*parent) + " " : "") + app.get_name();
 }
 
 // The deepest command that the user named.
@@ -51,12 +60,33 @@ Command& Command::option(const std::string& name, std::int64_t& target, const st
   add(*state_->app, name, target, help, required);
   return *this;
 }
+Command& Command::option(const std::string& name, std::optional<double>& target, const std::string& help, bool required) {
+  add(*state_->app, name, target, help, required);
+  return *this;
+}
+Command& Command::option(const std::string& name, std::optional<std::int64_t>& target, const std::string& help,
+                         bool required) {
+  add(*state_->app, name, target, help, required);
+  return *this;
+}
 Command& Command::option(const std::string& name, std::vector<std::string>& target, const std::string& help, bool required) {
   add(*state_->app, name, target, help, required);
   return *this;
 }
 Command& Command::flag(const std::string& name, bool& target, const std::string& help) {
   state_->app->add_flag(name, target, help);
+  return *this;
+}
+
+Command& Command::json(bool& target, const std::string& help) { return flag("--json", target, help); }
+
+Command& Command::example(const std::string& arguments) {
+  state_->app->footer("Example:\n  " + full_name(*state_->app) + (arguments.empty() ? "" : " ") + arguments);
+  return *this;
+}
+
+Command& Command::group(const std::string& heading) {
+  state_->heading = heading;
   return *this;
 }
 
@@ -68,6 +98,7 @@ Command& Command::on_run(std::function<Result<void>()> action) {
 Command& Command::subcommand(const std::string& name, const std::string& help) {
   auto state = std::make_unique<State>();
   state->app = state_->app->add_subcommand(name, help);
+  if (!state_->heading.empty()) state->app->group(state_->heading);
   state_->children.push_back(std::unique_ptr<Command>(new Command(std::move(state))));
   return *state_->children.back();
 }
@@ -91,6 +122,37 @@ Command& Cli::root() { return *state_->root; }
 
 namespace {
 
+// What may stand behind a command: its subcommands, or its options with their dashes.
+std::vector<std::string> known_words(const CLI::App& app, bool options) {
+  std::vector<std::string> out;
+  if (options) {
+    for (const CLI::Option* option : app.get_options())
+      for (const auto& name : option->get_lnames()) out.push_back("--" + name);
+  } else {
+    for (const CLI::App* command : app.get_subcommands({})) out.push_back(command->get_name());
+  }
+  return out;
+}
+
+// What is wrong with a word that nothing expected; empty when every word was expected.
+std::string unexpected_word(const CLI::App& root) {
+  const auto words = root.remaining(true);
+  if (words.empty()) return "";
+  const CLI::App& app = *named(root);
+  const bool is_option = words.front().starts_with("-");
+  const auto known = known_words(app, is_option);
+  const std::string what = is_option ? "option" : "command";
+  std::string out = known.empty() && !is_option ? "'" + words.front() + "' was not expected"
+                                                : "'" + full_name(app) + "' has no " + what + " '" + words.front() + "'";
+  const std::string meant = probably_meant(words.front().substr(0, words.front().find('=')), known);
+  return meant.empty() ? out : out + "; did you mean '" + meant + "'?";
+}
+
+int wrong_usage(const CLI::App& root, const std::string& what) {
+  std::fprintf(stderr, "%s: %s (see '%s --help')\n", root.get_name().c_str(), what.c_str(), full_name(*named(root)).c_str());
+  return 2;
+}
+
 int report(const std::string& program, const Error& error) {
   std::fprintf(stderr, "%s: %s\n", program.c_str(), error.message.c_str());
   return error.code == ErrorCode::kUnsupported ? 2 : 1;
@@ -103,7 +165,7 @@ int Cli::run(int argc, char** argv) {
   try {
     state_->app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    std::printf("%s", named(state_->app)->help().c_str());
+    std::printf("%s", state_->app.help().c_str());  // of the command that was named
     return 0;
   } catch (const CLI::CallForAllHelp&) {
     std::printf("%s", state_->app.help("", CLI::AppFormatMode::All).c_str());
@@ -112,8 +174,8 @@ int Cli::run(int argc, char** argv) {
     std::printf("%s\n", e.what());
     return 0;
   } catch (const CLI::ParseError& e) {
-    std::fprintf(stderr, "%s: %s (see '%s --help')\n", program.c_str(), e.what(), program.c_str());
-    return 2;
+    const std::string unexpected = unexpected_word(state_->app);  // a misspelt option is also a missing one
+    return wrong_usage(state_->app, unexpected.empty() ? e.what() : unexpected);
   }
   const CLI::App* chosen = named(state_->app);
   const std::function<const Command*(const Command&)> find = [&](const Command& c) -> const Command* {
@@ -124,8 +186,7 @@ int Cli::run(int argc, char** argv) {
   };
   const Command* command = find(*state_->root);
   if (!command || !command->state_->action) {
-    std::fprintf(stderr, "%s: a command is missing (see '%s --help')\n", program.c_str(), program.c_str());
-    return 2;
+    return wrong_usage(state_->app, "a command is missing");
   }
   try {
     const Result<void> outcome = command->state_->action();

@@ -2,29 +2,14 @@
 
 #include <toml++/toml.h>
 
-#include <algorithm>
 #include <map>
 #include <set>
 
 #include "base/files.h"
+#include "base/spelling.h"
 
 namespace sotto {
 namespace {
-
-// Levenshtein distance, for "did you mean".
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 const char* type_name(const toml::node& node) {
   switch (node.type()) {
@@ -96,7 +81,7 @@ struct ConfigReader::State {
       std::string best;
       std::size_t best_distance = 4;
       for (const auto& k : known)
-        if (const auto d = distance(k, key); d < best_distance) best_distance = d, best = k;
+        if (const auto d = edit_distance(k, key); d < best_distance) best_distance = d, best = k;
       fail(&node, "unknown key '" + prefix + key + "'" + (best.empty() ? "" : "; did you mean '" + prefix + best + "'?"));
     }
   }

@@ -140,8 +140,8 @@ Nlohmann to_nlohmann(const Json& in) {
   return nullptr;
 }
 
-Error wrong_type(std::string_view name, const char* wanted) {
-  return invalid("field '" + std::string(name) + "' is not " + wanted);
+Error wrong_type(const Json* found, std::string_view name, const char* wanted) {
+  return invalid("field '" + std::string(name) + "' is " + (found ? std::string("not ") + wanted : "missing"));
 }
 
 }  // namespace
@@ -215,37 +215,37 @@ const Json& Json::at(std::size_t index) const {
 
 Result<std::string> Json::get_string(std::string_view name) const {
   const Json* v = find(name);
-  if (!v || !v->is_string()) return wrong_type(name, "a string");
+  if (!v || !v->is_string()) return wrong_type(v, name, "a string");
   return v->as_string();
 }
 
 Result<std::int64_t> Json::get_int(std::string_view name) const {
   const Json* v = find(name);
-  if (!v || !v->is_int()) return wrong_type(name, "an integer");
+  if (!v || !v->is_int()) return wrong_type(v, name, "an integer");
   return v->as_int();
 }
 
 Result<double> Json::get_double(std::string_view name) const {
   const Json* v = find(name);
-  if (!v || !v->is_number()) return wrong_type(name, "a number");
+  if (!v || !v->is_number()) return wrong_type(v, name, "a number");
   return v->as_double();
 }
 
 Result<bool> Json::get_bool(std::string_view name) const {
   const Json* v = find(name);
-  if (!v || !v->is_bool()) return wrong_type(name, "true or false");
+  if (!v || !v->is_bool()) return wrong_type(v, name, "true or false");
   return v->as_bool();
 }
 
 Result<const Json::Array*> Json::get_array(std::string_view name) const {
   const Json* v = find(name);
-  if (!v || !v->is_array()) return wrong_type(name, "an array");
+  if (!v || !v->is_array()) return wrong_type(v, name, "an array");
   return &v->items();
 }
 
 Result<const Json::Object*> Json::get_object(std::string_view name) const {
   const Json* v = find(name);
-  if (!v || !v->is_object()) return wrong_type(name, "an object");
+  if (!v || !v->is_object()) return wrong_type(v, name, "an object");
   return &v->members();
 }
 

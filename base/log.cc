@@ -8,6 +8,8 @@
 #include <ctime>
 #include <string>
 
+#include "base/terminal.h"
+
 namespace sotto {
 namespace {
 
@@ -69,7 +71,7 @@ void log(Level level, std::string_view event, std::initializer_list<Json::Member
   if (level < threshold() || Silence::holds()) return;
   std::string line;
   if (::isatty(STDERR_FILENO)) {
-    line = std::string(colour_of(level)) + std::string(event) + "\033[0m";
+    line = colours(STDERR_FILENO) ? std::string(colour_of(level)) + std::string(event) + "\033[0m" : std::string(event);
     for (const auto& [name, value] : fields)
       line += " " + name + "=" + (value.is_string() ? value.as_string() : value.dump());
   } else {

@@ -1,4 +1,4 @@
-// The running log, on stderr: one JSON object a line, or coloured text on a terminal. An event has a snake_case name and
+// The running log, on stderr: one JSON object a line, or text on a terminal, coloured where it shows colours (terminal.h). An event has a snake_case name and
 // fields. Counts and ids only: never updates, losses of single records, or keys. What must be kept goes to the event log.
 #pragma once
 

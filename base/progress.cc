@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/terminal.h"
 
 namespace sotto {
 namespace {
@@ -19,7 +20,7 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
 Progress::Progress(std::string what, std::uint64_t total)
     : what_(std::move(what)),
       total_(std::max<std::uint64_t>(total, 1)),
-      terminal_(::isatty(STDERR_FILENO) != 0),
+      terminal_(redraws(STDERR_FILENO)),
       start_(Clock::now()),
       drawn_(start_) {}
 

@@ -78,7 +78,7 @@ void print(const Json& report) {
   std::cout << report.at("records").as_int() << " records of " << report.at("patients").as_int() << " patients, "
             << report.at("broken").at("lines").as_int() << " broken lines\n";
   for (const auto& limit : report.at("limits").items())
-    std::cout << (limit.at("ok").as_bool() ? "  ok      " : "  passed  ") << limit.at("name").as_string() << ": "
+    std::cout << (limit.at("ok").as_bool() ? "  ok      " : "  FAILED  ") << limit.at("name").as_string() << ": "
               << limit.at("value").as_double() << ", limit " << limit.at("limit").as_double() << '\n';
   for (const auto& warning : report.at("warnings").items()) std::cout << "  warning: " << warning.as_string() << '\n';
   for (const auto& error : report.at("broken").at("first").items()) std::cout << "  " << error.as_string() << '\n';
@@ -179,6 +179,60 @@ Result<void> data_split(const DataCommand& command) {
     std::cout << done.training << " records for training, " << done.validation << " for validation, in " << command.out
               << '\n';
   return {};
+}
+
+void add_data_commands(Command& root, DataCommand& d) {
+  root.group("Records");
+  Command& data = root.subcommand("data", "check, select, minimise, split or seal a site's records");
+  data.example("check records.jsonl");
+  const auto common = [&d](Command& command) -> Command& {
+    return command.option("files", d.files, "JSON lines, plain, .gz or .zst", true)
+        .option("--config", d.config, "what to look for and what to tolerate: a check.toml")
+        .option("--validation", d.validation, "a validation set that must not leak into training")
+        .option("--model", d.model, "its tokenizer and chat template count tokens")
+        .option("--chat-template", d.chat_template, "a well-known one by name, instead of the model's own")
+        .option("--system-prompt", d.system_prompt, "for records in the instruction format")
+        .option("--data-key", d.data_key, "the key's file, for sealed files")
+        .json(d.json);
+  };
+  common(data.subcommand("check", "what is wrong, what repeats, what leaks, what is missing"))
+      .option("--production", d.production, "a sample of production queries to compare with")
+      .option("--html", d.html, "write the report as a page, too")
+      .example("records.jsonl --config check.toml --html check.html")
+      .on_run([&d] { return data_check(d); });
+  common(data.subcommand("select", "the records worth training on, and why the others are not"))
+      .option("--out", d.out, "where the kept lines go", true)
+      .option("--reasons", d.reasons, "where the reasons for the others go", true)
+      .option("--min-score", d.min_score, "records below are left out")
+      .flag("--keep-repeats", d.keep_repeats, "keep records that repeat another of the same patient")
+      .example("records.jsonl --out kept.jsonl --reasons left-out.jsonl")
+      .on_run([&d] { return data_select(d); });
+  data.subcommand("minimise", "replace what names a person by surrogates, the same within a patient")
+      .option("files", d.files, "JSON lines, plain, .gz or .zst", true)
+      .option("--config", d.config, "which kinds, more names, what to keep: a pii.toml")
+      .option("--key", d.key, "the key's file; made when it is not there. The same key gives the same surrogates", true)
+      .option("--out", d.out, "where the records go")
+      .option("--data-key", d.data_key, "the key's file, for sealed files")
+      .flag("--preview", d.preview, "show the changes as a diff and write nothing")
+      .json(d.json)
+      .example("records.jsonl --key pii.key --out minimised.jsonl")
+      .on_run([&d] { return data_minimise(d); });
+  data.subcommand("split", "training and validation, by patient")
+      .option("files", d.files, "JSON lines, plain, .gz or .zst", true)
+      .option("--fraction", d.fraction, "of the patients, for validation")
+      .option("--key", d.key, "the key's file; made when it is not there. The same key splits alike for ever", true)
+      .option("--out", d.out, "a folder for train.jsonl and val.jsonl", true)
+      .option("--data-key", d.data_key, "the key's file, for sealed files")
+      .json(d.json)
+      .example("records.jsonl --key split.key --out split")
+      .on_run([&d] { return data_split(d); });
+  data.subcommand("seal", "encrypt a file of records (AES-256-GCM); runs and commands read it without a plain copy")
+      .option("files", d.files, "JSON lines, plain, .gz or .zst", true)
+      .option("--data-key", d.data_key, "the key's file; made when it is not there", true)
+      .option("--out", d.out, "where the sealed file goes", true)
+      .json(d.json)
+      .example("records.jsonl --data-key data.key --out records.sealed")
+      .on_run([&d] { return data_seal(d); });
 }
 
 }  // namespace sotto::client

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
+#include "base/cli.h"
 
 namespace sotto::client {
 
@@ -35,5 +35,8 @@ Result<void> data_select(const DataCommand& command);
 Result<void> data_minimise(const DataCommand& command);
 Result<void> data_seal(const DataCommand& command);
 Result<void> data_split(const DataCommand& command);
+
+// `command` outlives the program's run.
+void add_data_commands(Command& root, DataCommand& command);
 
 }  // namespace sotto::client

@@ -81,11 +81,13 @@ Result<void> register_run(const ModelCommand& command) {
 
 void add_model_commands(Command& root, ModelCommand& c) {
   const auto with_folder = [&c](Command& command) -> Command& {
-    return command.option("--dir", c.folder, "the coordinator's folder").flag("--json", c.query.json, "machine-readable");
+    return command.option("--dir", c.folder, "the coordinator's folder").json(c.query.json);
   };
+  root.group("The registry of models");
   with_folder(root.subcommand("register", "take a finished run's model into the registry of models"))
       .option("run", c.run, "the run's name", true)
       .option("--domain", c.query.domain, "the line of models it belongs to", true)
+      .example("icd10-2026 --domain icd10")
       .on_run([&c] { return register_run(c); });
   const auto with = [&c](auto action) {
     return [&c, action]() -> Result<void> {

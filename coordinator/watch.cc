@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/terminal.h"
 #include "coordinator/commands.h"
 #include "coordinator/folder/coordinator_folder.h"
 #include "store/run_index.h"
@@ -62,7 +63,7 @@ std::string line_of(const store::RunRow& row) {
 // On a terminal one line that changes, otherwise one line a change.
 class Display {
  public:
-  explicit Display(bool json) : json_(json), terminal_(::isatty(STDERR_FILENO) != 0) {}
+  explicit Display(bool json) : json_(json), terminal_(redraws(STDERR_FILENO)) {}
   ~Display() {
     if (terminal_ && !last_.empty()) std::fputc('\n', stderr);
   }

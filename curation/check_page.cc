@@ -114,7 +114,7 @@ std::string check_page(const Json& report) {
       std::string(kStyle) + "</style></head>\n<body>\n<h1>Data check</h1>\n";
   out += "<p>" + text_of(report.at("records")) + " records of " + text_of(report.at("patients")) + " patients; " +
          text_of(report.at("validation_records")) + " for validation. Files: " + text_of(report.at("files")) + ".</p>\n";
-  out += ok ? "<p>Every limit is kept.</p>\n" : "<p class=\"bad\">A limit is passed; see below.</p>\n";
+  out += ok ? "<p>Every limit is kept.</p>\n" : "<p class=\"bad\">A limit is not kept; see below.</p>\n";
   out +=
       "<p class=\"note\">For the site's own eyes: these counts depend on single patients and are in no guarantee. Nothing "
       "is removed because of another "

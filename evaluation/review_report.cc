@@ -1,6 +1,7 @@
 #include "evaluation/review_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 #include <optional>
@@ -197,6 +198,17 @@ std::string line(const char* format, Values... values) {
   return text;
 }
 
+// A figure in `format`; what nobody has rated yet, or what one rater alone cannot show, has none.
+std::string figure(const char* format, const Json& value) {
+  if (!value.is_number() || !std::isfinite(value.as_double())) return "none";
+  return line(format, value.as_double());
+}
+
+std::string interval(const char* format, const Json& ends) {
+  const std::string low = figure(format, ends.at(0)), high = figure(format, ends.at(1));
+  return low == "none" || high == "none" ? "none" : "[" + low + ", " + high + "]";
+}
+
 // What a rater wrote goes to a terminal: control characters become spaces.
 std::string printable(std::string text) {
   for (char& c : text)
@@ -207,14 +219,28 @@ std::string printable(std::string text) {
 std::string agreement_lines(const Json& agreement) {
   std::string out;
   for (const auto& [name, a] : agreement.members()) {
-    out += line("  %-20s Fleiss %.3f   alpha nominal %.3f, ordinal %.3f, interval %.3f\n", name.c_str(),
-                a.at("fleiss").at("kappa").as_double(), a.at("alpha_nominal").as_double(), a.at("alpha_ordinal").as_double(),
-                a.at("alpha_interval").as_double());
+    out += line("  %-20s Fleiss ", name.c_str()) + figure("%.3f", a.at("fleiss").at("kappa")) + "   alpha nominal " +
+           figure("%.3f", a.at("alpha_nominal")) + ", ordinal " + figure("%.3f", a.at("alpha_ordinal")) + ", interval " +
+           figure("%.3f", a.at("alpha_interval")) + "\n";
     for (const auto& c : a.at("cohen").items())
-      out += line("  %-20s Cohen  %.3f   %s and %s, %lld rated by both\n", "", c.at("kappa").as_double(),
-                  c.at("raters").at(0).as_string().c_str(), c.at("raters").at(1).as_string().c_str(),
-                  static_cast<long long>(c.at("items").as_int()));
+      out += line("  %-20s Cohen  ", "") + figure("%.3f", c.at("kappa")) +
+             line("   %s and %s, %lld rated by both\n", c.at("raters").at(0).as_string().c_str(),
+                  c.at("raters").at(1).as_string().c_str(), static_cast<long long>(c.at("items").as_int()));
   }
+  return out;
+}
+
+// What is not known is null: kappa of one rater, the interval of no rating.
+Json known(const Json& json) {
+  if (json.is_number()) return std::isnan(json.as_double()) ? Json() : json;
+  if (json.is_array()) {
+    Json out = Json::array();
+    for (const auto& item : json.items()) out.push(known(item));
+    return out;
+  }
+  if (!json.is_object()) return json;
+  Json out = Json::object();
+  for (const auto& [name, value] : json.members()) out.set(name, known(value));
   return out;
 }
 
@@ -231,15 +257,15 @@ Json review_json(const ReviewSet& set, const std::vector<Sheet>& sheets) {
                   agreement_json(sheets, points_of(set, sheets, d), categories, KappaWeights::kQuadratic));
     dimensions.set(set.dimensions[d].name, dimension_json(set, sheets, d));
   }
-  return Json::object({{"title", set.title},
-                       {"models", Json::array({set.models[0], set.models[1]})},
-                       {"weights", Json::array({set.weights[0], set.weights[1]})},
-                       {"items", set.items.size()},
-                       {"raters", raters_json(set, sheets)},
-                       {"preference", preference_json(set, sheets)},
-                       {"dimensions", std::move(dimensions)},
-                       {"agreement", std::move(agreement)},
-                       {"disagreements", disagreements_json(set, sheets)}});
+  return known(Json::object({{"title", set.title},
+                             {"models", Json::array({set.models[0], set.models[1]})},
+                             {"weights", Json::array({set.weights[0], set.weights[1]})},
+                             {"items", set.items.size()},
+                             {"raters", raters_json(set, sheets)},
+                             {"preference", preference_json(set, sheets)},
+                             {"dimensions", std::move(dimensions)},
+                             {"agreement", std::move(agreement)},
+                             {"disagreements", disagreements_json(set, sheets)}}));
 }
 
 std::string review_text(const Json& report) {
@@ -247,22 +273,22 @@ std::string review_text(const Json& report) {
   const Json& p = report.at("preference");
   std::string out = report.at("title").as_string() + "\n";
   for (const auto& r : report.at("raters").items())
-    out += line("  %-20s %lld of %lld items rated, %.0f s each (median)\n", r.at("name").as_string().c_str(),
-                static_cast<long long>(r.at("rated").as_int()), static_cast<long long>(r.at("of").as_int()),
-                r.at("seconds_median").as_double());
+    out += line("  %-20s %lld of %lld items rated", r.at("name").as_string().c_str(),
+                static_cast<long long>(r.at("rated").as_int()), static_cast<long long>(r.at("of").as_int())) +
+           (r.at("rated").as_int() > 0 ? ", " + figure("%.0f s", r.at("seconds_median")) + " each (median)\n" : "\n");
   out += "Preference: " + second + " against " + first + "\n";
-  out += line("  win rate %.3f   95 %% interval by item [%.3f, %.3f], Wilson [%.3f, %.3f]\n", p.at("win_rate").as_double(),
-              p.at("by_item").at(0).as_double(), p.at("by_item").at(1).as_double(), p.at("wilson").at(0).as_double(),
-              p.at("wilson").at(1).as_double());
-  out += line("  %lld better, %lld ties, %lld worse; the left side won %.0f %% of decided cases\n",
-              static_cast<long long>(p.at("second").as_int()), static_cast<long long>(p.at("ties").as_int()),
-              static_cast<long long>(p.at("first").as_int()), 100 * p.at("left_share").as_double());
+  out += "  win rate " + figure("%.3f", p.at("win_rate")) + "   95 % interval by item " + interval("%.3f", p.at("by_item")) +
+         ", Wilson " + interval("%.3f", p.at("wilson")) + "\n";
+  const auto decided = p.at("first").as_int() + p.at("second").as_int();
+  out += line("  %lld better, %lld ties, %lld worse", static_cast<long long>(p.at("second").as_int()),
+              static_cast<long long>(p.at("ties").as_int()), static_cast<long long>(p.at("first").as_int())) +
+         (decided > 0 ? line("; the left side won %.0f %% of decided cases\n", 100 * p.at("left_share").as_double()) : "\n");
   out += "Points (1 is the worst anchor): " + first + ", " + second + "\n";
   for (const auto& [name, d] : report.at("dimensions").members())
-    out += line("  %-20s %.2f, %.2f of %lld   difference %+.3f [%+.3f, %+.3f]   p %.4f\n", name.c_str(),
-                d.at("first").as_double(), d.at("second").as_double(), static_cast<long long>(d.at("points").as_int()),
-                d.at("difference").as_double(), d.at("interval").at(0).as_double(), d.at("interval").at(1).as_double(),
-                d.at("p").as_double());
+    out += line("  %-20s ", name.c_str()) + figure("%.2f", d.at("first")) + ", " + figure("%.2f", d.at("second")) +
+           line(" of %lld   difference ", static_cast<long long>(d.at("points").as_int())) +
+           figure("%+.3f", d.at("difference")) + " " + interval("%+.3f", d.at("interval")) + "   p " +
+           figure("%.4f", d.at("p")) + "\n";
   out += "Agreement\n" + agreement_lines(report.at("agreement"));
   const auto& disagreements = report.at("disagreements").items();
   out += line("Disagreements: %zu items", disagreements.size()) +

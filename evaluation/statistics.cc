@@ -205,4 +205,15 @@ Interval wilson(double successes, double n, double confidence) {
   return {std::max(0.0, middle - half), std::min(1.0, middle + half)};
 }
 
+Interval interval_of(std::span<const Ratio> units, const Resampling& how) {
+  double n = 0, right = 0;
+  for (const Ratio& unit : units) {
+    if (unit.denominator == 0) continue;  // nothing of this metric in it
+    n += 1;
+    right += unit.numerator == unit.denominator ? 1 : 0;
+    if (unit.numerator != 0 && unit.numerator != unit.denominator) return bootstrap(units, how);
+  }
+  return n > 0 && (right == 0 || right == n) ? wilson(right, n, how.confidence) : bootstrap(units, how);
+}
+
 }  // namespace sotto::evaluation

@@ -54,5 +54,8 @@ double student_t_probability(double t, double degrees);
 double student_t(double confidence, double degrees);
 // Wilson's score interval (1927) of a proportion; `successes` may hold halves (ties). n = 0: [0, 1].
 Interval wilson(double successes, double n, double confidence);
+// Of a metric over units: the bootstrap's; where every unit is wholly right, or every one wholly wrong, resampling gives one
+// value and no width, and Wilson's interval over the units stands in its place ([0.44, 1.00] of three right ones).
+Interval interval_of(std::span<const Ratio> units, const Resampling& how);
 
 }  // namespace sotto::evaluation

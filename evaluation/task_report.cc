@@ -10,7 +10,7 @@ Json metrics_json(const Task& task, const Outcome& outcome) {
   Json out = Json::object();
   for (const auto& name : metrics_of({outcome})) {
     const auto units = units_of(task, outcome, name);
-    const auto interval = bootstrap(units, task.resampling);
+    const auto interval = interval_of(units, task.resampling);
     const double value = sum(units).value();
     out.set(name, value_json(value, interval));
     if (name == "loss") out.set("perplexity", exp_json(value, interval));

@@ -4,11 +4,19 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/number.h"
 #include "lineage/card.h"
 #include "lineage/tree.h"
 
 namespace sotto::lineage {
-namespace {}  // namespace
+namespace {
+
+std::string epsilon_of(const Passport& passport) {
+  const Json& epsilon = passport.json.at("privacy").at("epsilon");
+  return epsilon.is_number() ? shown(epsilon.as_double()) : "none";
+}
+
+}  // namespace
 
 Json to_json(const ModelRegistry& registry, const Model& model) {
   const auto& p = model.passport;
@@ -29,7 +37,7 @@ std::string line_of(const ModelRegistry& registry, const Model& model) {
   const bool in_use = registry.in_use(model.domain) == model.passport.model,
              promoted = registry.promoted_at(model.passport.model).has_value();
   return model.passport.short_id() + "  " + model.domain + "  run " + model.passport.run + "  epsilon " +
-         model.passport.json.at("privacy").at("epsilon").dump() + "  " + audit::iso_time(model.registered) +
+         epsilon_of(model.passport) + "  " + audit::iso_time(model.registered) +
          (in_use     ? "  in use"
           : promoted ? "  promoted before"
                      : "") +
@@ -120,9 +128,11 @@ void add_registry_commands(Command& root, RegistryQuery& q, const std::function<
                            RegistryActions actions) {
   with_folder(root.subcommand("models", "the models of the registry"))
       .option("--domain", q.domain, "only those of this line")
+      .example("--domain icd10")
       .on_run(std::move(actions.models));
   with_folder(root.subcommand("lineage", "which model was trained on from which, as a tree"))
       .option("--svg", q.out, "write it as a picture, too")
+      .example("--svg lineage.svg")
       .on_run(std::move(actions.lineage));
   with_folder(root.subcommand("promote", "make a model the one that its domain uses, if the gate lets it through"))
       .option("model", q.model, "the beginning of its id", true)
@@ -134,16 +144,19 @@ void add_registry_commands(Command& root, RegistryQuery& q, const std::function<
               "a file: 'sotto-client eval --json' or 'compare --json' on a task with safety rules")
       .option("--audit", q.evidence.audit, "the folder of 'sotto-client train', or of 'sotto-coordinator report'")
       .option("--review", q.evidence.review, "a file: 'sotto-client review report --json'")
+      .example("3fa2 --gate gate.toml --by \"A. Khan\" --quality compare.json")
       .on_run(std::move(actions.promote));
   with_folder(root.subcommand("rollback", "go back to the model that a domain used before"))
       .option("domain", q.domain, "the line of models", true)
       .option("--to", q.to, "a model that was in use once; default: the one before")
       .option("--by", q.by, "who answers for it", true)
       .option("--reason", q.reason, "why", true)
+      .example("icd10 --by \"A. Khan\" --reason \"worse on new codes\"")
       .on_run(std::move(actions.rollback));
   with_folder(root.subcommand("card", "a model's card, in Markdown"))
       .option("model", q.model, "the beginning of its id", true)
       .option("--out", q.out, "write it to a file instead of stdout")
+      .example("3fa2 --out card.md")
       .on_run(std::move(actions.card));
 }
 

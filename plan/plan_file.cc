@@ -161,9 +161,11 @@ void check_lora(ConfigReader& config, const PlanFile& file, PlanUse use) {
 }
 
 void check_privacy(ConfigReader& config, const PlanFile& file) {
-  if (file.plan.privacy && file.epsilon.has_value() == file.noise_multiplier.has_value())
-    config.reject(file.epsilon ? "privacy.noise_multiplier" : "privacy.epsilon",
-                  "is wanted in a private run unless privacy.noise_multiplier is given, and not both");
+  if (file.plan.privacy && file.epsilon && file.noise_multiplier)
+    config.reject("privacy.noise_multiplier",
+                  "and privacy.epsilon are both given, and each follows from the other; leave one out");
+  if (file.plan.privacy && !file.epsilon && !file.noise_multiplier)
+    config.reject("privacy.epsilon", "is missing; a private run needs it, or privacy.noise_multiplier in its place");
   if (!file.plan.privacy && (file.epsilon || file.noise_multiplier))
     config.reject("privacy.enabled", "is false: a run without privacy has neither epsilon nor noise_multiplier");
   if (file.plan.step.noise == privacy::CorrelationKind::kBlt && file.plan.step.bands > privacy::kMostBuffers)

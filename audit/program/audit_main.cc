@@ -8,6 +8,7 @@
 #include "audit/verify/verify.h"
 #include "audit/verify/views.h"
 #include "base/cli.h"
+#include "base/number.h"
 #include "base/version.h"
 
 namespace sotto::audit {
@@ -16,6 +17,8 @@ namespace {
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 std::string number(const Json& json) { return json.dump(); }
+std::string upper(const Json& json) { return shown_up(json.as_double()); }
+std::string lower(const Json& json) { return shown_down(json.as_double()); }
 
 struct Options {
   std::string path;
@@ -66,11 +69,11 @@ void print_bound(const Json& answer, bool json) {
   }
   const std::string at = " at delta " + number(answer.at("delta"));
   const std::string worse = "worse direction: " + answer.at("direction").as_string();
-  if (const Json* lower = answer.find("epsilon_lower")) {
-    print("epsilon between " + number(*lower) + " and " + number(answer.at("epsilon_upper")) + at +
+  if (const Json* least = answer.find("epsilon_lower")) {
+    print("epsilon between " + lower(*least) + " and " + upper(answer.at("epsilon_upper")) + at +
           " (certified; accountant pld; " + worse + ")\n");
   } else {
-    print("epsilon " + number(answer.at("epsilon_upper")) + at + " (an upper bound; accountant rdp; " + worse + ")\n");
+    print("epsilon " + upper(answer.at("epsilon_upper")) + at + " (an upper bound; accountant rdp; " + worse + ")\n");
   }
   if (const Json* advantage = answer.find("advantage")) print(advantage->at("text").as_string() + "\n");
 }
@@ -91,7 +94,7 @@ Result<void> run_calibrate(const Options& options) {
       if (name == "epsilon_lower" || name == "epsilon_upper") break;
       text += (text.empty() ? "" : ", ") + name + " " + (value.is_string() ? value.as_string() : number(value));
     }
-    print(text + ": epsilon at most " + number(found.at("epsilon_upper")) + " at delta " + number(found.at("delta")) +
+    print(text + ": epsilon at most " + upper(found.at("epsilon_upper")) + " at delta " + number(found.at("delta")) +
           " (accountant " + found.at("accountant").as_string() + ")\n");
   }
   return {};
@@ -111,60 +114,72 @@ Result<void> run_compose(const Options& options) {
   }
   if (const Json* each = found.find("each")) {
     for (const Json& after : each->items()) {
-      print("after event " + number(after.at("event")) + ": epsilon between " + number(after.at("epsilon_lower")) + " and " +
-            number(after.at("epsilon_upper")) + "\n");
+      print("after event " + number(after.at("event")) + ": epsilon between " + lower(after.at("epsilon_lower")) + " and " +
+            upper(after.at("epsilon_upper")) + "\n");
     }
   }
   const auto shown = [&](const char* accountant) {
     const Json& by = found.at(accountant);
     if (by.find("refused")) return std::string(accountant) + " none (" + by.at("refused").as_string() + ")";
-    return std::string(accountant) + " " + number(by.at("epsilon_upper"));
+    return std::string(accountant) + " " + upper(by.at("epsilon_upper"));
   };
-  print("epsilon " + number(found.at("epsilon_upper")) + " at delta " + number(found.at("delta")) + " (an upper bound; " +
+  print("epsilon " + upper(found.at("epsilon_upper")) + " at delta " + number(found.at("delta")) + " (an upper bound; " +
         shown("rdp") + ", " + shown("pld") + "; neighbours " + found.at("neighbours").as_string() +
         ", worse direction: " + found.at("direction").as_string() + ")\n");
   return {};
 }
 
 void add_folder_commands(Command& root, Options& o) {
+  root.group("A run's record");
   root.subcommand("verify",
                   "check a run folder: chains, signatures, heads, every epsilon, the report; or compare parties' logs")
       .option("path", o.paths, "the run folder, with run.json in it; or two and more parties' own folders or logs", true)
       .option("--expect", o.expect, "file of fingerprints that you got from the parties by another way")
-      .flag("--json", o.json, "print JSON")
+      .json(o.json)
+      .example("record --expect fingerprints.txt")
       .on_run([&o] { return run_verify(o); });
   root.subcommand("report", "make report/report.json and report/report.html of a run folder from its logs")
       .option("path", o.path, "the run folder, with run.json in it", true)
-      .flag("--json", o.json, "print JSON")
+      .json(o.json)
+      .example("record")
       .on_run([&o] { return run_report(o); });
 }
 
 void add_ledger_commands(Command& root, LedgerQuery& q) {
+  root.group("Event logs");
   Command& ledger = root.subcommand("ledger", "look into event logs, and prove things about them");
+  ledger.example("show site/log");
   ledger.subcommand("show", "print the entries of a log")
       .option("path", q.path, "a log, a site's folder or a run folder", true)
       .option("--key", q.key, "opens sealed entries: file:PATH, env:NAME or credential:NAME")
-      .flag("--json", q.json, "print one JSON object a line")
+      .json(q.json, "print one JSON object a line")
+      .example("record")
       .on_run([&q] { return ledger_show(q); });
   ledger.subcommand("verify", "check every entry of a log of any length, and print its root")
       .option("path", q.path, "a log or a site's folder", true)
       .option("--head", q.head, "a signed head (heads/NAME.json) that must cover exactly this log")
-      .flag("--json", q.json, "print JSON")
+      .json(q.json)
+      .example("site --head record/heads/heart-lung.json")
       .on_run([&q] { return ledger_verify(q); });
   ledger.subcommand("prove", "prove that an entry is in a log, for somebody who has only a signed head")
       .option("path", q.path, "a log or a site's folder", true)
       .option("--entry", q.entry, "number of the entry", true)
       .option("--to", q.to, "entries of the log under the head; default: all")
+      .json(q.json, "machine-readable (always so)")
+      .example("site --entry 12 > proof.json")
       .on_run([&q] { return ledger_prove(q); });
   ledger.subcommand("consistency", "prove that an older state of a log is a prefix of a newer one")
       .option("path", q.path, "a log or a site's folder", true)
       .option("--from", q.from, "entries of the older state", true)
       .option("--to", q.to, "entries of the newer one; default: all")
+      .json(q.json, "machine-readable (always so)")
+      .example("site --from 12 > proof.json")
       .on_run([&q] { return ledger_consistency(q); });
   ledger.subcommand("check", "check a proof: of inclusion, of consistency, or that a party signed two histories")
       .option("path", q.path, "the proof's JSON file", true)
       .option("--head", q.head, "the signed head (heads/NAME.json) that it must be about")
-      .flag("--json", q.json, "print JSON")
+      .json(q.json)
+      .example("proof.json --head record/heads/heart-lung.json")
       .on_run([&q] { return ledger_check(q); });
 }
 
@@ -180,6 +195,7 @@ void add_steps(Command& command, SampledSteps& s, bool required) {
 }
 
 void add_accountant_commands(Command& root, Options& o) {
+  root.group("The accountant");
   Command& epsilon = root.subcommand("epsilon", "epsilon of sampled Gaussian steps");
   add_steps(epsilon, o.epsilon, true);
   epsilon.option("--delta", o.epsilon.delta, "delta", true)
@@ -188,7 +204,8 @@ void add_accountant_commands(Command& root, Options& o) {
       .option("--neighbours", o.epsilon.neighbours, "add-remove, replace or zero-out")
       .option("--group", o.epsilon.group, "number of units that differ")
       .flag("--relations", o.epsilon.relations, "with --json: add, remove, replace, zero-out and group, all at once")
-      .flag("--json", o.json, "print JSON: the bracket, the curve and what follows from it")
+      .json(o.json, "print JSON: the bracket, the curve and what follows from it")
+      .example("--noise-multiplier 1 --sampling-rate 0.01 --steps 10000 --delta 1e-5")
       .on_run([&o] { return run_epsilon(o); });
   Command& calibrate = root.subcommand(
       "calibrate", "the noise multiplier, steps or sampling rate, whichever is left out, that stay within epsilon");
@@ -197,13 +214,15 @@ void add_accountant_commands(Command& root, Options& o) {
       .option("--delta", o.calibrate.delta, "delta", true)
       .option("--accountant", o.calibrate.accountant, "pld, rdp or both")
       .option("--neighbours", o.calibrate.neighbours, "add-remove, replace or zero-out")
-      .flag("--json", o.json, "print JSON")
+      .json(o.json)
+      .example("--epsilon 3 --delta 1e-5 --sampling-rate 0.01 --steps 10000")
       .on_run([&o] { return run_calibrate(o); });
   root.subcommand("compose", "epsilon of a list of events (docs/accountant.md)")
       .option("events", o.path, "JSON file", true)
       .option("--delta", o.delta, "goes before the file's delta; without either 1e-5")
       .flag("--each", o.each, "also the epsilon after each event")
-      .flag("--json", o.json, "print JSON")
+      .json(o.json)
+      .example("events.json --delta 1e-5")
       .on_run([&o] { return run_compose(o); });
 }
 

@@ -21,22 +21,22 @@ namespace {
 // The flags as the release that they name (docs/accountant.md); `sought` is left out there and gets a value that is no
 // matter.
 Result<privacy::Release> release_of(const SampledSteps& flags, const std::string& sought) {
-  for (const double number : {flags.noise_multiplier, flags.sampling_rate}) {
-    if (!std::isfinite(number)) return invalid("a noise multiplier or sampling rate is not a number; give one");
+  for (const auto& number : {flags.noise_multiplier, flags.sampling_rate}) {
+    if (number && !std::isfinite(*number)) return invalid("a noise multiplier or sampling rate is not a number; give one");
   }
   Json json = Json::object({{"mechanism", "gaussian"}, {"sampling", flags.sampling}});
-  const auto add = [&](const char* name, const Json& value, bool given) {
-    if (given) json.set(name, value);
+  const auto add = [&](const char* name, const auto& value) {
+    if (value) json.set(name, *value);
     if (name == sought) json.set(name, 1);
   };
   const bool epochs = flags.sampling == "random_allocation";
-  add("noise_multiplier", flags.noise_multiplier, flags.noise_multiplier != SampledSteps::kNotGiven);
-  add("sampling_rate", flags.sampling_rate, flags.sampling_rate != SampledSteps::kNotGiven);
-  add(epochs ? "epochs" : "steps", flags.steps, flags.steps != -1);
-  add("population", flags.population, flags.population != -1);
-  add("batch_size", flags.batch_size, flags.batch_size != -1);
-  add("epoch_steps", flags.epoch_steps, flags.epoch_steps != -1);
-  add("epoch_selected", flags.epoch_selected, flags.epoch_selected != -1);
+  add("noise_multiplier", flags.noise_multiplier);
+  add("sampling_rate", flags.sampling_rate);
+  add(epochs ? "epochs" : "steps", flags.steps);
+  add("population", flags.population);
+  add("batch_size", flags.batch_size);
+  add("epoch_steps", flags.epoch_steps);
+  add("epoch_selected", flags.epoch_selected);
   return privacy::release_from_json(json);
 }
 
@@ -122,12 +122,12 @@ Result<std::string> sought_in(const CalibrateQuery& query) {
   const bool fixed = query.sampling == "fixed_size";
   const bool allocated = query.sampling == "random_allocation";
   std::vector<std::string> left_out;
-  if (query.noise_multiplier == CalibrateQuery::kNotGiven) left_out.emplace_back("noise_multiplier");
-  if (query.steps == -1) left_out.emplace_back(allocated ? "epochs" : "steps");
+  if (!query.noise_multiplier) left_out.emplace_back("noise_multiplier");
+  if (!query.steps) left_out.emplace_back(allocated ? "epochs" : "steps");
   if (query.sampling == "poisson" || query.sampling == "truncated_poisson") {
-    if (query.sampling_rate == CalibrateQuery::kNotGiven) left_out.emplace_back("sampling_rate");
+    if (!query.sampling_rate) left_out.emplace_back("sampling_rate");
   }
-  if (fixed && query.batch_size == -1) left_out.emplace_back("batch_size");
+  if (fixed && !query.batch_size) left_out.emplace_back("batch_size");
   if (allocated && query.epoch_selected == 0) left_out.emplace_back("epoch_selected");
   if (left_out.size() == 1) return left_out.front();
   return invalid(

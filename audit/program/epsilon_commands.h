@@ -14,15 +14,14 @@ constexpr double kFineWidth = 1e-5;  // aimed at, of a bracket that a person ask
 
 // Gaussian steps and how their units are sampled: the members of docs/accountant.md that flags name.
 struct SampledSteps {
-  static constexpr double kNotGiven = -0x1p1000;  // no number that anybody types
-  double noise_multiplier = kNotGiven;
-  double sampling_rate = kNotGiven;
-  std::int64_t steps = -1;  // random allocation: epochs
+  std::optional<double> noise_multiplier;
+  std::optional<double> sampling_rate;
+  std::optional<std::int64_t> steps;  // random allocation: epochs
   std::string sampling = "poisson";
-  std::int64_t population = -1;
-  std::int64_t batch_size = -1;
-  std::int64_t epoch_steps = -1;
-  std::int64_t epoch_selected = -1;
+  std::optional<std::int64_t> population;
+  std::optional<std::int64_t> batch_size;
+  std::optional<std::int64_t> epoch_steps;
+  std::optional<std::int64_t> epoch_selected;
 };
 
 struct EpsilonQuery : SampledSteps {

@@ -153,8 +153,7 @@ Result<void> ledger_prove(const LedgerQuery& query) {
   SOTTO_TRY(const Tree log, read_tree(log_at(query.path), query.entry));
   const std::uint64_t all = log.tree.size();
   SOTTO_TRY(const std::uint64_t index, number_in("--entry", query.entry, 0, all - 1));
-  SOTTO_TRY(const std::uint64_t size,
-            number_in("--to", query.to < 0 ? static_cast<std::int64_t>(all) : query.to, index + 1, all));
+  SOTTO_TRY(const std::uint64_t size, number_in("--to", query.to.value_or(static_cast<std::int64_t>(all)), index + 1, all));
   return print_proof(
       InclusionProof{log.id, index, log.entry, {size, log.tree.root_at(size)}, log.tree.inclusion_proof(index, size)});
 }
@@ -162,7 +161,7 @@ Result<void> ledger_prove(const LedgerQuery& query) {
 Result<void> ledger_consistency(const LedgerQuery& query) {
   SOTTO_TRY(const Tree log, read_tree(log_at(query.path), -1));
   const std::uint64_t all = log.tree.size();
-  SOTTO_TRY(const std::uint64_t to, number_in("--to", query.to < 0 ? static_cast<std::int64_t>(all) : query.to, 1, all));
+  SOTTO_TRY(const std::uint64_t to, number_in("--to", query.to.value_or(static_cast<std::int64_t>(all)), 1, all));
   SOTTO_TRY(const std::uint64_t from, number_in("--from", query.from, 1, to));
   return print_proof(ConsistencyProof{
       log.id, {from, log.tree.root_at(from)}, {to, log.tree.root_at(to)}, log.tree.consistency_proof(from, to)});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -12,9 +13,9 @@ struct LedgerQuery {
   std::string path;  // a log, a site's or coordinator's folder, or (show) a run folder; check: a proof
   std::string key;   // show: where the log key comes from (sealed_event.h); empty: sealed entries stay sealed
   std::string head;  // a signed head's JSON file that the answer is held against; empty: none
-  std::int64_t entry = -1;
-  std::int64_t from = -1;  // sizes; -1: not given
-  std::int64_t to = -1;    // -1: the whole log
+  std::int64_t entry = 0;
+  std::int64_t from = 0;           // a size
+  std::optional<std::int64_t> to;  // a size; none: the whole log
   bool json = false;
 };
 

@@ -8,6 +8,7 @@
 
 #include "audit/ledger/accounting.h"
 #include "audit/log/log_reader.h"
+#include "base/number.h"
 #include "client/site/patient_book.h"
 #include "client/site/site_spending.h"
 #include "client/text/text_model.h"
@@ -97,32 +98,29 @@ Json plan_json(const Asked& asked, const audit::Spent& spent, const Policy& poli
                        {"affordable", fits >= asked.plan.rounds}});
 }
 
-std::string shown(const Json& number) {
-  if (!number.is_number()) return "none";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4f", number.as_double());
-  return text;
-}
+// What is charged is rounded up, as in reports and passports; what is allowed or left, down.
+std::string charged(const Json& number) { return number.is_number() ? shown_up(number.as_double()) : "none"; }
+std::string allowed(const Json& number) { return number.is_number() ? shown_down(number.as_double()) : "none"; }
 
 void print(const Json& b) {
   std::printf("privacy budget '%s' of this site's patients, all runs, at delta %g (%s)\n",
               b.at("budget").as_string().c_str(), b.at("delta").as_double(), b.at("neighbours").as_string().c_str());
   std::printf("  limit      %s\n  spent      %s (open reservations included)\n  reserved   %s\n  left       %s\n",
-              shown(b.at("limit")).c_str(), shown(b.at("spent")).c_str(), shown(b.at("reserved")).c_str(),
-              shown(b.at("left")).c_str());
+              allowed(b.at("limit")).c_str(), charged(b.at("spent")).c_str(), charged(b.at("reserved")).c_str(),
+              allowed(b.at("left")).c_str());
   for (const auto& run : b.at("runs").items())
-    std::printf("    run %-24s %s\n", run.at("run").as_string().c_str(), shown(run.at("epsilon")).c_str());
+    std::printf("    run %-24s %s\n", run.at("run").as_string().c_str(), charged(run.at("epsilon")).c_str());
   if (b.at("spent_elsewhere").is_number() && b.at("spent_elsewhere").as_double() > 0)
-    std::printf("    in this site's other folders   %s\n", shown(b.at("spent_elsewhere")).c_str());
+    std::printf("    in this site's other folders   %s\n", charged(b.at("spent_elsewhere")).c_str());
   if (const Json* own = b.find("own_share"))
-    std::printf("  by the own share of the noise alone: spent %s, limit %s\n", shown(own->at("spent")).c_str(),
-                shown(own->at("limit")).c_str());
+    std::printf("  by the own share of the noise alone: spent %s, limit %s\n", charged(own->at("spent")).c_str(),
+                allowed(own->at("limit")).c_str());
   if (const Json* plan = b.find("plan"))
     std::printf(
         "  plan %s: one round costs %s; %lld of its %lld rounds are affordable; after all of them %s would be spent\n",
-        plan->at("run").as_string().c_str(), shown(plan->at("epsilon_of_one_round")).c_str(),
+        plan->at("run").as_string().c_str(), charged(plan->at("epsilon_of_one_round")).c_str(),
         static_cast<long long>(std::min(plan->at("affordable_rounds").as_int(), plan->at("rounds").as_int())),
-        static_cast<long long>(plan->at("rounds").as_int()), shown(plan->at("epsilon_after_all")).c_str());
+        static_cast<long long>(plan->at("rounds").as_int()), charged(plan->at("epsilon_after_all")).c_str());
 }
 
 }  // namespace

@@ -90,6 +90,16 @@ Result<void> join(const JoinRequest& request) {
   SOTTO_TRY_VOID(begin_log(folder));
   SOTTO_TRY(const auto reply, ask(folder, invite));
   if (!reply.accepted) return refused("the coordinator refused: " + reply.message);
+  if (request.json) {
+    const auto of = [](const PublicKeyBytes& key) { return crypto::fingerprint(crypto::VerifyKey(key)); };
+    std::printf("%s\n", Json::object({{"site", folder.site().name},
+                                      {"folder", folder.path()},
+                                      {"fingerprint", of(folder.identity())},
+                                      {"coordinator", of(invite.identity)}})
+                            .dump()
+                            .c_str());
+    return {};
+  }
   std::printf("joined as '%s'; the coordinator's operator has to approve this site\n", folder.site().name.c_str());
   std::printf("  this site's fingerprint    %s\n", crypto::fingerprint(crypto::VerifyKey(folder.identity())).c_str());
   std::printf("  coordinator's fingerprint  %s\n", crypto::fingerprint(crypto::VerifyKey(invite.identity)).c_str());

@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/page/svg_plot.h"
+#include "client/training/evaluation.h"
 
 namespace sotto::client {
 
@@ -21,48 +22,43 @@ Result<ForgettingWatch> ForgettingWatch::open(const WatchConfig& config, const R
   for (const auto& point : *points) {
     SOTTO_TRY(const auto rounds, point.get_int("rounds"));
     SOTTO_TRY(const double loss, point.get_double("loss"));
-    out.points_.push_back({static_cast<std::uint32_t>(rounds), loss});
+    out.curve_.add({static_cast<std::uint64_t>(rounds), loss});
   }
   return out;
 }
 
 Result<void> ForgettingWatch::look(const model::LanguageModel& model, std::uint32_t rounds) {
   if (rounds % config_.every != 0 && rounds != rounds_) return {};
-  if (!points_.empty() && points_.back().rounds >= rounds) return {};  // seen before a restart
-  SOTTO_TRY(const auto losses, model.evaluate(data_.examples));
-  double loss = 0, tokens = 0;
-  for (const auto& one : losses) {
-    loss += one.loss_sum;
-    tokens += one.tokens;
-  }
-  points_.push_back({rounds, loss / tokens});
+  if (!curve_.points().empty() && curve_.points().back().at >= rounds) return {};  // seen before a restart
+  SOTTO_TRY(const auto found, evaluation_of(model, data_));
+  curve_.add({rounds, found.loss});
   log(Level::kInfo, "general_text",
-      {{"run", run_.value()}, {"rounds", rounds}, {"loss", points_.back().loss}, {"risen_by", risen_by()}});
-  if (forgets())
+      {{"run", run_.value()}, {"rounds", rounds}, {"loss", found.loss}, {"risen_by", curve_.risen_by()}});
+  if (curve_.forgets())
     log(Level::kWarning, "forgetting",
         {{"run", run_.value()},
          {"rounds", rounds},
-         {"risen_by", risen_by()},
+         {"risen_by", curve_.risen_by()},
          {"limit", config_.limit},
          {"next_step", config_.stops ? "this site trains no further round of the run"
                                      : "tell the coordinator's operator, who can stop the run"}});
   return save();
 }
 
-double ForgettingWatch::risen_by() const { return points_.empty() ? 0 : points_.back().loss - points_.front().loss; }
-
 Result<void> ForgettingWatch::save() const {
   Json points = Json::array();
   audit::PlotSeries series{"general text", {}};
-  for (const auto& p : points_) {
-    points.push(Json::object({{"rounds", p.rounds}, {"loss", p.loss}}));
-    series.points.emplace_back(p.rounds, p.loss);
+  for (const auto& p : curve_.points()) {
+    points.push(Json::object({{"rounds", p.at}, {"loss", p.loss}}));
+    series.points.emplace_back(static_cast<double>(p.at), p.loss);
   }
   SOTTO_TRY_VOID(make_folder(folder_, FileMode::kPrivate));
-  const Json json = Json::object(
-      {{"general", config_.general}, {"limit", config_.limit}, {"forgetting", forgets()}, {"points", std::move(points)}});
+  const Json json = Json::object({{"general", config_.general},
+                                  {"limit", config_.limit},
+                                  {"forgetting", curve_.forgets()},
+                                  {"points", std::move(points)}});
   SOTTO_TRY_VOID(write_file_atomically(folder_ + "/forgetting.json", json.dump(2) + "\n", FileMode::kPrivate));
-  if (points_.size() < 2) return {};
+  if (curve_.points().size() < 2) return {};
   return write_file_atomically(
       folder_ + "/forgetting.svg",
       audit::svg_of({"Loss on general text", "rounds", "nats a token", false, {std::move(series)}, false}),

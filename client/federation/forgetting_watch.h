@@ -5,9 +5,9 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "client/site/site_config.h"
+#include "client/training/forgetting_curve.h"
 #include "data/records/data_set.h"
 #include "model/inference/language_model.h"
 
@@ -22,8 +22,7 @@ class ForgettingWatch {
   // The model as it is after so many rounds: every `every` rounds, at the start and after the last. Writes forgetting.json
   // and, from two points on, forgetting.svg.
   Result<void> look(const model::LanguageModel& model, std::uint32_t rounds);
-  bool must_stop() const { return config_.stops && forgets(); }
-  double risen_by() const;  // of the newest point over the first; 0 without points
+  bool must_stop() const { return config_.stops && curve_.forgets(); }
 
  private:
   ForgettingWatch(WatchConfig config, const RunPlan& plan, std::string folder, data::DataSet data)
@@ -31,20 +30,16 @@ class ForgettingWatch {
         run_(plan.run),
         rounds_(plan.rounds),
         folder_(std::move(folder)),
-        data_(std::move(data)) {}
-  bool forgets() const { return risen_by() > config_.limit; }
+        data_(std::move(data)),
+        curve_(config_.limit) {}
   Result<void> save() const;
 
-  struct Point {
-    std::uint32_t rounds = 0;
-    double loss = 0;  // nats a token
-  };
   WatchConfig config_;
   RunId run_;
   std::uint32_t rounds_;
   std::string folder_;
   data::DataSet data_;
-  std::vector<Point> points_;
+  ForgettingCurve curve_;  // over rounds
 };
 
 }  // namespace sotto::client

@@ -6,7 +6,12 @@
 #include <cstdio>
 #include <iostream>
 
+#include "audit/log/log_reader.h"
+#include "base/clock.h"
+#include "base/number.h"
 #include "client/federation/budget.h"
+#include "client/federation/clock_check.h"
+#include "client/federation/coordinator_check.h"
 #include "client/federation/policy.h"
 #include "client/federation/site.h"
 #include "client/text/text_model.h"
@@ -60,8 +65,8 @@ void show(const Offer& offer, const SiteFacts& facts, const Consent& consent, do
   if (p.privacy) {
     std::printf("  privacy   %s level, q = %.5f, clip norm %g, noise multiplier %.5f\n", to_string(p.unit).c_str(),
                 own.sampling_rate, p.clip_norm, own.noise_multiplier);
-    std::printf("  epsilon   %.4f from this run, %.4f with all runs before it, at delta %g\n", consent.epsilon_of_run,
-                consent.epsilon_after, delta);
+    std::printf("  epsilon   %s from this run, %s with all runs before it, at delta %g\n",
+                shown_up(consent.epsilon_of_run).c_str(), shown_up(consent.epsilon_after).c_str(), delta);
   } else {
     std::printf("  PRIVACY IS OFF: no clipping, no noise, no guarantee for any patient\n");
   }
@@ -82,7 +87,7 @@ Result<bool> ask_person(const std::string& question) {
   std::cout << question << " [yes/no] " << std::flush;
   std::string answer;
   std::getline(std::cin, answer);
-  return answer == "yes";
+  return answer == "yes" || answer == "y";
 }
 
 struct Opened {
@@ -173,9 +178,13 @@ Result<void> show_fingerprint(const std::string& model, bool json) {
 
 Result<void> doctor(const std::string& path, const std::string& config_path, bool json) {
   std::string config_file = config_path;
+  std::string coordinator;  // what it says to this site; empty where only a configuration is looked at
   if (config_file.empty()) {
     SOTTO_TRY(const auto folder, SiteFolder::open(path));
     config_file = folder.site().config;
+    SOTTO_TRY(const Bytes written, audit::read_log_bytes(folder.log_path()));
+    if (const auto doubt = clock_doubt(audit::parse_log(written).image, wall_clock())) return invalid(*doubt);
+    SOTTO_TRY(coordinator, ask_coordinator(folder));
   }
   SOTTO_TRY(const SiteConfig config, read_site_config(config_file));
   SOTTO_TRY(const Digest hash, model::model_hash(config.model));
@@ -195,15 +204,18 @@ Result<void> doctor(const std::string& path, const std::string& config_path, boo
                                {"parameters", model.config().parameters()},
                                {"device", model.device()},
                                {"precision", precision},
-                               {"records", records}})
+                               {"records", records},
+                               {"coordinator", coordinator.empty() ? Json() : Json(coordinator)}})
                      .dump()
               << '\n';
     return {};
   }
   std::printf("model     %s\n  fingerprint %s\n  %llu parameters, %s, %s\n", config.model.c_str(), to_hex(hash).c_str(),
               static_cast<unsigned long long>(model.config().parameters()), model.device().c_str(), precision.c_str());
-  std::printf("data      %zu records in %zu files\nlimit     epsilon %g at delta %g\nall is in place\n", records,
-              config.data.size(), config.policy.epsilon_limit, config.policy.delta);
+  std::printf("data      %zu records in %zu files\nlimit     epsilon %g at delta %g\n", records, config.data.size(),
+              config.policy.epsilon_limit, config.policy.delta);
+  if (!coordinator.empty()) std::printf("coordinator  %s\n", coordinator.c_str());
+  std::printf("all is in place\n");
   return {};
 }
 

@@ -1,18 +1,16 @@
 // One run at one site, from approval to the tuned adapter. It carries out the actions that the run's Participant returns:
-// reserve budget before data is read, train, mask, write the state, then send. One thread.
+// reserve budget before data is read, train, mask, write the state, then send. What it trains on is in run_data.h, who judges
+// the coordinator's adapters in adapter_judge.h, what it writes down in run_record.h and run_passport.h. One thread.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 
-#include "audit/ledger/ledger.h"
-#include "client/federation/forgetting_watch.h"
-#include "client/federation/policy.h"
-#include "client/protocol/participant.h"
-#include "client/site/patient_book.h"
-#include "client/site/site_folder.h"
+#include "client/federation/adapter_judge.h"
+#include "client/federation/run_data.h"
+#include "client/federation/run_record.h"
+#include "client/site/site_spending.h"
 #include "client/training/update.h"
 #include "model/inference/language_model.h"
 
@@ -36,6 +34,8 @@ struct SiteContext {
   RandomSource* random;
   const SiteHooks* hooks;
   std::function<Result<void>(const wire::ToCoordinator&)> send;
+
+  SharedLedger shared() const { return {book, log, ledger}; }
 };
 
 class RunSession {
@@ -52,35 +52,27 @@ class RunSession {
  private:
   RunSession(const SiteContext& context, Offer offer, SiteIndex site);
   Result<void> prepare();
-  Result<void> load_data();
+  Result<void> take_up(const AdapterLayout& layout);
   Result<void> look_for_forgetting(RoundId next_round);
   Result<void> drive(Event event);
   Result<void> carry_out(Action action);
-  Result<void> append(const audit::Event& event);
   Result<void> finish(const wire::RunFinished& message);
   Event train(const Train& action);
   Result<void> reserve(RoundId round);
   Result<void> measure_canaries();
-  AdapterChecked check_initial(const CheckInitial& action) const;
-  AdapterChecked check_step(const CheckStep& action) const;
-  Result<void> keep_proof(const Proof& proof) const;
-  Json passport() const;
-  wire::HeadBytes own_head() const;
-  Result<wire::HeadBytes> newest_coordinator_head() const;
+  std::string proofs_folder() const { return context_.folder->run_folder(offer_.plan.run) + "/proofs"; }
 
   SiteContext context_;
   Offer offer_;
   SiteIndex site_;
+  RunRecord record_;
+  AdapterJudge judge_;
   std::optional<model::LanguageModel> model_;
-  AdapterLayout layout_;
-  data::DataSet data_;
-  Digest data_fingerprint_{};
+  RunData data_;
   std::optional<model::AdapterTrainer> trainer_;
   std::optional<LocalTraining> training_;
-  std::optional<ForgettingWatch> watch_;  // where the site's configuration asks for one
   std::optional<Participant> participant_;
   std::optional<AdapterState> adapter_;  // last accepted; nullopt before the first
-  std::set<Digest> logged_;              // hashes of the events that stand in the log
   std::vector<Event> pending_;
   std::string halted_;  // why this run goes no further; empty while it does
   bool finished_ = false;

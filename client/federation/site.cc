@@ -1,11 +1,14 @@
 #include "client/federation/site.h"
 
 #include <chrono>
+#include <optional>
 
 #include "audit/log/signed_head.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "client/federation/clock_check.h"
+#include "client/federation/connection_watch.h"
 #include "client/site/site_spending.h"
 #include "client/text/text_model.h"
 #include "crypto/hash.h"
@@ -39,27 +42,25 @@ std::optional<RunId> run_of(const wire::ToSite& message) {
       message);
 }
 
-struct Books {
-  audit::EventLog* log;
-  audit::Ledger* ledger;
-  const PatientBook* patients;
-};
-
 class Site {
  public:
-  Site(const SiteFolder& folder, const SiteConfig& config, const SiteHooks& hooks, Books books, wire::DealerLink& link)
-      : folder_(&folder),
-        config_(&config),
-        hooks_(&hooks),
-        log_(books.log),
-        ledger_(books.ledger),
-        book_(books.patients),
-        link_(&link) {}
+  Site(const SiteFolder& folder, const SiteConfig& config, const SiteHooks& hooks, const SharedLedger& shared,
+       audit::EventLog& log)
+      : folder_(&folder), config_(&config), hooks_(&hooks), shared_(shared), log_(&log) {}
+
+  Result<void> connect() {
+    const auto& invite = folder_->site().invite;
+    SOTTO_TRY(link_, wire::DealerLink::connect(invite.endpoint, invite.transport, folder_->transport_key()));
+    return {};
+  }
 
   Result<void> loop(const RunOptions& options) {
     auto decisions_read = std::chrono::steady_clock::time_point{};
+    if (const auto doubt = clock_doubt(log_->image(), wall_clock()))
+      log(Level::kWarning, "clock_behind", {{"reason", *doubt}});
     while (!(options.stop && options.stop())) {
       if (auto event = link_->receive(200ms)) SOTTO_TRY_VOID(on(*event));
+      tell_what_is_awaited();
       if (connected_ && std::chrono::steady_clock::now() - decisions_read > 500ms) {
         decisions_read = std::chrono::steady_clock::now();
         SOTTO_TRY_VOID(act_on_decisions());
@@ -74,14 +75,17 @@ class Site {
     switch (event.kind) {
       case wire::DealerEvent::Kind::kConnected:
         connected_ = true;
+        watch_.connected(std::chrono::steady_clock::now());
         announced_.clear();
         return send(wire::Hello{folder_->site().name, std::string(version()), own_head()});
       case wire::DealerEvent::Kind::kDisconnected:
         connected_ = false;
+        watch_.lost(std::chrono::steady_clock::now());
         log(Level::kWarning, "disconnected", {{"endpoint", folder_->site().invite.endpoint}});
         return {};
       case wire::DealerEvent::Kind::kRefused:
         connected_ = false;
+        watch_.lost(std::chrono::steady_clock::now());
         log(Level::kError, "connection_refused", {{"reason", event.detail}});
         return {};
       case wire::DealerEvent::Kind::kMessage: {
@@ -95,7 +99,10 @@ class Site {
   }
 
   Result<void> on(wire::ToSite message) {
-    if (const auto* welcome = std::get_if<wire::Welcome>(&message)) return check_rollback(*welcome);
+    if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
+      watch_.welcomed();
+      return check_rollback(*welcome);
+    }
     if (const auto* offer = std::get_if<wire::RunOffer>(&message)) return take_offer(*offer);
     if (const auto* rejected = std::get_if<wire::Rejected>(&message)) {
       log(Level::kWarning, "rejected", {{"code", rejected->code}, {"reason", rejected->reason}});
@@ -112,6 +119,22 @@ class Site {
     SOTTO_TRY_VOID(session->on(std::move(message)));
     finished_ = finished_ || session->finished();
     return {};
+  }
+
+  void tell_what_is_awaited() {
+    const auto waiting = watch_.due(std::chrono::steady_clock::now());
+    if (!waiting) return;
+    const auto& site = folder_->site();
+    if (*waiting == Waiting::kForConnection)
+      log(Level::kWarning, "waiting_for_coordinator",
+          {{"endpoint", site.invite.endpoint},
+           {"next_step",
+            "is 'sotto-coordinator serve' running there, and does the network let this site out to it? It is "
+            "tried again until it answers"}});
+    else
+      log(Level::kWarning, "waiting_for_approval",
+          {{"endpoint", site.invite.endpoint},
+           {"next_step", "the coordinator's operator lets this site in: sotto-coordinator approve " + site.name}});
   }
 
   // A restored backup forgets spent budget and released shares: refuse to work from a log that is older than what others
@@ -177,11 +200,11 @@ class Site {
       // The decision was made on what the ledger said then; what counts is what it says now.
       SOTTO_TRY_VOID(note_elsewhere());
       const auto consent =
-          check_run(config_->policy, facts, plan, offer.roster, ledger_->spending().total(config_->policy.budget));
+          check_run(config_->policy, facts, plan, offer.roster, shared_.ledger->spending().total(config_->policy.budget));
       if (!consent.ok()) return refuse(offer, consent.error().message);
-      const auto bound = ledger_->bind(
-          {plan.run, config_->policy.budget, to_string(plan.unit), config_->policy.epsilon_limit, config_->policy.delta},
-          wall_clock());
+      const auto bound = shared_.ledger->bind({plan.run, config_->policy.budget, to_string(plan.unit),
+                                               config_->policy.epsilon_limit, config_->policy.delta},
+                                              wall_clock());
       if (!bound.ok() && bound.error().code != ErrorCode::kRefused) return bound.error();
       if (!bound.ok()) return refuse(offer, bound.error().message);
       SOTTO_TRY(
@@ -206,9 +229,7 @@ class Site {
   }
 
   // What the same patients have spent by other folders of this site: into the log, before anything is judged by it.
-  Result<void> note_elsewhere() {
-    return client::note_elsewhere({book_, log_, ledger_}, config_->policy.budget, wall_clock());
-  }
+  Result<void> note_elsewhere() { return client::note_elsewhere(shared_, config_->policy.budget, wall_clock()); }
 
   Result<void> refuse(const Offer& offer, const std::string& reason) {
     log(Level::kWarning, "run_refused", {{"run", offer.plan.run.value()}, {"reason", reason}});
@@ -225,8 +246,8 @@ class Site {
     SOTTO_TRY(const SiteFacts facts, site_facts(*folder_, *config_, offer->plan));
     SOTTO_TRY(const SiteIndex site, find_site(offer->roster, facts));
     sessions_.clear();  // one run at a time: a model is large
-    const SiteContext context{folder_, config_,  log_,   ledger_,
-                              book_,   &random_, hooks_, [this](const auto& m) { return send(m); }};
+    const SiteContext context{folder_,      config_,  log_,   shared_.ledger,
+                              shared_.book, &random_, hooks_, [this](const auto& m) { return send(m); }};
     SOTTO_TRY(auto session, RunSession::open(context, *offer, site));
     return (sessions_[run] = std::move(session)).get();
   }
@@ -246,13 +267,13 @@ class Site {
   const SiteFolder* folder_;
   const SiteConfig* config_;
   const SiteHooks* hooks_;
-  audit::EventLog* log_;
-  audit::Ledger* ledger_;
-  const PatientBook* book_;
-  wire::DealerLink* link_;
+  SharedLedger shared_;
+  audit::EventLog* log_;                  // the one of shared_, to be written
+  std::optional<wire::DealerLink> link_;  // from connect() on
   crypto::SystemRandom random_;
   std::map<RunId, std::unique_ptr<RunSession>> sessions_;
   std::set<std::string> announced_;  // runs whose decision this connection was told
+  ConnectionWatch watch_{std::chrono::steady_clock::now()};
   bool connected_ = false;
   bool finished_ = false;
 };
@@ -275,9 +296,8 @@ Result<void> run_site(const SiteFolder& folder, const SiteConfig& config, const 
   if (!event_log.recovered().empty()) log(Level::kWarning, "log_recovered", {{"what", event_log.recovered()}});
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
   SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
-  const auto& invite = folder.site().invite;
-  SOTTO_TRY(auto link, wire::DealerLink::connect(invite.endpoint, invite.transport, folder.transport_key()));
-  Site site(folder, config, hooks, {&event_log, &ledger, &book}, link);
+  Site site(folder, config, hooks, {&book, &event_log, &ledger}, event_log);
+  SOTTO_TRY_VOID(site.connect());
   return site.loop(options);
 }
 

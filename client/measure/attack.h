@@ -10,7 +10,7 @@
 namespace sotto::client {
 
 struct AttackCommand {
-  std::string folder;
+  std::string folder = "site";
   std::string run;
   std::int64_t limit = 200;  // patients of each kind
   bool json = false;

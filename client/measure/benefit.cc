@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "base/number.h"
 #include "client/site/site_data.h"
 #include "client/text/adapter_file.h"
 #include "client/text/text_model.h"
@@ -88,7 +89,7 @@ std::string text_of(const Json& report) {
   for (const auto& m : report.at("models").items()) {
     std::snprintf(line, sizeof line, "  %-10s loss %.4f   token accuracy %.4f   epsilon %s\n",
                   m.at("model").as_string().c_str(), m.at("loss").as_double(), m.at("token_accuracy").as_double(),
-                  m.at("epsilon").is_null() ? "-" : m.at("epsilon").dump().c_str());
+                  m.at("epsilon").is_number() ? shown(m.at("epsilon").as_double()).c_str() : "-");
     out += line;
   }
   for (const auto& g : report.at("gains").items()) {

@@ -5,24 +5,20 @@
 #include <string>
 
 #include "base/result.h"
+#include "client/text/model_options.h"
 #include "plan/run_plan.h"
 
 namespace sotto::client {
 
-struct EvalCommand {
-  std::string model;
+struct EvalCommand : ModelOptions {
   std::string adapter;  // PEFT folder; empty: the base model
   std::string data;     // JSON lines
-  std::string device = "cpu";
-  std::string precision = "auto";
-  bool quantized_base = false;
   std::string system_prompt;
   std::string chat_template;  // a well-known one by name; empty: the model's own
   std::string data_key;       // file of the key of sealed data
   std::int64_t max_tokens = 128;
   std::int64_t limit = 0;  // only the first records; 0: all
-  std::int64_t threads = 0;
-  bool answers = true;  // generate answers for records whose response holds codes
+  bool answers = true;     // generate answers for records whose response holds codes
   bool json = false;
 };
 

@@ -8,20 +8,16 @@
 #include <vector>
 
 #include "base/result.h"
+#include "client/text/model_options.h"
 
 namespace sotto::client {
 
-struct TaskCommand {
-  std::string task;  // TASK.toml
-  std::string model;
+struct TaskCommand : ModelOptions {
+  std::string task;                   // TASK.toml
   std::vector<std::string> adapters;  // PEFT folders; eval takes one at most
-  std::string device = "cpu";
-  std::string precision = "auto";
-  bool quantized_base = false;
-  std::string samples;  // a file to write the single answers to, JSON lines; empty: none
-  std::string review;   // compare: a folder for `review serve`, made here; empty: none
-  std::int64_t threads = 0;
-  std::int64_t limit = 0;  // only the first items; 0: all
+  std::string samples;                // a file to write the single answers to, JSON lines; empty: none
+  std::string review;                 // compare: a folder for `review serve`, made here; empty: none
+  std::int64_t limit = 0;             // only the first items; 0: all
   bool federated =
       false;  // signed sums for other eyes (site_evaluation.h), of a task whose items are outside the guarantee:
   std::string folder = "site";  // .. the site's folder, whose identity signs

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "client/text/model_options.h"
 #include "model/adapter/gguf_export.h"
 #include "model/adapter/merged_folder.h"
 #include "model/adapter/peft_folder.h"
@@ -99,6 +100,27 @@ Result<void> export_model(const ExportCommand& command) {
   SOTTO_TRY(const auto merged, model::MergedModel::make(base, adapter));
   SOTTO_TRY(const auto written, model::write_gguf(command.model, merged, command.out, format));
   return tell(written, command.out, type, command.json);
+}
+
+void add_adapter_commands(Command& root, AdapterOptions& o) {
+  root.group("Models and their files");
+  add_model_file(root.subcommand("merge", "fold an adapter into its model: a complete Hugging Face folder"), o.merge.model)
+      .option("--adapter", o.merge.adapter, "a PEFT folder", true)
+      .option("--out", o.merge.out, "the folder to write; it must not be there yet", true)
+      .option("--type", o.merge.type, "F32 (keeps the adapter's logits), F16 or BF16")
+      .option("--shard-mb", o.merge.shard_mb, "weights are split into files of at most so many megabytes")
+      .json(o.merge.json)
+      .example("--model model-folder --adapter train-alone/adapter --out merged")
+      .on_run([&o] { return merge(o.merge); });
+  add_model_file(root.subcommand("export", "a model, with an adapter folded in, or an adapter alone, as a GGUF file"),
+                 o.exported.model)
+      .option("--adapter", o.exported.adapter, "a PEFT folder; without it the base model is exported")
+      .option("--to", o.exported.to, "gguf (the merged model) or gguf-lora (the adapter, for llama.cpp's --lora)")
+      .option("--out", o.exported.out, "the file to write", true)
+      .option("--type", o.exported.type, "gguf: F32, F16 (default), BF16 or Q8_0; gguf-lora: F32 (default) or F16")
+      .json(o.exported.json)
+      .example("--model model-folder --adapter train-alone/adapter --out tuned.gguf")
+      .on_run([&o] { return export_model(o.exported); });
 }
 
 }  // namespace sotto::client

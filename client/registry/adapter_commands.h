@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "base/result.h"
+#include "base/cli.h"
 
 namespace sotto::client {
 
@@ -28,5 +28,12 @@ struct ExportCommand {
   bool json = false;
 };
 Result<void> export_model(const ExportCommand& command);
+
+struct AdapterOptions {
+  MergeCommand merge;
+  ExportCommand exported;
+};
+// merge and export; `options` outlives the program's run.
+void add_adapter_commands(Command& root, AdapterOptions& options);
 
 }  // namespace sotto::client

@@ -85,15 +85,18 @@ Result<void> show_passport(const ModelCommand& command) {
 
 void add_model_registry_commands(Command& root, ModelCommand& c) {
   const auto with_registry = [&c](Command& command) -> Command& {
-    return command.option("--registry", c.registry, "the registry's folder")
-        .flag("--json", c.query.json, "machine-readable");
+    return command.option("--registry", c.registry, "the registry's folder").json(c.query.json);
   };
+  root.group("The registry of models");
   with_registry(root.subcommand("register", "take an adapter with its passport into the registry of models"))
       .option("adapter", c.adapter, "a PEFT folder that 'train' or a run has made", true)
       .option("--domain", c.query.domain, "the line of models it belongs to; default: as its passport says")
+      .example("train-alone/adapter --domain icd10")
       .on_run([&c] { return register_model(c); });
   root.subcommand("passport", "what an adapter says of itself: base, parent, plan, privacy, evaluations")
       .option("adapter", c.adapter, "a PEFT folder", true)
+      .json(c.query.json, "machine-readable (always so)")
+      .example("train-alone/adapter")
       .on_run([&c] { return show_passport(c); });
   const auto reading = [&c](Result<void> (*action)(const ModelRegistry&, const lineage::RegistryQuery&)) {
     return [&c, action]() -> Result<void> {

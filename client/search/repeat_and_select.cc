@@ -110,7 +110,7 @@ class SearchLedger {
     while (ledger_.spending().rounds().contains({run_, round_})) round_ = RoundId(round_.value() + 1);
     SOTTO_TRY_VOID(
         ledger_.bind({run_, policy.budget, to_string(plan.unit), policy.epsilon_limit, policy.delta}, wall_clock()));
-    return client::reserve({&book_, log_.get(), &ledger_},
+    return client::reserve(SharedLedger{&book_, log_.get(), &ledger_},
                            {run_, round_, events, audit::BudgetLimit{policy.epsilon_limit, policy.delta}}, wall_clock());
   }
 

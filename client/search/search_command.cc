@@ -6,6 +6,8 @@
 #include <iostream>
 
 #include "base/files.h"
+#include "base/number.h"
+#include "base/stop_signal.h"
 #include "client/search/repeat_and_select.h"
 #include "crypto/kdf.h"
 #include "crypto/stream_random.h"
@@ -48,9 +50,10 @@ Json bounds_json(const SearchCost& cost) {
 std::string bounds_text(const SearchCost& cost, bool composed) {
   char line[400];
   std::snprintf(line, sizeof line,
-                "epsilon of the search: %.4f by repeat-and-select, %.4f for the same number of trials, fixed and each "
-                "released; with earlier runs %.4f and %.4f\n",
-                cost.selection, cost.composed, cost.selection_with_earlier, cost.composed_with_earlier);
+                "epsilon of the search: %s by repeat-and-select, %s for the same number of trials, fixed and each "
+                "released; with earlier runs %s and %s\n",
+                shown_up(cost.selection).c_str(), shown_up(cost.composed).c_str(),
+                shown_up(cost.selection_with_earlier).c_str(), shown_up(cost.composed_with_earlier).c_str());
   std::string out = line;
   if (composed)
     return out +
@@ -156,6 +159,15 @@ Result<void> tune(const TuneRequest& request, const std::function<bool()>& stop)
   SOTTO_TRY(const auto cost, cost_of(tuner));
   if (plan.smaller && cost.composed_with_earlier <= cost.selection_with_earlier) return search_all(request, tuner, cost);
   return search_and_select(request, tuner, cost, asked);
+}
+
+void add_search_command(Command& root, TuneRequest& request) {
+  root.group("Alone");
+  root.subcommand("tune", "search for a plan's settings, each trial charged to the budget or on public text")
+      .option("file", request.plan, "what to search over (TUNE.toml)", true)
+      .json(request.json)
+      .example("tune.toml")
+      .on_run([&request] { return tune(request, stop_on_signals()); });
 }
 
 }  // namespace sotto::client

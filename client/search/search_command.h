@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/cli.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "privacy/mechanism/event.h"
@@ -55,5 +56,8 @@ struct TuneRequest {
   bool json = false;
 };
 Result<void> tune(const TuneRequest& request, const std::function<bool()>& stop = {});
+
+// `request` outlives the program's run.
+void add_search_command(Command& root, TuneRequest& request);
 
 }  // namespace sotto::client

@@ -56,7 +56,7 @@ Result<void> TrialRunner::run(Trial& trial, std::int64_t rung, const std::option
   if (!trial.folder.empty())
     text = with_setting(text, "train.parent", Json(fs::absolute(trial.folder + "/adapter").string()).dump());
   SOTTO_TRY(const auto file, PlanBeside::write(file_of(name), text));
-  TrainRequest request{file_of(name), "", plan_.out + "/" + name, 0, !plan_.public_text.empty(), false};
+  TrainRequest request{file_of(name), "", plan_.out + "/" + name, std::nullopt, !plan_.public_text.empty(), false};
   request.public_text = plan_.public_text;
   request.covered = covered;
   const auto summary = train_once(request, stop_);

@@ -81,14 +81,30 @@ Result<void> check_settings(const Json& body) {
   return {};
 }
 
+// Whether a streamed answer is to end with what it cost: {"include_usage": true}. What else stands there is refused.
+Result<bool> usage_asked(const Json& body, bool streamed) {
+  const Json* options = body.find("stream_options");
+  if (!options || options->is_null()) return false;
+  if (!streamed) return invalid("'stream_options' goes with 'stream': true");
+  if (!options->is_object()) return invalid("'stream_options' must be an object");
+  for (const auto& [name, value] : options->members())
+    if (name != "include_usage" && !is_absent(*options, name.c_str()))
+      return unsupported("'stream_options." + name.substr(0, 40) + "' is not in this version");
+  return options->find("include_usage") ? options->get_bool("include_usage") : Result<bool>(false);
+}
+
+Json chunk_json(const std::string& id, const std::string& model, Json choices) {
+  return Json::object({{"id", id},
+                       {"object", "chat.completion.chunk"},
+                       {"created", wall_clock().time_since_epoch().count()},
+                       {"model", model},
+                       {"choices", std::move(choices)}});
+}
+
 Json chunk_json(const std::string& id, const std::string& model, Json delta, Json finish) {
-  return Json::object(
-      {{"id", id},
-       {"object", "chat.completion.chunk"},
-       {"created", wall_clock().time_since_epoch().count()},
-       {"model", model},
-       {"choices",
-        Json::array({Json::object({{"index", 0}, {"delta", std::move(delta)}, {"finish_reason", std::move(finish)}})})}});
+  return chunk_json(
+      id, model,
+      Json::array({Json::object({{"index", 0}, {"delta", std::move(delta)}, {"finish_reason", std::move(finish)}})}));
 }
 
 }  // namespace
@@ -127,10 +143,11 @@ struct CompletionServer::Question {
   std::string patient_id;
   model::GenerateOptions options;
   bool stream = false;
+  bool stream_usage = false;
 };
 
-CompletionServer::CompletionServer(ServedModel served, UsageLog& log, std::string key, RandomSource& random)
-    : served_(std::move(served)), log_(&log), key_(std::move(key)), random_(&random) {}
+CompletionServer::CompletionServer(ServedModel served, UsageLog* log, std::string key, RandomSource& random)
+    : served_(std::move(served)), log_(log), key_(std::move(key)), random_(&random) {}
 
 HttpResponse CompletionServer::on(const HttpRequest& request) {
   if (request.method == "GET" && request.path == "/health") return json_response(200, Json::object({{"status", "ok"}}));
@@ -153,8 +170,17 @@ HttpResponse CompletionServer::on(const HttpRequest& request) {
   return refusal(404, "there is nothing here; POST /v1/chat/completions");
 }
 
+// A program that asks for one model and gets another's answers would never know.
+Result<void> CompletionServer::check_model(const Json& body) const {
+  if (!body.find("model")) return {};
+  SOTTO_TRY(const std::string asked, body.get_string("model"));
+  if (asked == served_.name) return {};
+  return not_found("there is no model '" + asked.substr(0, 60) + "' here; this server answers with '" + served_.name + "'");
+}
+
 Result<CompletionServer::Question> CompletionServer::question_of(const Json& body) const {
   if (!body.is_object()) return invalid("the body must be a JSON object");
+  SOTTO_TRY_VOID(check_model(body));
   SOTTO_TRY_VOID(check_settings(body));
   Question q;
   SOTTO_TRY(const auto* messages, body.get_array("messages"));
@@ -186,6 +212,7 @@ Result<CompletionServer::Question> CompletionServer::question_of(const Json& bod
   if (const Json* streamed = body.find("stream"); streamed && !streamed->is_null()) {
     SOTTO_TRY(q.stream, body.get_bool("stream"));
   }
+  SOTTO_TRY(q.stream_usage, usage_asked(body, q.stream));
   if (const Json* metadata = body.find("metadata"); metadata && metadata->find("patient_id")) {
     SOTTO_TRY(q.patient_id, metadata->get_string("patient_id"));
   }
@@ -200,7 +227,7 @@ HttpResponse CompletionServer::complete(const HttpRequest& request) {
   const auto body = Json::parse(request.body, "the request");
   if (!body.ok()) return refusal(400, "the body is not valid JSON");
   auto question = question_of(*body);
-  if (!question.ok()) return refusal(400, question.error().message);
+  if (!question.ok()) return refusal(question.error().code == ErrorCode::kNotFound ? 404 : 400, question.error().message);
   question->id = "chatcmpl-" + random_id();
   if (question->stream) return stream(std::move(*question));
   const auto made = answer(*question, {});
@@ -226,6 +253,7 @@ HttpResponse CompletionServer::stream(Question question) {
       return;
     }
     send(chunk_json(question.id, served_.name, Json::object(), made->at("choices").at(0).at("finish_reason")));
+    if (question.stream_usage) send(chunk_json(question.id, served_.name, Json::array()).set("usage", made->at("usage")));
     write("data: [DONE]\n\n");
   };
   return response;
@@ -266,6 +294,7 @@ Result<Json> CompletionServer::answer(const Question& question, const std::funct
 }
 
 Result<void> CompletionServer::keep(const Question& question, const std::string& text) {
+  if (log_ == nullptr) return {};
   Json messages = Json::array();
   for (const auto& m : question.messages) messages.push(Json::object({{"role", m.role}, {"content", m.content}}));
   Json line = Json::object({{"time", audit::iso_time(wall_clock())},
@@ -280,6 +309,8 @@ Result<void> CompletionServer::keep(const Question& question, const std::string&
 }
 
 HttpResponse CompletionServer::feedback(const HttpRequest& request) {
+  if (log_ == nullptr)
+    return refusal(404, "this server logs nothing, so there is nothing to give feedback on; start it with --log FILE");
   const auto body = Json::parse(request.body, "the request");
   const auto id = body.ok() ? body->get_string("for") : Result<std::string>(body.error());
   if (!id.ok()) return refusal(400, "the body must be a JSON object with 'for', the id of an answer");

@@ -1,11 +1,12 @@
 // A model behind the part of OpenAI's HTTP interface that chat programs use, and a log of what it was asked:
-//   POST /v1/chat/completions   messages, max_tokens, temperature, top_p, seed, stop, stream; metadata.patient_id goes into
-//                               the log
+//   POST /v1/chat/completions   messages, model, max_tokens, temperature, top_p, seed, stop, stream,
+//                               stream_options.include_usage; metadata.patient_id goes into the log
 //   POST /v1/feedback           {"for": id of an answer, "rating", "correct", "correction", "by"}: ours, for monitor and
 //                               feedback
 //   GET  /v1/models, GET /health
-// Other settings that would change an answer are refused by name. Requests in, responses out, no socket; one thread at a
-// time. Each answer is in the log, on disk, before it is given (a streamed one: before its end is).
+// Other settings that would change an answer are refused by name, and so is another model than the one that is served.
+// Requests in, responses out, no socket; one thread at a time. Where there is a log, each answer is in it, on disk, before it
+// is given (a streamed one: before its end is).
 #pragma once
 
 #include <functional>
@@ -49,11 +50,13 @@ struct ServedModel {
 class CompletionServer {
  public:
   // All outlive the server. `key`: what requests must bring as "Authorization: Bearer KEY"; empty: nothing.
-  CompletionServer(ServedModel served, UsageLog& log, std::string key, RandomSource& random);
+  // `log`: nullptr where nothing is to be logged; then there is nothing to give feedback on, either.
+  CompletionServer(ServedModel served, UsageLog* log, std::string key, RandomSource& random);
   HttpResponse on(const HttpRequest& request);
 
  private:
   struct Question;
+  Result<void> check_model(const Json& body) const;
   Result<Question> question_of(const Json& body) const;
   HttpResponse complete(const HttpRequest& request);
   HttpResponse feedback(const HttpRequest& request);
@@ -63,7 +66,7 @@ class CompletionServer {
   std::string random_id();
 
   ServedModel served_;
-  UsageLog* log_;
+  UsageLog* log_;  // nullptr: none
   std::string key_;
   RandomSource* random_;
   std::set<std::string> known_;  // ids of answers that feedback may be about

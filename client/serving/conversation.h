@@ -6,20 +6,16 @@
 #include <vector>
 
 #include "base/result.h"
+#include "client/text/model_options.h"
 
 namespace sotto::client {
 
-struct WriteCommand {
-  std::string model;                  // .gguf file or Hugging Face folder
+struct WriteCommand : ModelOptions {
   std::vector<std::string> adapters;  // PEFT folders; the first is on where nothing names another
-  std::string device = "cpu";
-  std::string precision = "auto";
-  bool quantized_base = false;
-  std::int64_t threads = 0;
-  std::string prompt;             // generate: one text, instead of standard input
-  std::string chat_template;      // the name of a well-known one; empty: the model's own
-  std::string system;             // chat: the system message; empty: what the template brings
-  std::vector<std::string> stop;  // texts that end an answer
+  std::string prompt;                 // generate: one text, instead of standard input
+  std::string chat_template;          // the name of a well-known one; empty: the model's own
+  std::string system;                 // chat: the system message; empty: what the template brings
+  std::vector<std::string> stop;      // texts that end an answer
   std::int64_t max_tokens = 256;
   std::int64_t batch = 1;  // generate: lines that are answered together
   double temperature = 0;

@@ -48,6 +48,7 @@ Result<void> monitor(const MonitorCommand& command) {
 }
 
 void add_monitor_commands(Command& root, MonitorCommand& c) {
+  root.group("In use");
   root.subcommand("monitor",
                   "a model in use: its marks over time, and how far the questions have moved from the training data")
       .option("log", c.log, "queries and answers, JSON lines (docs/operating.md)", true)
@@ -55,13 +56,16 @@ void add_monitor_commands(Command& root, MonitorCommand& c) {
       .option("--window", c.window, "queries that are looked at together")
       .option("--confidence", c.confidence, "of each comparison")
       .option("--data-key", c.data_key, "the key's file, for sealed files")
-      .flag("--json", c.json, "machine-readable")
+      .json(c.json)
+      .example("queries.jsonl --baseline train.jsonl")
       .on_run([&c] { return monitor(c); });
   Command& feedback = root.subcommand("feedback", "corrections and ratings on their way to training records");
+  feedback.example("collect queries.jsonl --out candidates.jsonl");
   feedback.subcommand("collect", "what could be trained on, for a person to look at")
       .option("log", c.log, "queries and answers, JSON lines", true)
       .option("--out", c.out, "the candidates: set \"approved\" in each line", true)
-      .flag("--json", c.json, "machine-readable")
+      .json(c.json)
+      .example("queries.jsonl --out candidates.jsonl")
       .on_run([&c]() -> Result<void> {
         SOTTO_TRY(const auto uses, curation::read_usage(c.log));
         SOTTO_TRY(const auto count, curation::collect_feedback(uses, c.out));
@@ -71,7 +75,8 @@ void add_monitor_commands(Command& root, MonitorCommand& c) {
       .option("candidates", c.log, "what 'feedback collect' wrote and a person looked at", true)
       .option("--out", c.out, "the records", true)
       .option("--by", c.by, "who looked at them", true)
-      .flag("--json", c.json, "machine-readable")
+      .json(c.json)
+      .example("candidates.jsonl --out records.jsonl --by \"A. Khan\"")
       .on_run([&c]() -> Result<void> {
         SOTTO_TRY(const auto count, curation::accept_feedback(c.log, c.out, c.by));
         return tell(count, c, " records in ", " not approved");

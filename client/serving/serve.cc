@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -63,9 +64,12 @@ Result<void> serve_model(const ServeCommand& command, const std::function<bool()
     served.weights = to_hex(weights);
     served.name += "+" + served.weights.substr(0, 12);
   }
-  SOTTO_TRY(auto usage, UsageLog::open(command.log));
+  std::optional<UsageLog> usage;  // a log of real questions is the site's choice
+  if (!command.log.empty()) {
+    SOTTO_TRY(usage, UsageLog::open(command.log));
+  }
   crypto::SystemRandom random;
-  CompletionServer completions(served, usage, key, random);
+  CompletionServer completions(served, usage ? &*usage : nullptr, key, random);
   SOTTO_TRY(auto server, HttpServer::bind({command.host, static_cast<std::uint16_t>(command.port), 1 << 20},
                                           [&](const HttpRequest& request) { return completions.on(request); }));
   if (!is_loopback(command.host))
@@ -74,9 +78,12 @@ Result<void> serve_model(const ServeCommand& command, const std::function<bool()
          {"next_step", "use it only in a network that you trust, or keep it on loopback behind a proxy with TLS"}});
   const std::string address = "http://" + command.host + ":" + std::to_string(server.port()) + "/v1";
   if (command.json)
-    std::cout << Json::object({{"address", address}, {"model", served.name}, {"log", command.log}}).dump() << '\n';
+    std::cout
+        << Json::object({{"address", address}, {"model", served.name}, {"log", usage ? Json(command.log) : Json()}}).dump()
+        << '\n';
   else
-    std::cout << served.name << " at " << address << ", log in " << command.log << ". Ctrl-C ends.\n";
+    std::cout << served.name << " at " << address << (usage ? ", log in " + command.log : std::string(", nothing is logged"))
+              << ". Ctrl-C ends.\n";
   std::cout.flush();
   server.serve(stop);
   return {};

@@ -7,21 +7,17 @@
 #include <string>
 
 #include "base/result.h"
+#include "client/text/model_options.h"
 
 namespace sotto::client {
 
-struct ServeCommand {
-  std::string model;    // .gguf file or Hugging Face folder
+struct ServeCommand : ModelOptions {
   std::string adapter;  // PEFT folder; empty: none
-  std::string log;      // JSON lines, appended to
+  std::string log;      // JSON lines, appended to; empty: nothing is logged
   std::string key;      // a file with the key that requests must bring; empty: none
   std::string host = "127.0.0.1";
   std::int64_t port = 8080;
   std::string chat_template;
-  std::string device = "cpu";
-  std::string precision = "auto";
-  bool quantized_base = false;
-  std::int64_t threads = 0;
   std::int64_t max_tokens = 512;
   bool json = false;
 };

@@ -87,7 +87,8 @@ Result<void> score(const TextCommand& command) {
   if (command.top < 0 || command.top > 1000000)
     return invalid("--top is " + std::to_string(command.top) + "; it must be 0 or more");
   SOTTO_TRY(auto language_model,
-            model::LanguageModel::load(command.model, {command.device, precision, 0, command.quantized_base}));
+            model::LanguageModel::load(
+                command.model, {command.device, precision, static_cast<int>(command.threads), command.quantized_base}));
   SOTTO_TRY(auto adapters, Adapters::load(command.adapters, language_model));
   std::optional<TextModel>
       text;  // only loaded when a line has text: a folder without a tokenizer can still be scored by ids

@@ -6,15 +6,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "client/text/model_options.h"
 
 namespace sotto::client {
 
-struct TextCommand {
-  std::string model;                  // .gguf file or Hugging Face folder
-  std::vector<std::string> adapters;  // score: PEFT folders; the first is on where a line does not name one
-  std::string device = "cpu";
-  std::string precision = "fp32";
-  bool quantized_base = false;
+struct TextCommand : ModelOptions {
+  TextCommand() { precision = "fp32"; }  // a log-likelihood is for comparing
+  std::vector<std::string> adapters;     // score: PEFT folders; the first is on where a line does not name one
   std::int64_t top = 10;
   bool decode = false;  // tokenize: ids to text
   bool plain = false;   // tokenize: control tokens in the text are spelled out instead of becoming their ids

@@ -10,17 +10,11 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "client/training/evaluation.h"
 #include "model/training/optimizer.h"
 #include "privacy/mechanism/event.h"
 
 namespace sotto::client {
-
-struct Evaluation {
-  std::uint64_t step = 0;  // steps taken when it was made
-  double loss = 0;         // nats a response token
-  double accuracy = 0;     // of response tokens
-  double general = 0;      // nats a response token on the text that is watched for forgetting; 0: none is
-};
 
 // What a run itself keeps.
 struct LocalPosition {

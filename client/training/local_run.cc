@@ -8,6 +8,7 @@
 #include "audit/ledger/accounting.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "base/progress.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
@@ -50,17 +51,6 @@ Error stopped(const RunPlan& plan, std::uint64_t steps) {
                             "was spent stays spent)"));
 }
 
-Result<Evaluation> evaluation_of(const model::LanguageModel& model, const data::DataSet& data) {
-  SOTTO_TRY(const auto losses, model.evaluate(data.examples));
-  double loss = 0, tokens = 0, correct = 0;
-  for (const auto& one : losses) {
-    loss += one.loss_sum;
-    tokens += one.tokens;
-    correct += one.correct;
-  }
-  return Evaluation{0, loss / tokens, correct / tokens, 0};
-}
-
 }  // namespace
 
 LocalRun::LocalRun(LocalContext context, RandomSource& random)
@@ -68,7 +58,8 @@ LocalRun::LocalRun(LocalContext context, RandomSource& random)
       budget_(in_.setup->config.policy.budget),
       random_(&random),
       training_(file().plan, SiteIndex(0), *in_.training, in_.data->training, *in_.run_key),
-      optimizer_(file().plan.optimizer, in_.training->dimension()) {
+      optimizer_(file().plan.optimizer, in_.training->dimension()),
+      general_(file().alone.forgetting_limit) {
   if (in_.mix) training_.mix(*in_.mix);
 }
 
@@ -113,6 +104,8 @@ Result<void> LocalRun::resume() {
     return {};
   }
   at_ = std::move(stored->at);
+  if (!in_.data->general.examples.empty())
+    for (const auto& e : at_.evaluations) general_.add({e.step, e.general});
   if (plan.step.noise != privacy::CorrelationKind::kIndependent && at_.steps < total_steps(plan) && !must_stop())
     return refused("'" + in_.setup->out +
                    "/checkpoint': a run with correlated noise that was interrupted does not go on, because what its noise "
@@ -145,7 +138,7 @@ Result<void> LocalRun::check_budget() {
   if (!in_.ledger->spending().binding_of(plan.run))
     SOTTO_TRY_VOID(
         in_.ledger->bind({plan.run, budget_, to_string(plan.unit), policy.epsilon_limit, policy.delta}, wall_clock()));
-  SOTTO_TRY_VOID(note_elsewhere({in_.book, in_.log, in_.ledger}, budget_, wall_clock()));
+  SOTTO_TRY_VOID(note_elsewhere(in_.shared(), budget_, wall_clock()));
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
@@ -176,7 +169,7 @@ Result<void> LocalRun::reserve(RoundId round) {
   if (!plan.privacy || in_.setup->covered)
     return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, wall_clock());
   const audit::BudgetLimit limit{in_.setup->config.policy.epsilon_limit, in_.setup->config.policy.delta};
-  return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, wall_clock());
+  return client::reserve(in_.shared(), {plan.run, round, std::move(planned), limit}, wall_clock());
 }
 
 // Committed after the checkpoint that holds the round's last step: a kill between the two is made good by the next part.
@@ -207,9 +200,10 @@ Result<void> LocalRun::evaluate() {
     return ran_away("the loss on data outside the guarantee is not a finite number");
   found.step = at_.steps;
   at_.evaluations.push_back(found);
+  if (watches) general_.add({found.step, found.general});
   const bool is_best = best_of(at_.evaluations) == std::prev(at_.evaluations.end());
   if (validates && is_best && file().alone.patience > 0) at_.best = in_.training->state();
-  if (file().alone.forgetting_stops && !forgets(found)) at_.within = in_.training->state();
+  if (file().alone.forgetting_stops && !general_.forgets()) at_.within = in_.training->state();
   return {};
 }
 
@@ -221,20 +215,15 @@ void LocalRun::tell() {
   if (found.loss > 0)
     log(Level::kInfo, "evaluated", {{"steps", found.step}, {"loss", found.loss}, {"token_accuracy", found.accuracy}});
   if (in_.data->general.examples.empty()) return;
-  const double risen_by = found.general - at_.evaluations.front().general;
+  const double risen_by = general_.risen_by();
   log(Level::kInfo, "general_text", {{"steps", found.step}, {"loss", found.general}, {"risen_by", risen_by}});
-  if (forgets(found))
+  if (general_.forgets())
     log(Level::kWarning, "forgetting",
         {{"steps", found.step},
          {"risen_by", risen_by},
-         {"limit", file().alone.forgetting_limit},
+         {"limit", general_.limit()},
          {"next_step", file().alone.forgetting_stops ? "training stops at the last adapter within the limit"
                                                      : "mix general text in ([[train.mixture]]), or lower the rate"}});
-}
-
-bool LocalRun::forgets(const Evaluation& evaluation) const {
-  return !in_.data->general.examples.empty() &&
-         evaluation.general - at_.evaluations.front().general > file().alone.forgetting_limit;
 }
 
 bool LocalRun::out_of_patience() const {
@@ -243,9 +232,7 @@ bool LocalRun::out_of_patience() const {
   return at_.evaluations.end() - best_of(at_.evaluations) > static_cast<std::ptrdiff_t>(patience);
 }
 
-bool LocalRun::must_stop() const {
-  return out_of_patience() || (file().alone.forgetting_stops && !at_.evaluations.empty() && forgets(at_.evaluations.back()));
-}
+bool LocalRun::must_stop() const { return out_of_patience() || (file().alone.forgetting_stops && general_.forgets()); }
 
 Error LocalRun::ran_away(const std::string& what) const {
   if (at_.steps == 0)
@@ -276,9 +263,9 @@ LocalOutcome LocalRun::outcome(bool stopped) const {
                    .relation_with_earlier_runs = audit::relation_text({}, unit),
                    .seconds = at_.seconds,
                    .stopped_early = stopped};
-  out.forgetting = std::ranges::any_of(at_.evaluations, [&](const Evaluation& e) { return forgets(e); });
+  out.forgetting = general_.ever_forgot();
   if (at_.best) out.state = *at_.best;
-  if (at_.within && !at_.evaluations.empty() && forgets(at_.evaluations.back())) out.state = *at_.within;
+  if (at_.within && general_.forgets()) out.state = *at_.within;
   if (!plan.privacy) return out;
   const auto& spending = in_.ledger->spending();
   const auto own = spending.of_run(plan.run), all = spending.total(budget_);
@@ -376,7 +363,7 @@ std::string text_of(const LocalOutcome& outcome, const RunPlan& plan) {
   char line[200];
   std::string out = "run " + plan.run.value() + ": " + std::to_string(outcome.steps) + " steps, ";
   if (std::isfinite(outcome.epsilon))
-    std::snprintf(line, sizeof line, "epsilon %.4f at delta %g (%s)\n", outcome.epsilon, plan.delta,
+    std::snprintf(line, sizeof line, "epsilon %s at delta %g (%s)\n", shown_up(outcome.epsilon).c_str(), plan.delta,
                   outcome.relation.c_str());
   else
     std::snprintf(line, sizeof line, "without privacy: no guarantee\n");

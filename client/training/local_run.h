@@ -8,6 +8,7 @@
 
 #include "audit/ledger/ledger.h"
 #include "client/site/site_spending.h"
+#include "client/training/forgetting_curve.h"
 #include "client/training/local_checkpoint.h"
 #include "client/training/local_setup.h"
 #include "client/training/update.h"
@@ -28,6 +29,8 @@ struct LocalContext {
   const PatientBook* book;
   const RunKey* run_key;
   model::ProcessGroup* group = nullptr;  // of several processes; none: this one alone
+
+  SharedLedger shared() const { return {book, log, ledger}; }
 };
 
 struct LocalOutcome {
@@ -68,7 +71,6 @@ class LocalRun {
   void begin(RoundId round);
   LocalOutcome outcome(bool stopped) const;
   bool out_of_patience() const;
-  bool forgets(const Evaluation& evaluation) const;
   bool must_stop() const;
   const plan::PlanFile& file() const { return in_.setup->file; }
 
@@ -78,6 +80,7 @@ class LocalRun {
   LocalTraining training_;
   model::Optimizer optimizer_;
   LocalPosition at_;
+  ForgettingCurve general_;   // over steps; empty where no general text is watched
   double saved_seconds_ = 0;  // time at the last checkpoint
 };
 

@@ -28,9 +28,9 @@ Result<void> take_site(const TrainRequest& request, LocalSetup& in) {
   SOTTO_TRY(in.config, read_site_config(config));
   SOTTO_CHECK(request.public_text.empty() || request.no_privacy);
   if (!request.public_text.empty()) in.config.data = {request.public_text};
-  if (request.declared_size < 0)
-    return invalid("--declared-size is " + std::to_string(request.declared_size) + "; it must be at least 1");
-  const auto size = request.declared_size > 0 ? static_cast<std::uint64_t>(request.declared_size) : file.alone.declared_size;
+  if (request.declared_size && *request.declared_size < 1)
+    return invalid("--declared-size is " + std::to_string(*request.declared_size) + "; it must be at least 1");
+  const auto size = request.declared_size ? static_cast<std::uint64_t>(*request.declared_size) : file.alone.declared_size;
   if (size == 0)
     return missing(request, "the declared size", "declared_size", "--declared-size N (units, rounded to one or two digits)");
   if (!(plan.expected_batch <= static_cast<double>(size)))

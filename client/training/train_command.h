@@ -28,10 +28,10 @@ struct Covered {
 };
 
 struct TrainRequest {
-  std::string plan;                // RUN.toml
-  std::string config;              // site.toml; empty: [train] config of the plan
-  std::string out;                 // results; empty: [train] out, else train-<run>
-  std::int64_t declared_size = 0;  // 0: [train] declared_size
+  std::string plan;                           // RUN.toml
+  std::string config;                         // site.toml; empty: [train] config of the plan
+  std::string out;                            // results; empty: [train] out, else train-<run>
+  std::optional<std::int64_t> declared_size;  // none: [train] declared_size
   bool no_privacy = false;
   bool json = false;
   std::string public_text = {};  // JSON lines to train on in place of the site's records; with no_privacy alone

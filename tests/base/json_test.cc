@@ -26,6 +26,17 @@ TEST_CASE("checked reads name the field", "[base]") {
   CHECK_FALSE(value.get_array("none").ok());
 }
 
+TEST_CASE("a field that is not there is missing, not of another type", "[base]") {
+  const Json value = Json::object({{"n", 3}});
+  CHECK(value.get_string("none").error().message == "field 'none' is missing");
+  CHECK(value.get_int("none").error().message == "field 'none' is missing");
+  CHECK(value.get_double("none").error().message == "field 'none' is missing");
+  CHECK(value.get_bool("none").error().message == "field 'none' is missing");
+  CHECK(value.get_array("none").error().message == "field 'none' is missing");
+  CHECK(value.get_object("none").error().message == "field 'none' is missing");
+  CHECK(value.get_bool("n").error().message == "field 'n' is not true or false");
+}
+
 TEST_CASE("non-finite numbers are written as text and read back", "[base]") {
   const Json infinite(std::numeric_limits<double>::infinity());
   CHECK(infinite.dump() == "\"inf\"");

@@ -39,7 +39,8 @@ def client(*arguments, folder=None):
 
 class Server:
     def __init__(self, folder, *more):
-        self.process = subprocess.Popen([BIN / "sotto-client", "serve", "--model", MODEL, "--log", folder / "usage.jsonl", "--port", "0", "--json", "--precision", "fp32", *map(str, more)],
+        log = [] if folder is None else ["--log", folder / "usage.jsonl"]
+        self.process = subprocess.Popen([BIN / "sotto-client", "serve", "--model", MODEL, *log, "--port", "0", "--json", "--precision", "fp32", *map(str, more)],
                                         stdout=subprocess.PIPE, text=True)
         self.told = json.loads(self.process.stdout.readline())
         self.port = int(self.told["address"].rsplit(":", 1)[1].split("/")[0])
@@ -76,7 +77,7 @@ class Test(unittest.TestCase):
     def test_a_served_model_answers_streams_logs_and_learns_from_corrections_after_review(self):
         question = [{"role": "user", "content": "Assign the ICD-10-CM code.\nHartnup's disease"}]
         with Server(self.folder, "--max-tokens", 12) as server:
-            body = {"model": "any", "messages": question, "max_tokens": 8, "metadata": {"patient_id": "p1"}}
+            body = {"model": server.told["model"], "messages": question, "max_tokens": 8, "metadata": {"patient_id": "p1"}}
             status, text = server.ask("POST", "/v1/chat/completions", body)
             self.assertEqual(status, 200, text)
             answer = json.loads(text)
@@ -89,7 +90,13 @@ class Test(unittest.TestCase):
             self.assertEqual("".join(p["delta"].get("content", "") for p in pieces), content)
             self.assertEqual(pieces[-1]["finish_reason"], answer["choices"][0]["finish_reason"])
             self.assertEqual(json.loads(server.ask("GET", "/v1/models")[1])["data"][0]["id"], server.told["model"])
-            for broken, why in (({"messages": []}, "must end with"), ({**body, "n": 2}, "'n'"), ({**body, "tools": [{}]}, "'tools'"), ({**body, "temperature": 9}, "'temperature'"),
+            status, text = server.ask("POST", "/v1/chat/completions", {**body, "model": "gpt-4o"})
+            self.assertEqual(status, 404, text)
+            self.assertIn(server.told["model"], json.loads(text)["error"]["message"])
+            status, streamed = server.ask("POST", "/v1/chat/completions", {**body, "stream": True, "stream_options": {"include_usage": True}})
+            self.assertEqual(json.loads([line[6:] for line in streamed.splitlines() if line.startswith("data: ")][-2])["usage"], answer["usage"])
+            for broken, why in (({**body, "stream": True, "stream_options": {"include_everything": True}}, "stream_options.include_everything"),
+                                ({**body, "stream_options": {"include_usage": True}}, "'stream': true"), ({"messages": []}, "must end with"), ({**body, "n": 2}, "'n'"), ({**body, "tools": [{}]}, "'tools'"), ({**body, "temperature": 9}, "'temperature'"),
                                 ({**body, "messages": [{"role": "tool", "content": "x"}]}, "role"), ("{", "not valid JSON"), ({**body, "messages": question * 400}, "positions")):
                 status, text = server.ask("POST", "/v1/chat/completions", broken)
                 self.assertEqual(status, 400, text)
@@ -102,7 +109,7 @@ class Test(unittest.TestCase):
             self.assertEqual(server.ask("POST", "/v1/feedback", {"for": answer["id"], "rating": 9})[0], 400)
         log = self.folder / "usage.jsonl"
         self.assertEqual(stat.S_IMODE(log.stat().st_mode), 0o600)
-        self.assertEqual(len(log.read_text().splitlines()), 3)
+        self.assertEqual(len(log.read_text().splitlines()), 4)
         collected = client("feedback", "collect", log, "--out", self.folder / "candidates.jsonl", "--json")
         self.assertEqual(json.loads(collected.stdout)["taken"], 1, collected.stderr)
         candidates = self.folder / "candidates.jsonl"
@@ -118,6 +125,15 @@ class Test(unittest.TestCase):
         outside = client("serve", "--model", MODEL, "--log", log, "--host", "192.0.2.1")
         self.assertEqual(outside.returncode, 1)
         self.assertIn("--key", outside.stderr)
+
+    def test_without_a_log_a_served_model_answers_and_keeps_nothing(self):
+        with Server(None, "--max-tokens", 4) as server:
+            self.assertIsNone(server.told["log"])
+            status, text = server.ask("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hartnup's disease"}]})
+            self.assertEqual(status, 200, text)
+            status, text = server.ask("POST", "/v1/feedback", {"for": json.loads(text)["id"], "rating": 2})
+            self.assertEqual(status, 404, text)
+            self.assertIn("--log", json.loads(text)["error"]["message"])
 
     def test_monitoring_raises_a_signal_when_questions_move_and_none_when_they_do_not(self):
         records = [json.loads(line) for line in (MODEL / "records.jsonl").read_text().splitlines()]

@@ -1,5 +1,6 @@
 """The three programs as a user meets them: versions, what they link, and one clear line for every wrong use."""
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -7,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from fixture import BIN, MODEL, SOURCE, Small
+from fixture import BIN, MODEL, SOURCE, Small, wait_until
 
 ADAPTER = SOURCE / "tests/vectors/gguf_export/adapter"
 GGUF = SOURCE / "tests/vectors/gguf_export/model_f16.gguf"
@@ -49,6 +50,8 @@ class Test(unittest.TestCase):
             (2, "--nonsense", ["sotto-client", "--nonsense"]),
             (2, "command is missing", ["sotto-audit"]),
             (2, "bogus", ["sotto-coordinator", "bogus"]),
+            (2, "has no command 'budgt'; did you mean 'budget'? (see 'sotto-client --help')", ["sotto-client", "budgt", "--dir", "x"]),
+            (2, "has no option '--noise-multplier'; did you mean '--noise-multiplier'?", ["sotto-audit", "epsilon", "--noise-multplier", "1"]),
             (2, "--model", ["sotto-client", "score"]),
             (1, "nowhere", ["sotto-client", "run", "--dir", self.folder / "nowhere"]),
             (1, "nowhere", ["sotto-audit", "verify", self.folder / "nowhere"]),
@@ -84,6 +87,47 @@ class Test(unittest.TestCase):
                 complaints = [line for line in done.stderr.splitlines() if line.startswith(program)]
                 self.assertEqual(len(complaints), 1, done.stderr)
 
+    def commands_of(self, program):
+        """Every command that runs something, by its words, from docs/commands.md."""
+        text = (SOURCE / "docs/commands.md").read_text()
+        return [words.split() for words in re.findall(rf"`{program} ([a-z -]+)`", text)]
+
+    def test_help_of_every_command_names_the_program_and_ends_with_an_example(self):
+        for program in PROGRAMS:
+            commands = self.commands_of(program)
+            self.assertGreater(len(commands), 8)
+            for words in commands:
+                with self.subTest(program=program, command=words):
+                    told = run(program, *words, "--help")
+                    self.assertEqual(told.returncode, 0, told.stderr)
+                    if "not in this version" in told.stdout:
+                        continue
+                    name = f"{program} {' '.join(words)}"
+                    self.assertIn(f"Usage: {name}", told.stdout)
+                    self.assertRegex(told.stdout, rf"Example:\n  {re.escape(name)} \S")
+                    self.assertNotRegex(told.stdout, r"e\+\d|=-1\b|\bnan\b")  # a default that means none is not shown
+
+    def test_commands_are_listed_in_groups(self):
+        for program, headings in (("sotto-client", ["Records", "In a consortium", "Alone", "Quality", "Models and their files", "The registry of models", "In use"]),
+                                  ("sotto-coordinator", ["The coordinator", "Sites", "Runs", "The registry of models"]),
+                                  ("sotto-audit", ["A run's record", "Event logs", "The accountant"])):
+            told = run(program, "--help").stdout
+            self.assertEqual(re.findall(r"^([A-Z][^:]*):$", told, re.M)[-len(headings):], headings)
+
+    def test_the_process_is_called_by_the_programs_name(self):
+        process = subprocess.Popen([BIN / "sotto-client", "tokenize", "--model", MODEL], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            while b"GOMP_SPINCOUNT" not in Path(f"/proc/{process.pid}/environ").read_bytes():  # until it has started itself again
+                self.assertIsNone(process.poll())
+            self.assertEqual(Path(f"/proc/{process.pid}/comm").read_text().strip(), "sotto-client")
+        finally:
+            process.communicate(b"")
+
+    def test_small_epsilons_are_not_shown_as_zero(self):
+        told = run("sotto-audit", "epsilon", "--noise-multiplier", "1000", "--sampling-rate", "0.0001", "--steps", "1", "--delta", "1e-5", "--accountant", "rdp")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertRegex(told.stdout, r"^epsilon \d\.\de-\d\d at delta")
+
     def test_commands_of_later_versions_say_so(self):
         cases = [("sotto-coordinator", c) for c in ("resume",)]
         for program, command in cases:
@@ -115,6 +159,22 @@ class Test(unittest.TestCase):
             sigma = json.loads(run("sotto-audit", "calibrate", "--epsilon", "3", "--delta", "1e-5", "--sampling-rate", "0.01", "--steps", "10000", "--accountant", accountant, "--json").stdout)
             self.assertLessEqual(sigma["epsilon_upper"], 3)
             self.assertLess(abs(sigma["noise_multiplier"] - reference), 1e-3)
+
+    def test_a_site_says_what_it_waits_for_and_doctor_asks_the_coordinator(self):
+        with Small(3) as f:
+            f.enrol()
+            first, second = f.names[:2]
+            told = f.client(first, "doctor", "--json")
+            self.assertIn("lets this site in", json.loads(told.stdout)["coordinator"])
+            f.coordinator("revoke", first)
+            revoked = f.client(first, "doctor", check=False)
+            self.assertEqual(revoked.returncode, 1, revoked.stdout)
+            self.assertIn("revoked", revoked.stderr)
+            self.assertNotIn("all is in place", revoked.stdout)
+            f.processes["coordinator"].terminate()
+            f.processes["coordinator"].wait(20)
+            f.run_site(second)
+            wait_until(lambda: "waiting_for_coordinator" in f.tail(second), 60, "the site to say what it waits for", lambda: f.check_alive([second]))
 
     def test_a_site_folder_is_closed_to_others(self):
         with Small(3) as f:

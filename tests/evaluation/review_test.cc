@@ -197,6 +197,20 @@ TEST_CASE("the report: win rate, intervals, points, agreement and disagreements"
   CHECK(text.find('\x1b') == text.npos);
 }
 
+TEST_CASE("the report of a review that nobody has rated yet says so and holds no nan", "[review]") {
+  const Folder f(4);
+  const auto set = read_review(f.folder.path()).value();
+  FixedRandom random(5);
+  const std::vector<Sheet> sheets{make_sheet(set, "anna", random), make_sheet(set, "ben", random)};
+  const Json report = review_json(set, sheets);
+  CHECK(report.dump().find("nan") == std::string::npos);
+  CHECK(report.at("agreement").at("preference").at("fleiss").at("kappa").is_null());
+  const auto text = review_text(report);
+  CHECK(text.find("nan") == std::string::npos);
+  CHECK(text.find("0 of 4 items rated\n") != std::string::npos);
+  CHECK(text.find("Fleiss none") != std::string::npos);
+}
+
 TEST_CASE("a comparison becomes a folder for review, without the answers that are alike", "[review]") {
   TemporaryFolder folder;
   Task task;

@@ -131,4 +131,20 @@ TEST_CASE("records of one patient are one unit; records without a key stand alon
   CHECK(sum(units) == sum(records));
 }
 
+TEST_CASE("where all units are right or all are wrong the interval is Wilson's and has a width", "[evaluation]") {
+  const Resampling how{2000, 0.95, 1};
+  const std::vector<Ratio> right(3, Ratio::of(true)), wrong(3, Ratio::of(false));
+  const auto all = interval_of(right, how), none = interval_of(wrong, how);
+  CHECK(all.low == Approx(0.4385).margin(1e-4));  // statsmodels: proportion_confint(3, 3, method="wilson")
+  CHECK(all.high == Approx(1));
+  CHECK(none.low == Approx(0).margin(1e-12));
+  CHECK(none.high == Approx(0.5615).margin(1e-4));
+  const std::vector<Ratio> patients{{2, 2}, {5, 5}, {1, 1}};  // a unit of several records counts once
+  CHECK(interval_of(patients, how).low == Approx(all.low));
+  const std::vector<Ratio> mixed{{1, 1}, {0, 1}, {1, 1}};
+  CHECK(interval_of(mixed, how).low == bootstrap(mixed, how).low);
+  const std::vector<Ratio> losses{{3.5, 2}, {7, 4}};
+  CHECK(interval_of(losses, how).high == bootstrap(losses, how).high);
+}
+
 }  // namespace sotto::evaluation

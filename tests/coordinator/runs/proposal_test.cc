@@ -277,4 +277,19 @@ TEST_CASE("min_sites below t and an unusable epsilon are refused with the value"
 }
 
 }  // namespace
+TEST_CASE("a plan with epsilon and noise_multiplier is told that both are given, one with neither what is missing",
+          "[plan]") {
+  const std::string text = minimal();
+  const std::string line = "epsilon = 8.0\n";
+  const auto replaced = [&](const std::string& by) { return std::string(text).replace(text.find(line), line.size(), by); };
+  const auto both = read(replaced(line + "noise_multiplier = 1.0\n"));
+  REQUIRE_FALSE(both.ok());
+  CHECK(both.error().message ==
+        "run.toml:6: 'privacy.noise_multiplier' and privacy.epsilon are both given, and each follows from the other; leave "
+        "one out");
+  const auto neither = read(replaced(""));
+  REQUIRE_FALSE(neither.ok());
+  CHECK(neither.error().message.find("'privacy.epsilon' is missing") != std::string::npos);
+}
+
 }  // namespace sotto::coordinator
