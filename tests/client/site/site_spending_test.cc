@@ -1,0 +1,280 @@
+// A folder that spends, its book, and what is put back, copied or killed between them. fsync() is this file's: a child
+// process ends at the write that it is told to end at, as a kill would end it.
+#include "client/site/site_spending.h"
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+
+#include "client/site/own_log.h"
+#include "crypto/system_random.h"
+#include "privacy/mechanism/noise.h"
+#include "tests/support/catch.h"
+
+namespace {
+
+int writes_left = -1;  // -1: all
+
+}  // namespace
+
+extern "C" int fsync(int fd) {
+  if (writes_left == 0) ::_exit(77);
+  if (writes_left > 0) --writes_left;
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
+
+using namespace sotto;
+using namespace sotto::client;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kDelta = 1e-5;
+const RunId kRun("alone");
+
+std::vector<privacy::DpEvent> round_of(double sigma) {
+  const privacy::Grid grid(privacy::ClipNorm(0.3), 1000);
+  return {privacy::planned_event(privacy::Unit::kPatient, privacy::SamplingRate(0.02), privacy::NoiseMultiplier(sigma), grid,
+                                 4)};
+}
+
+double epsilon_of(std::uint64_t rounds) {
+  audit::Spent spent;
+  for (std::uint64_t i = 0; i < rounds; ++i) spent.add(audit::RoundCost(round_of(1.0)));
+  return audit::composed_epsilon(spent, kDelta);
+}
+
+struct Place {
+  fs::path path = fs::temp_directory_path() / ("sotto-spending-" + std::to_string(::getpid()));
+  Place() {
+    fs::remove_all(path);
+    fs::create_directories(path);
+  }
+  ~Place() { fs::remove_all(path); }
+  std::string at(const std::string& name) const { return (path / name).string(); }
+  void copy(const std::string& from, const std::string& to) const {
+    fs::remove_all(path / to);
+    fs::copy(path / from, path / to, fs::copy_options::recursive);
+  }
+};
+
+// What a run of one folder does.
+class Spender {
+ public:
+  static Result<std::unique_ptr<Spender>> open(const Place& place, const std::string& folder = "out",
+                                               const std::string& book = "book") {
+    crypto::SystemRandom random;
+    SOTTO_TRY_VOID(make_folder(place.at(folder), FileMode::kPrivate));
+    SOTTO_TRY(auto key, own_key(place.at(folder), random));
+    SOTTO_TRY(auto log, audit::EventLog::open(place.at(folder) + "/log"));
+    SOTTO_TRY_VOID(begin_own_log(log, key, random));
+    SOTTO_TRY(auto patients, PatientBook::open(place.at(book)));
+    std::unique_ptr<Spender> out(new Spender(std::move(log), std::move(patients)));
+    SOTTO_TRY(out->ledger_, audit::Ledger::open(out->log_));
+    SOTTO_TRY(out->mine_, take_up(out->shared()));
+    if (!out->ledger_->spending().binding_of(kRun))
+      SOTTO_TRY_VOID(out->ledger_->bind({kRun, "patients", "patient", 100, kDelta}, wall_clock()));
+    return out;
+  }
+  Result<void> reserve(std::uint32_t round, double limit = 100, double sigma = 1.0) {
+    return client::reserve(shared(), {kRun, RoundId(round), round_of(sigma), audit::BudgetLimit{limit, kDelta}},
+                           wall_clock());
+  }
+  Result<void> commit(std::uint32_t round, double sigma = 1.0) {
+    return client::commit(shared(), {kRun, RoundId(round), round_of(sigma), {}}, wall_clock());
+  }
+  Result<void> round(std::uint32_t n) {
+    SOTTO_TRY_VOID(reserve(n));
+    return commit(n);
+  }
+  SharedLedger shared() { return {&book_, &log_, &*ledger_}; }
+  double spent() const { return ledger_->spent(kDelta); }
+  std::size_t rounds() const { return ledger_->spending().rounds().size(); }
+
+ private:
+  Spender(audit::EventLog log, PatientBook book) : log_(std::move(log)), book_(std::move(book)) {}
+  audit::EventLog log_;
+  PatientBook book_;
+  std::optional<audit::Ledger> ledger_;
+  std::optional<FileLock> mine_;
+};
+
+std::unique_ptr<Spender> open(const Place& place, const std::string& folder = "out") {
+  auto out = Spender::open(place, folder);
+  INFO((out.ok() ? std::string() : out.error().message));
+  REQUIRE(out.ok());
+  return std::move(out).value();
+}
+
+template <class T>
+bool says(const Result<T>& result, const std::string& words) {
+  const bool found = !result.ok() && result.error().message.find(words) != std::string::npos;
+  if (!found) WARN((result.ok() ? std::string("it went on") : result.error().message));
+  return found;
+}
+
+double in_the_book(const Place& place) {
+  return audit::composed_epsilon(PatientBook::open(place.at("book"))->lock()->elsewhere("patients", Digest{}), kDelta);
+}
+
+}  // namespace
+
+TEST_CASE("a restored copy of a folder spends nothing, and lowers nothing", "[spending]") {
+  const Place place;
+  {
+    auto run = open(place);
+    REQUIRE(run->round(0).ok());
+    REQUIRE(run->round(1).ok());
+  }
+  place.copy("out", "kept");
+  {
+    auto run = open(place);
+    for (std::uint32_t r = 2; r < 6; ++r) REQUIRE(run->round(r).ok());
+  }
+  CHECK(in_the_book(place) == Approx(epsilon_of(6)));
+  place.copy("out", "whole");
+  place.copy("kept", "out");
+  const auto restored = Spender::open(place);
+  CHECK(says(restored, "has 8 entries, and the book of patients"));
+  CHECK(says(restored, "has seen 15 of it"));
+  CHECK(in_the_book(place) == Approx(epsilon_of(6)));
+  place.copy("whole", "out");
+  CHECK(open(place)->rounds() == 6);  // the newest copy goes on
+}
+
+TEST_CASE("a copy of a folder with an open reservation cannot take its steps a second time", "[spending]") {
+  const Place place;
+  REQUIRE(open(place)->reserve(0).ok());
+  place.copy("out", "kept");
+  REQUIRE(open(place)->commit(0).ok());
+  place.copy("kept", "out");
+  CHECK(says(Spender::open(place), "an older copy"));
+}
+
+TEST_CASE("two copies of a folder do not work at the same time, and only the one that went on may", "[spending]") {
+  const Place place;
+  REQUIRE(open(place)->round(0).ok());
+  place.copy("out", "copy");
+  {
+    auto first = open(place);
+    CHECK(says(Spender::open(place, "copy"), "is being worked with already"));
+    REQUIRE(first->round(1).ok());
+  }
+  CHECK(says(Spender::open(place, "copy"), "an older copy"));
+  // A log that went on by itself, to the same size and with other entries.
+  {
+    auto log = audit::EventLog::open(place.at("copy") + "/log").value();
+    const auto size = audit::EventLog::open(place.at("out") + "/log")->size();
+    while (log.size() <= size) REQUIRE(log.append(audit::RunRefused{kRun, {}, "no"}, wall_clock()).ok());
+  }
+  CHECK(says(Spender::open(place, "copy"), "are not those that the book of patients"));
+}
+
+TEST_CASE("a folder remembers its book: an older copy of it, another or a fresh one is refused", "[spending]") {
+  const Place place;
+  REQUIRE(open(place)->round(0).ok());
+  place.copy("book", "older");
+  REQUIRE(open(place, "other")->round(0).ok());  // spends, and is deleted
+  REQUIRE(open(place)->round(1).ok());
+  fs::remove_all(place.path / "other");
+  CHECK(says(Spender::open(place, "out", "older"), "has spent from a newer copy of the book of patients"));
+  CHECK(says(Spender::open(place, "out", "fresh"), "has spent from another book of patients than"));
+  fs::remove(place.path / "out/book.json");
+  CHECK(says(Spender::open(place, "out", "fresher"), "knows nothing of it"));
+  CHECK(open(place)->spent() == Approx(epsilon_of(2)));
+}
+
+TEST_CASE("what ran otherwise than reserved is in the book with both costs", "[spending]") {
+  const Place place;
+  auto run = open(place);
+  REQUIRE(run->reserve(0).ok());
+  CHECK_FALSE(run->commit(0, 2.0).ok());
+  audit::Spent both;
+  both.add(audit::RoundCost(round_of(1.0)));
+  both.add(audit::RoundCost(round_of(2.0)));
+  CHECK(in_the_book(place) == Approx(audit::composed_epsilon(both, kDelta)));
+}
+
+TEST_CASE("a reservation that a kill kept from the log is paid once, or besides another one", "[spending]") {
+  for (const double sigma : {1.0, 2.0}) {
+    const Place place;
+    {
+      auto run = open(place);
+      REQUIRE(run->round(0).ok());
+      audit::Spent here;
+      for (int i = 0; i < 2; ++i) here.add(audit::RoundCost(round_of(1.0)));
+      REQUIRE(run->shared().book->lock()->write_spent("patients", run->shared().log->image(), here).ok());
+    }
+    auto run = open(place);
+    const double limit = epsilon_of(2) + 1e-9;
+    CHECK(run->reserve(1, limit, sigma).ok() == (sigma == 1.0));
+    if (sigma != 1.0) {
+      CHECK(run->reserve(1, 100, sigma).ok());
+      CHECK(run->spent() > epsilon_of(2));
+    }
+  }
+}
+
+// Stops at each write in turn; then the same folder goes on, within a limit that the run itself needs, and the book never has
+// less than the log.
+TEST_CASE("a kill at any write between book and log leaves a folder that goes on and counts what ran", "[spending]") {
+  const double limit = epsilon_of(3) + 1e-9;
+  int stops = 0;
+  for (int writes = 0;; ++writes) {
+    const Place place;
+    REQUIRE(open(place)->round(0).ok());
+    const pid_t child = ::fork();
+    if (child == 0) {
+      writes_left = writes;
+      auto run = Spender::open(place);
+      const bool done =
+          run.ok() && (*run)->reserve(1, limit).ok() && (*run)->commit(1).ok() && keep((*run)->shared(), kRun, 4).ok();
+      ::_exit(done ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    INFO("after " << writes << " writes");
+    REQUIRE((WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
+    {
+      auto run = open(place);
+      CHECK(in_the_book(place) >= run->spent() - 1e-9);
+      const auto& rounds = run->shared().ledger->spending().rounds();
+      const auto known = rounds.find({kRun, RoundId(1)});
+      if (known == rounds.end()) REQUIRE(run->reserve(1, limit).ok());
+      if (known == rounds.end() || known->second.state == audit::RoundSpend::State::kReserved) REQUIRE(run->commit(1).ok());
+      REQUIRE(run->reserve(2, limit).ok());
+      REQUIRE(run->commit(2).ok());
+      CHECK(run->spent() == Approx(epsilon_of(3)));
+    }
+    CHECK(in_the_book(place) == Approx(epsilon_of(3)));
+    if (WEXITSTATUS(status) == 0) break;
+    ++stops;
+  }
+  CHECK(stops > 20);  // each entry, head and witness is written, and its folder synced
+}
+
+// The same of a book and a folder that are only being made.
+TEST_CASE("a kill while a book is made leaves a book that opens", "[spending]") {
+  int stops = 0;
+  for (int writes = 0;; ++writes) {
+    const Place place;
+    const pid_t child = ::fork();
+    if (child == 0) {
+      writes_left = writes;
+      ::_exit(Spender::open(place).ok() ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    INFO("after " << writes << " writes");
+    REQUIRE((WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
+    REQUIRE(open(place)->round(0).ok());
+    if (WEXITSTATUS(status) == 0) break;
+    ++stops;
+  }
+  CHECK(stops > 8);
+}
