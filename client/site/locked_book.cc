@@ -1,9 +1,9 @@
 #include "client/site/locked_book.h"
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "client/site/spent_sets.h"
 #include "crypto/system_random.h"
@@ -17,8 +17,6 @@ constexpr const char* kHeldOut = "held_out";
 constexpr const char* kOutside = "outside";
 constexpr const char* kUnknown = "unknown";
 constexpr std::size_t kMarksAnEvent = 500'000;  // an entry of a log holds at most 16 MiB
-
-audit::Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 Result<std::vector<Mark>> marks_in(const Bytes& bytes) {
   if (bytes.size() % sizeof(Mark) != 0) return invalid("its marks are not whole");
@@ -135,7 +133,7 @@ Result<void> LockedBook::apply(const audit::Event& event) {
 }
 
 Result<void> LockedBook::write(const audit::Event& event) {
-  SOTTO_TRY([[maybe_unused]] const auto index, log_.append(event, now()));
+  SOTTO_TRY([[maybe_unused]] const auto index, log_.append(event, wall_clock()));
   SOTTO_TRY_VOID(apply(event));
   const Json head =
       Json::object({{"format", kHeadFormat}, {"log", to_hex(id())}, {"size", log_.size()}, {"root", to_hex(log_.root())}});
@@ -273,6 +271,14 @@ Result<void> LockedBook::write_spent(const std::string& budget, const audit::Log
   const audit::Spent all = joined(spent_by(budget, log.id()), spent);
   return write(audit::LogSpent{budget, log.id(), log.tree.size(), log.tree.root(), all.without_privacy ? 1U : 0U, all.events,
                                all.own_share});
+}
+
+Result<void> LockedBook::take_patients(const std::string& budget, const std::set<Mark>& patients) {
+  return write_people(budget, kUnknown, patients);
+}
+
+Result<void> LockedBook::take_spent(const std::string& budget, const Digest& log, const audit::Spent& spent) {
+  return write(audit::LogSpent{budget, log, 0, {}, spent.without_privacy ? 1U : 0U, spent.events, spent.own_share});
 }
 
 Result<void> LockedBook::write_seen(const audit::LogImage& log, const RunId& run, std::uint64_t steps) {

@@ -51,6 +51,9 @@ class LockedBook {
 
   // All that the log spends of the budget from now on; what the book had and `spent` lacks is kept.
   Result<void> write_spent(const std::string& budget, const audit::LogImage& log, const audit::Spent& spent);
+  // What a book of version 1 had: patients of a budget in unknown parts, and what a log had spent, whose length it did not know.
+  Result<void> take_patients(const std::string& budget, const std::set<Mark>& patients);
+  Result<void> take_spent(const std::string& budget, const Digest& log, const audit::Spent& spent);
   Result<void> write_seen(const audit::LogImage& log, const RunId& run = RunId(), std::uint64_t steps = 0);
 
   Digest id() const { return log_.image().id(); }
@@ -58,7 +61,6 @@ class LockedBook {
   const std::string& folder() const { return book_->folder(); }
 
  private:
-  friend Result<void> write_version_1_into(LockedBook& book, const std::string& folder);
   struct Person {
     std::string budget;
     std::string part;

@@ -46,11 +46,38 @@ bool is_book_of_version_1(const std::string& folder) {
   return fs::is_directory(folder + "/spent") && !file_exists(folder + "/head.json");
 }
 
+Result<void> put_version_1_away(const std::string& folder) {
+  const std::string away = folder + "/version-1";
+  SOTTO_TRY_VOID(make_folder(away, FileMode::kPrivate));
+  std::vector<fs::path> old;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".patients") old.push_back(entry.path());
+  }
+  if (fs::is_directory(folder + "/spent")) old.push_back(folder + "/spent");
+  for (const auto& path : old) {
+    std::error_code error;
+    fs::rename(path, fs::path(away) / path.filename(), error);
+    if (error) return unavailable("cannot move '" + path.string() + "' to '" + away + "': " + error.message());
+  }
+  return write_file_atomically(folder + "/spent", kVersion, FileMode::kPrivate);
+}
+
+Result<PatientBook> PatientBook::of_version_1(const std::string& folder) {
+  SOTTO_TRY(auto key, crypto::read_key<PatientKey>(folder + "/patients.key"));
+  return PatientBook(folder, std::move(key));
+}
+
+Result<PatientBook> PatientBook::remade_in(const std::string& folder) const {
+  SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
+  return PatientBook(folder, PatientKey::from(key_.reveal()));
+}
+
 Result<PatientBook> PatientBook::open(const std::string& folder) {
   if (is_book_of_version_1(folder))
     return refused("'" + folder +
                    "' is a book of patients of version 1, and this program keeps version 2; run 'sotto-client " +
                    "migrate " + folder + "' (with --dry-run it only says what it would do)");
+  if (fs::is_directory(folder + "/spent")) SOTTO_TRY_VOID(put_version_1_away(folder));
   SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
   SOTTO_TRY_VOID(make_folder(folder + "/locks", FileMode::kPrivate));
   const std::string key_file = folder + "/patients.key";

@@ -45,6 +45,9 @@ class PatientBook {
   Digest fingerprint(ByteSpan content) const;
 
   const std::string& folder() const { return folder_; }
+  // The same key over another folder: of a book that is being made from one of version 1.
+  Result<PatientBook> remade_in(const std::string& folder) const;
+  static Result<PatientBook> of_version_1(const std::string& folder);
 
  private:
   friend class LockedBook;
@@ -54,7 +57,10 @@ class PatientBook {
   PatientKey key_;
 };
 
-// Whether the folder holds a book as version 1 wrote it: BUDGET.patients and spent/BUDGET.LOG, without a log.
+// Version 1 had BUDGET.patients (sorted marks) and spent/BUDGET.LOG (a spent_elsewhere event's bytes), and no log.
 bool is_book_of_version_1(const std::string& folder);
+// The last step of a migration, which a kill may have kept from its end: the files of version 1 go to version-1/, where no
+// program of that version looks for them.
+Result<void> put_version_1_away(const std::string& folder);
 
 }  // namespace sotto::client

@@ -144,8 +144,8 @@ Result<void> LocalRun::check_budget() {
   if (!is_charged()) return {};
   const Policy& policy = in_.setup->config.policy;
   if (!in_.ledger->spending().binding_of(plan.run))
-    SOTTO_TRY_VOID(
-        in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta}, wall_clock()));
+    SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta},
+                                    wall_clock()));
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
@@ -337,7 +337,7 @@ Result<LocalOutcome> LocalRun::go(const std::function<bool()>& stop) {
   }
   Progress progress("training " + plan.run.value() + ", steps", total_steps(plan) - at_.steps);
   while (!done) {
-    const auto began = Clock::wall_clock();
+    const auto began = Clock::now();
     const RoundId round = this->round();
     SOTTO_TRY_VOID(reserve(round));
     if (at_.steps % plan.local_steps == 0) begin(round);
@@ -346,7 +346,7 @@ Result<LocalOutcome> LocalRun::go(const std::function<bool()>& stop) {
     if (*event) at_.events.push_back(**event);
     ++at_.steps;
     progress.advance();
-    at_.seconds += std::chrono::duration<double>(Clock::wall_clock() - began).count();
+    at_.seconds += std::chrono::duration<double>(Clock::now() - began).count();
     const bool round_over = at_.steps % plan.local_steps == 0;
     if (round_over && (round.value() + 1) % alone.evaluate_every == 0) SOTTO_TRY_VOID(evaluate());
     const bool last = at_.steps == total_steps(plan), stopping = stop && stop();

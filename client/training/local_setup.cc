@@ -120,6 +120,7 @@ Result<void> can_be_moved(const TrainRequest& request, const SiteConfig& config)
 Result<void> check_files_outside(const LocalSetup& in, const PatientBook& book) {
   const auto& alone = in.file.alone;
   std::vector<OutsideFile> files;
+  if (!in.public_text.empty()) files.push_back({"public text", in.public_text});
   if (!alone.validation.empty()) files.push_back({"train.validation", alone.validation});
   if (!alone.general.empty()) files.push_back({"train.general", alone.general});
   for (const auto& source : alone.mixture) files.push_back({"train.mixture", source.file});
@@ -150,6 +151,7 @@ Result<LocalSetup> set_up(const TrainRequest& request) {
                                         : "train-" + in.file.plan.run.value();
   SOTTO_TRY(in.recipe, recipe_of(in));
   in.covered = request.covered;
+  in.public_text = request.public_text;
   return in;
 }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/clock.h"
 #include "client/site/own_log.h"
 #include "crypto/system_random.h"
 #include "privacy/mechanism/noise.h"
