@@ -10,6 +10,7 @@
 #include "client/data_commands.h"
 #include "client/federation/budget.h"
 #include "client/federation/enrol.h"
+#include "client/federation/migrate.h"
 #include "client/federation/operator_commands.h"
 #include "client/federation/site.h"
 #include "client/measure/attack.h"
@@ -25,7 +26,6 @@
 #include "client/serving/monitor.h"
 #include "client/serving/serve.h"
 #include "client/serving/text_commands.h"
-#include "client/site/migrate.h"
 #include "client/training/train_command.h"
 
 namespace {

@@ -27,7 +27,7 @@ class LockedBook;
 
 class PatientBook {
  public:
-  // Makes the folder and the key when they are not there. A book of version 1 is refused by name (client/site/migrate.h).
+  // Makes the folder and the key when they are not there. A book of version 1 is refused by name (client/federation/migrate.h).
   static Result<PatientBook> open(const std::string& folder);
 
   // Waits up to ten seconds for another folder's reservation to end; reads the book anew and holds it against its head.

@@ -1,4 +1,4 @@
-#include "client/site/migrate.h"
+#include "client/federation/migrate.h"
 
 #include <algorithm>
 #include <cstdio>
