@@ -1,57 +1,19 @@
 #include "client/federation/migrate.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
 #include <optional>
 
 #include "audit/ledger/ledger.h"
+#include "client/site/book_version_1.h"
 #include "client/site/site_config.h"
 #include "client/site/site_folder.h"
 #include "client/site/site_spending.h"
-#include "client/site/spent_sets.h"
 
 namespace sotto::client {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr double kShownDelta = 1e-5;
-
-struct Version1 {
-  std::map<std::string, std::set<Mark>> patients;                // by budget
-  std::map<std::pair<std::string, Digest>, audit::Spent> spent;  // by budget and log
-};
-
-Result<std::set<Mark>> read_marks(const std::string& path) {
-  SOTTO_TRY(const Bytes bytes, read_binary_file(path));
-  std::vector<Mark> out(bytes.size() / sizeof(Mark));
-  for (std::size_t i = 0; i < out.size(); ++i)
-    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(i * sizeof(Mark)), sizeof(Mark), out[i].begin());
-  if (bytes.size() % sizeof(Mark) != 0 || !std::ranges::is_sorted(out))
-    return invalid("'" + path + "' is damaged; restore it from a backup: it says which patients' budget was spent");
-  return std::set<Mark>(out.begin(), out.end());
-}
-
-Result<Version1> read_version_1(const std::string& folder) {
-  Version1 out;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() != ".patients") continue;
-    SOTTO_TRY(out.patients[entry.path().stem().string()], read_marks(entry.path().string()));
-  }
-  for (const auto& entry : fs::directory_iterator(folder + "/spent")) {
-    const std::string path = entry.path().string(), extension = entry.path().extension().string();
-    const auto log = digest_from_hex(extension.empty() ? extension : extension.substr(1));
-    if (!log.ok()) return invalid("'" + path + "' is no part of a book of version 1 (BUDGET.LOG); move it away");
-    SOTTO_TRY(const Bytes bytes, read_binary_file(path));
-    const auto event = audit::decode_event(audit::EventType::kSpentElsewhere, bytes);
-    if (!event.ok()) return invalid("'" + path + "': " + event.error().message + "; restore it from a backup");
-    const auto& part = std::get<audit::SpentElsewhere>(*event);
-    out.spent[{entry.path().stem().string(), *log}] = {part.events, part.own_share, part.without_privacy != 0};
-  }
-  return out;
-}
 
 std::string shown(const audit::Spent& spent) {
   char text[80];
@@ -59,7 +21,7 @@ std::string shown(const audit::Spent& spent) {
   return text;
 }
 
-void tell(const std::string& folder, const Version1& book, bool dry_run) {
+void tell(const std::string& folder, const BookOfVersion1& book, bool dry_run) {
   std::cout << "'" << folder << "' is a book of patients of version 1:\n";
   std::map<std::string, audit::Spent> spent;
   std::map<std::string, std::size_t> logs;
@@ -90,25 +52,10 @@ Result<void> migrate_book(const std::string& folder, bool dry_run) {
     return {};
   }
   SOTTO_TRY(const auto lock, FileLock::acquire(folder + "/lock"));
-  SOTTO_TRY(const Version1 old, read_version_1(folder));
-  SOTTO_TRY(const auto key, PatientBook::of_version_1(folder));
+  SOTTO_TRY(const BookOfVersion1 old, read_version_1(folder));
   tell(folder, old, dry_run);
   if (dry_run) return {};
-  const std::string fresh = folder + "/version-2";
-  std::error_code error;
-  fs::remove_all(fresh, error);  // of a migration that was killed
-  SOTTO_TRY(const auto book, key.remade_in(fresh));
-  {
-    SOTTO_TRY(LockedBook open, book.lock());
-    for (const auto& [budget, patients] : old.patients) SOTTO_TRY_VOID(open.take_patients(budget, patients));
-    for (const auto& [which, spent] : old.spent) SOTTO_TRY_VOID(open.take_spent(which.first, which.second, spent));
-  }
-  for (const char* file : {"/log", "/head.json"}) {  // with its head the new book counts, and not before
-    fs::rename(fresh + file, folder + file, error);
-    if (error) return unavailable("cannot move '" + fresh + file + "' to '" + folder + "': " + error.message());
-  }
-  fs::remove_all(fresh, error);
-  return put_version_1_away(folder);
+  return take_over_version_1(folder, old);
 }
 
 // The log of a folder that spends: the book sees it from now on.

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "client/site/book_version_1.h"
 #include "client/site/locked_book.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
@@ -15,9 +16,6 @@ namespace sotto::client {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kVersion =
-    "This book of patients has version 2: what was spent stands in 'log'. Programs of version 1 cannot read it.\n";
 
 Mark half_of(const Digest& hash) {
   Mark out{};
@@ -41,26 +39,6 @@ Result<void> make_key(const std::string& folder, const std::string& key_file) {
 }
 
 }  // namespace
-
-bool is_book_of_version_1(const std::string& folder) {
-  return fs::is_directory(folder + "/spent") && !file_exists(folder + "/head.json");
-}
-
-Result<void> put_version_1_away(const std::string& folder) {
-  const std::string away = folder + "/version-1";
-  SOTTO_TRY_VOID(make_folder(away, FileMode::kPrivate));
-  std::vector<fs::path> old;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".patients") old.push_back(entry.path());
-  }
-  if (fs::is_directory(folder + "/spent")) old.push_back(folder + "/spent");
-  for (const auto& path : old) {
-    std::error_code error;
-    fs::rename(path, fs::path(away) / path.filename(), error);
-    if (error) return unavailable("cannot move '" + path.string() + "' to '" + away + "': " + error.message());
-  }
-  return write_file_atomically(folder + "/spent", kVersion, FileMode::kPrivate);
-}
 
 Result<PatientBook> PatientBook::of_version_1(const std::string& folder) {
   SOTTO_TRY(auto key, crypto::read_key<PatientKey>(folder + "/patients.key"));
@@ -86,7 +64,7 @@ Result<PatientBook> PatientBook::open(const std::string& folder) {
   PatientBook book(folder, std::move(key));
   SOTTO_TRY([[maybe_unused]] const LockedBook checked, book.lock());
   if (!file_exists(folder + "/spent"))
-    SOTTO_TRY_VOID(write_file_atomically(folder + "/spent", kVersion, FileMode::kPrivate));
+    SOTTO_TRY_VOID(write_file_atomically(folder + "/spent", kBookVersion, FileMode::kPrivate));
   return book;
 }
 

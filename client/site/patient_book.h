@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "audit/ledger/spending.h"
 #include "audit/log/event_log.h"
@@ -21,13 +22,16 @@
 namespace sotto::client {
 
 using PatientKey = crypto::Secret<32, struct PatientKeyTag>;
+inline constexpr std::string_view kBookVersion =
+    "This book of patients has version 2: what was spent stands in 'log'. Programs of version 1 cannot read it.\n";
+
 using Mark = std::array<std::uint8_t, 16>;  // the first half of a keyed hash
 
 class LockedBook;
 
 class PatientBook {
  public:
-  // Makes the folder and the key when they are not there. A book of version 1 is refused by name (client/federation/migrate.h).
+  // Makes the folder and the key when they are not there. A book of version 1 is refused by name (client/site/book_version_1.h).
   static Result<PatientBook> open(const std::string& folder);
 
   // Waits up to ten seconds for another folder's reservation to end; reads the book anew and holds it against its head.
@@ -56,11 +60,5 @@ class PatientBook {
   std::string folder_;
   PatientKey key_;
 };
-
-// Version 1 had BUDGET.patients (sorted marks) and spent/BUDGET.LOG (a spent_elsewhere event's bytes), and no log.
-bool is_book_of_version_1(const std::string& folder);
-// The last step of a migration, which a kill may have kept from its end: the files of version 1 go to version-1/, where no
-// program of that version looks for them.
-Result<void> put_version_1_away(const std::string& folder);
 
 }  // namespace sotto::client

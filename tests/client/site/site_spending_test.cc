@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "base/clock.h"
+#include "client/site/book_version_1.h"
 #include "client/site/own_log.h"
 #include "crypto/system_random.h"
 #include "privacy/mechanism/noise.h"
@@ -278,4 +279,80 @@ TEST_CASE("a kill while a book is made leaves a book that opens", "[spending]") 
     ++stops;
   }
   CHECK(stops > 8);
+}
+
+// As version 1 left it: two patients, and what another log and this one have spent.
+void write_version_1(const Place& place, const Digest& own_log) {
+  const std::string folder = place.at("book");
+  REQUIRE(make_folder(folder + "/spent", FileMode::kPrivate).ok());
+  REQUIRE(write_file_atomically(folder + "/patients.key", Bytes(32, 7), FileMode::kPrivate).ok());
+  Bytes marks(32, 1);
+  std::fill(marks.begin() + 16, marks.end(), std::uint8_t{2});
+  REQUIRE(write_file_atomically(folder + "/patients.patients", marks, FileMode::kPrivate).ok());
+  for (const Digest& log : {own_log, Digest{9}}) {
+    const audit::SpentElsewhere spent{"patients", 0, round_of(1.0), round_of(1.0)};
+    REQUIRE(write_file_atomically(folder + "/spent/patients." + to_hex(log), audit::encode(audit::Event(spent)),
+                                  FileMode::kPrivate)
+                .ok());
+  }
+}
+
+TEST_CASE("a book of version 1 is taken over with all that was spent, wherever a kill stops that", "[spending]") {
+  const auto take_over = [](const std::string& folder) -> Result<void> {
+    if (!is_book_of_version_1(folder)) return {};
+    SOTTO_TRY(const auto old, read_version_1(folder));
+    return take_over_version_1(folder, old);
+  };
+  int stops = 0;
+  for (int writes = 0;; ++writes) {
+    const Place place;
+    write_version_1(place, Digest{8});
+    CHECK(says(PatientBook::open(place.at("book")), "is a book of patients of version 1"));
+    const pid_t child = ::fork();
+    if (child == 0) {
+      writes_left = writes;
+      ::_exit(take_over(place.at("book")).ok() ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    INFO("after " << writes << " writes");
+    REQUIRE((WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 0));
+    REQUIRE(take_over(place.at("book")).ok());
+    CHECK(in_the_book(place) == Approx(epsilon_of(2)));
+    CHECK(fs::is_regular_file(place.path / "book/spent"));
+    CHECK(fs::exists(place.path / "book/version-1/patients.patients"));
+    CHECK(fs::exists(place.path / "book/version-1/spent"));
+    auto other = Spender::open(place);
+    REQUIRE(other.ok());
+    CHECK((*other)->reserve(0, epsilon_of(2) + 1e-9).error().code == ErrorCode::kOverBudget);
+    if (WEXITSTATUS(status) == 0) break;
+    ++stops;
+  }
+  CHECK(stops > 10);
+}
+
+TEST_CASE("a log that a book of version 1 charged goes on when it has what the book counts, and not before", "[spending]") {
+  const Place place;
+  Digest log{};
+  {
+    auto run = open(place);
+    REQUIRE(run->round(0).ok());
+    log = run->shared().log->image().id();
+  }
+  place.copy("out", "older");
+  fs::remove_all(place.path / "book");
+  write_version_1(place, log);
+  REQUIRE(take_over_version_1(place.at("book"), *read_version_1(place.at("book"))).ok());
+  fs::remove(place.path / "out/book.json");  // version 1 had none
+  fs::remove(place.path / "older/book.json");
+  {
+    auto bytes = read_binary_file(place.at("older") + "/log").value();
+    const auto image = audit::read_log(place.at("older") + "/log").value();
+    bytes.resize(bytes.size() - audit::frame_of(image.records.back()).size() -
+                 audit::frame_of(image.records[image.records.size() - 2]).size());  // without reserved and committed
+    REQUIRE(write_file_atomically(place.at("older") + "/log", bytes, FileMode::kPrivate).ok());
+  }
+  CHECK(says(Spender::open(place, "older"), "lacks reservations that the book of patients"));
+  CHECK(open(place)->round(1).ok());
+  CHECK(says(Spender::open(place, "older"), "an older copy"));
 }
