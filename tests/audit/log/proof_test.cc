@@ -181,7 +181,7 @@ struct Forked {
 };
 
 TEST_CASE("two histories of one log are told apart, whatever kind of log it is, with the proof", "[views]") {
-  const auto key = crypto::SigningKey(digest_of("a key"));
+  const auto key = key_of({}, "north");
   const PublicKeyBytes identity = crypto::verify_key(key).value();
   const std::vector<std::pair<Event, std::string>> kinds = {{SiteCreated{"alone", identity, {}}, "alone"},
                                                             {SiteCreated{"north", identity, {}}, "north"},
@@ -215,7 +215,7 @@ TEST_CASE("two histories of one log are told apart, whatever kind of log it is, 
 }
 
 TEST_CASE("a copy that stopped earlier is no second history, and two logs that one key began are", "[views]") {
-  const auto key = crypto::SigningKey(digest_of("a key"));
+  const auto key = key_of({}, "north");
   const PublicKeyBytes identity = crypto::verify_key(key).value();
   const TempFolder place;
   for (const std::string folder : {"one", "begun-anew"}) {
