@@ -61,10 +61,10 @@ Result<LockedBook> LockedBook::open(const PatientBook& book, FileLock lock) {
 // The line in `spent` is written last of all, so a book that has it and no log has lost the log.
 Result<void> LockedBook::begin() {
   for (const char* part : {"/head.json", "/spent"}) {
-    if (file_exists(book_->folder() + part)) return changed(book_->folder(), "its log is gone or empty");
+    if (file_exists(folder_ + part)) return changed(folder_, "its log is gone or empty");
   }
   crypto::SystemRandom random;
-  audit::BookCreated created{book_->key_check(), {}};
+  audit::BookCreated created{key_check_, {}};
   random.fill(created.salt);
   return write(created);
 }
@@ -73,8 +73,8 @@ Result<void> LockedBook::begin() {
 Result<void> LockedBook::check_head() const {
   const audit::LogImage& log = log_.image();
   if (!file_exists(head_file())) {
-    if (log.tree.size() == 1 && !file_exists(book_->folder() + "/spent")) return {};
-    return changed(book_->folder(), "its head.json is gone");
+    if (log.tree.size() == 1 && !file_exists(folder_ + "/spent")) return {};
+    return changed(folder_, "its head.json is gone");
   }
   SOTTO_TRY(const Json json, Json::read_file(head_file()));
   SOTTO_TRY(const std::string format, json.get_string("format"));
@@ -84,13 +84,13 @@ Result<void> LockedBook::check_head() const {
   SOTTO_TRY(const std::string id, json.get_string("log"));
   SOTTO_TRY(const auto size, json.get_int("size"));
   SOTTO_TRY(const std::string root, json.get_string("root"));
-  if (id != to_hex(log.id())) return changed(book_->folder(), "its log is another one than head.json tells of");
+  if (id != to_hex(log.id())) return changed(folder_, "its log is another one than head.json tells of");
   if (size < 1 || static_cast<std::uint64_t>(size) > log.tree.size())
-    return changed(book_->folder(), "head.json tells of " + entries(static_cast<std::uint64_t>(size)) +
-                                        ", and its log has " + std::to_string(log.tree.size()));
+    return changed(folder_, "head.json tells of " + entries(static_cast<std::uint64_t>(size)) + ", and its log has " +
+                                std::to_string(log.tree.size()));
   if (root != to_hex(log.tree.root_at(static_cast<std::uint64_t>(size))))
-    return changed(book_->folder(), "the first " + entries(static_cast<std::uint64_t>(size)) +
-                                        " of its log are not those that head.json tells of");
+    return changed(folder_, "the first " + entries(static_cast<std::uint64_t>(size)) +
+                                " of its log are not those that head.json tells of");
   return {};
 }
 
@@ -98,8 +98,7 @@ Result<void> LockedBook::replay() {
   const audit::Event first = log_.event(0);
   const auto* created = std::get_if<audit::BookCreated>(&first);
   if (!created) return invalid("'" + log_.path() + "' is no book of patients");
-  if (created->key_check != book_->key_check())
-    return changed(book_->folder(), "patients.key is not the key that it was begun with");
+  if (created->key_check != key_check_) return changed(folder_, "patients.key is not the key that it was begun with");
   for (std::uint64_t i = 1; i < log_.size(); ++i) {
     const auto applied = apply(log_.event(i));
     if (!applied.ok()) return invalid(log_.path() + ", entry " + std::to_string(i) + ": " + applied.error().message);
@@ -252,11 +251,11 @@ Result<void> LockedBook::check_continues(const audit::LogImage& log, const std::
       " This folder is an older copy (a backup, a snapshot, a copied folder), or a copy of it went on; what was spent stays "
       "spent. Put the newest copy of the folder back, or begin anew in another folder";
   if (log.tree.size() < seen.size)
-    return refused("'" + path + "' has " + entries(log.tree.size()) + ", and the book of patients '" + book_->folder() +
+    return refused("'" + path + "' has " + entries(log.tree.size()) + ", and the book of patients '" + folder_ +
                    "' has seen " + std::to_string(seen.size) + " of it." + next);
   if (seen.size > 0 && log.tree.root_at(seen.size) != seen.root)
     return refused("'" + path + "' has " + entries(log.tree.size()) + ", of which the first " + std::to_string(seen.size) +
-                   " are not those that the book of patients '" + book_->folder() + "' has seen." + next);
+                   " are not those that the book of patients '" + folder_ + "' has seen." + next);
   return {};
 }
 

@@ -58,7 +58,7 @@ class LockedBook {
 
   Digest id() const { return log_.image().id(); }
   const audit::LogImage& image() const { return log_.image(); }
-  const std::string& folder() const { return book_->folder(); }
+  const std::string& folder() const { return folder_; }
 
  private:
   struct Person {
@@ -72,7 +72,7 @@ class LockedBook {
   };
 
   LockedBook(const PatientBook& book, FileLock lock, audit::EventLog log)
-      : book_(&book), lock_(std::move(lock)), log_(std::move(log)) {}
+      : folder_(book.folder()), key_check_(book.key_check()), lock_(std::move(lock)), log_(std::move(log)) {}
   Result<void> begin();
   Result<void> replay();
   Result<void> check_head() const;
@@ -80,9 +80,10 @@ class LockedBook {
   Result<void> write(const audit::Event& event);
   Result<void> write_people(const std::string& budget, const std::string& part, const std::set<Mark>& marks);
   Result<void> check_parts(const std::string& budget, const People& people) const;
-  std::string head_file() const { return book_->folder() + "/head.json"; }
+  std::string head_file() const { return folder_ + "/head.json"; }
 
-  const PatientBook* book_;
+  std::string folder_;
+  Digest key_check_;
   FileLock lock_;
   audit::EventLog log_;
   std::map<Mark, Person> people_;

@@ -76,8 +76,8 @@ Events joined(const Events& a, const Events& b) {
 
 Events beyond(const Events& a, const Events& b) {
   Counted out(a);
-  const Counted less(b);
-  for (const Item& item : Counted(a).items()) {
+  const Counted all(a), less(b);
+  for (const Item& item : all.items()) {
     out.at(item.events).count = item.count - std::min(item.count, less.count_of(item.events));
   }
   return out.list();
