@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "client/site/locked_book.h"
 #include "client/site/site_spending.h"
+#include "client/site/spent_sets.h"
 #include "privacy/mechanism/noise.h"
 #include "tests/support/catch.h"
 
@@ -150,6 +151,27 @@ TEST_CASE("what a log has spent never falls, whatever it says later", "[book]") 
   CHECK(folder.open().spent_by("patients", one.id()).events == std::vector{event(1.0, 20)});
   REQUIRE(folder.open().write_spent("patients", one, spent({event(0.7, 2), event(1.0, 21)})).ok());
   CHECK(folder.open().spent_by("patients", one.id()).events == std::vector{event(0.7, 2), event(1.0, 21)});
+}
+
+TEST_CASE("what was spent is compared by counts, and a selection's choices stay together", "[book]") {
+  const auto both = joined(spent({event(1.0, 4), event(0.7, 1)}), spent({event(0.7, 3)}));
+  CHECK(both.events == std::vector{event(0.7, 3), event(1.0, 4)});
+  CHECK(both.own_share == both.events);
+  CHECK(beyond(both, spent({event(1.0, 1), event(0.7, 3)})).events == std::vector{event(1.0, 3)});
+  CHECK(is_nothing(beyond(spent({event(1.0, 4)}), spent({event(1.0, 4)}))));
+  CHECK(beyond(spent({}), spent({event(1.0, 4)})).without_privacy);
+  CHECK_FALSE(beyond(spent({}), spent({})).without_privacy);
+  const auto choice = [](double sigma) {
+    auto out = event(sigma, 4);
+    out.trials = {privacy::TrialsKind::kGeometric, 2, 2};
+    return out;
+  };
+  const auto one = spent({choice(1.0), choice(0.7)}), other = spent({choice(1.0), choice(0.5)});
+  CHECK(joined(one, other).events == std::vector{choice(1.0), choice(0.5), choice(1.0), choice(0.7)});
+  CHECK(joined(one, one).events == one.events);
+  audit::Spent twice = one;
+  twice.add(one);
+  CHECK(beyond(twice, one).events == one.events);
 }
 
 TEST_CASE("a file of the book that was removed, exchanged, cut or put back from an older copy shows", "[book]") {
