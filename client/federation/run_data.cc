@@ -16,15 +16,16 @@ Result<RunData> load_run_data(const RunDataSource& source) {
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
-  SOTTO_TRY_VOID(claim_patients(*source.book, source.budget, records));
   RunData out;
   out.fingerprint = fingerprint_of(*source.book, records);
   data::Split parts = data::split(std::move(records), hold_out_of(*source.book, config));
+  SOTTO_TRY_VOID(claim_patients(*source.book, source.budget, parts));
   std::ranges::move(planted_of(make_canaries(plan, source.folder->run_key())), std::back_inserter(parts.training));
   out.training = data::encode(std::move(parts.training), chat, {plan.unit, plan.max_tokens});
   if (out.training.examples.empty() && out.training.refused > 0)
     return invalid("no record can be used: " + out.training.refusal);
   if (!config.watch.general.empty()) {
+    SOTTO_TRY_VOID(check_outside(*source.book, {"watch.general", config.watch.general}, true));
     SOTTO_TRY(out.watch, ForgettingWatch::open(config.watch, plan, chat, source.folder->run_folder(plan.run)));
   }
   // Only what the operator sees on the site's own terminal: these counts go into no message, log or report.

@@ -189,7 +189,8 @@ Event RunSession::train(const Train& action) {
   progress.finish();
   if (!update.ok())
     return refuse("training_failed", "the training engine failed; see this site's own log");  // its message may tell of data
-  if (const auto committed = context_.ledger->commit(plan.run, round, update->events(), wall_clock()); !committed.ok())
+  const SharedLedger shared{context_.book, context_.log, context_.ledger};
+  if (const auto committed = client::commit(shared, {plan.run, round, update->events(), {}}, wall_clock()); !committed.ok())
     return refuse("not_as_planned", committed.error().message);
   training_->tell_clipped();
 

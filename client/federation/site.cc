@@ -252,8 +252,10 @@ class Site {
     return (sessions_[run] = std::move(session)).get();
   }
 
-  // A message that cannot be sent now is not lost: the coordinator asks again when the connection is back.
+  // A message that cannot be sent now is not lost: the coordinator asks again when the connection is back. Nothing leaves
+  // before the book of patients has seen the log as it stands.
   Result<void> send(const wire::ToCoordinator& message) {
+    SOTTO_TRY_VOID(keep(shared_));
     const auto sent = link_->send(wire::encode(message), 5000ms);
     if (!sent.ok())
       log(Level::kWarning, "not_sent", {{"message", wire::name_of(message)}, {"reason", sent.error().message}});
@@ -296,7 +298,9 @@ Result<void> run_site(const SiteFolder& folder, const SiteConfig& config, const 
   if (!event_log.recovered().empty()) log(Level::kWarning, "log_recovered", {{"what", event_log.recovered()}});
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
   SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
-  Site site(folder, config, hooks, {&book, &event_log, &ledger}, event_log);
+  const SharedLedger shared{&book, &event_log, &ledger};
+  SOTTO_TRY(const auto mine, take_up(shared));
+  Site site(folder, config, hooks, shared, event_log);
   SOTTO_TRY_VOID(site.connect());
   return site.loop(options);
 }

@@ -75,6 +75,12 @@ void add_overview_commands(Command& root, SiteOptions& o) {
         o.budget.folder = o.folder;
         return show_budget(o.budget);
       });
+  root.subcommand("migrate", "take a book of patients, or a folder that spends from one, over from an earlier version")
+      .option("folder", o.migrate.folder, "a book of patients, a site's folder, or a folder of 'train'", true)
+      .option("--config", o.migrate.config, "site.toml: where a folder of 'train' has its book")
+      .flag("--dry-run", o.migrate.dry_run, "say what would be done, and change nothing")
+      .example("site --dry-run")
+      .on_run([&o] { return migrate(o.migrate); });
 }
 
 }  // namespace

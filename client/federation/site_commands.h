@@ -1,9 +1,10 @@
-// The command lines of a site in a consortium: doctor, fingerprint, join, run, approve, refuse, status, budget.
+// The command lines of a site in a consortium: doctor, fingerprint, join, run, approve, refuse, status, budget, migrate.
 #pragma once
 
 #include "base/cli.h"
 #include "client/federation/budget.h"
 #include "client/federation/enrol.h"
+#include "client/federation/migrate.h"
 #include "client/federation/operator_commands.h"
 
 namespace sotto::client {
@@ -13,6 +14,7 @@ struct SiteOptions {
   JoinRequest join;
   DecisionRequest decision;
   BudgetQuery budget;
+  MigrateRequest migrate;
   std::string doctor_config;
   std::string model;  // fingerprint
   bool exit_when_finished = false;

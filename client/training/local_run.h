@@ -64,7 +64,9 @@ class LocalRun {
   Result<void> reserve(RoundId round);
   Result<void> commit(RoundId round);
   Result<void> evaluate();
-  void tell();
+  Result<void> check_told() const;
+  Result<void> tell();
+  void say();
   Result<void> checkpoint();
   Error ran_away(const std::string& what) const;
   RoundId round() const;  // of the next step
@@ -73,6 +75,8 @@ class LocalRun {
   bool out_of_patience() const;
   bool must_stop() const;
   const plan::PlanFile& file() const { return in_.setup->file; }
+  // Whether the site's budget pays: without privacy there is nothing to pay for, and a search has paid for its runs.
+  bool is_charged() const { return file().plan.privacy && !in_.setup->covered; }
 
   LocalContext in_;
   std::string budget_;
