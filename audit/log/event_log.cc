@@ -160,7 +160,11 @@ Result<std::uint64_t> EventLog::append(const Event& event, Time now) {
   failed_ = true;  // until the write is known to have reached the disk
   if (live_bytes_ >= options_.segment_bytes) SOTTO_TRY_VOID(rotate());
   const Bytes frame = frame_of(record);
-  SOTTO_TRY_VOID(write_all(fd_, frame, path_));
+  if (const auto written = write_all(fd_, frame, path_); !written.ok()) {
+    // A full disk: what was written of the entry is cut, and the same entry may be tried again.
+    failed_ = ::ftruncate(fd_, static_cast<off_t>(live_bytes_)) != 0;
+    return written.error();
+  }
   if (::fsync(fd_) != 0) return log_error("cannot sync log", path_);
   failed_ = false;
   live_bytes_ += frame.size();
