@@ -41,7 +41,7 @@ Result<Json> read_request(const std::string& path) {
   if (fd >= 0) ::close(fd);
   if (n < 0) return invalid("'" + path + "' is no file of a request");
   text.resize(static_cast<std::size_t>(n));
-  return Json::parse(text);
+  return Json::parse(text, path);
 }
 
 Result<Json> answer_in(const Json& json) {
