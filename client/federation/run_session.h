@@ -58,6 +58,7 @@ class RunSession {
   Result<void> carry_out(Action action);
   Result<void> append(const audit::Event& event);
   Result<void> finish(const wire::RunFinished& message);
+  Result<void> check_end(const wire::RunFinished& message) const;
   Event train(const Train& action);
   Result<void> reserve(RoundId round);
   Result<void> measure_canaries();

@@ -47,6 +47,14 @@ wire::HeadBytes RunLog::head() const {
   return audit::encode(audit::sign_head(log->image(), audit::kCoordinatorParty, folder->identity_key()));
 }
 
+wire::RunFinished RunLog::end_of(const RunHistory& run, const Digest& adapter) const {
+  wire::RunFinished message{run.run, adapter, head(), run.rounds_over(), run.stopped(), {}};
+  message.signature = crypto::sign_statement(
+      folder->identity_key(), {wire::label_of(message), wire::kCoordinatorName, run.run, RoundId(message.rounds),
+                               AttemptId(0), run.roster_hash, crypto::sha256(wire::body(message))});
+  return message;
+}
+
 ActiveRun::ActiveRun(const RunLog& run_log, const RunId& run, AdapterLayout layout)
     : run_log_(run_log), run_(run), layout_(std::move(layout)), files_(*run_log.folder, run) {}
 
@@ -291,7 +299,7 @@ Result<void> ActiveRun::finish(Outbox& out) {
   SOTTO_TRY_VOID(run_log_.patiently(
       [&] { return files_.publish(history().plan, history().roster, *run_log_.log, run_log_.folder->identity_key()); }));
   log(Level::kInfo, "run_finished", {{"run", run_.value()}, {"adapter", to_hex(hash)}, {"folder", files_.path()}});
-  const wire::RunFinished message{run_, hash, run_log_.head()};
+  const wire::RunFinished message = run_log_.end_of(history(), hash);
   for (std::uint32_t i = 0; i < history().roster.sites.size(); ++i) {
     SOTTO_TRY(auto missed, missed_by(SiteIndex(i)));
     append(out, std::move(missed));

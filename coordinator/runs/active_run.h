@@ -46,6 +46,8 @@ struct RunLog {
   // On disk, and taken into the history, when it returns.
   Result<void> append(const audit::Event& event) const;
   wire::HeadBytes head() const;  // signed, over the whole log as it stands
+  // The signed end of a run that stands finished in the log.
+  wire::RunFinished end_of(const RunHistory& run, const Digest& adapter) const;
 };
 
 class ActiveRun {

@@ -245,7 +245,7 @@ Result<Outbox> RunScheduler::remind(const Site& site, const RunHistory& run) con
     out.push_back(to(site.name, std::move(outcome)));
   }
   SOTTO_TRY(const Bytes adapter, read_binary_file(files.path() + "/adapter/adapter.bin"));
-  out.push_back(to(site.name, wire::RunFinished{run.run, crypto::sha256(adapter), run_log_.head()}));
+  out.push_back(to(site.name, run_log_.end_of(run, crypto::sha256(adapter))));
   return out;
 }
 

@@ -123,6 +123,23 @@ TEST_CASE("a run goes from invites to a record that every party signed", "[coord
   f.until([&] { return f.recorded("first"); });
   f.check_adapters("first");
   for (const auto& site : f.sites_) CHECK(site->rounds_seen == 2);
+  for (const auto& site : f.sites_) {
+    REQUIRE(site->finished);
+    const auto& end = *site->finished;
+    CHECK(end.rounds == 2);
+    CHECK_FALSE(end.stopped);
+    const auto history = f.row("first");
+    CHECK(to_hex(end.adapter) == history.adapter);
+    const Digest roster = crypto::sha256(read_binary_file(f.folder_->run_path(RunId("first")) + "/roster").value());
+    const crypto::Statement said{wire::label_of(end),
+                                 wire::kCoordinatorName,
+                                 end.run,
+                                 RoundId(2),
+                                 AttemptId(0),
+                                 roster,
+                                 crypto::sha256(wire::body(end))};
+    CHECK(crypto::verify_statement(crypto::VerifyKey(f.folder_->identity()), said, end.signature).ok());
+  }
 
   const auto row = f.row("first");
   CHECK(row.state == "finished");
