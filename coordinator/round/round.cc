@@ -95,6 +95,12 @@ void Round::State::handle(const Unmasked& e) {
   SOTTO_CHECK(phase == Phase::kUnmasking);
   // At least t sites have answered UNMASK and will answer for no other attempt, and the others are fewer than tau.
   if (!e.sum.ok()) return make_void(e.sum.error().message);
+  const auto ring = aggregation::Ring::make(input.plan.ring, n).value();  // the plan is validated
+  if (const auto possible = aggregation::check_sum(*e.sum, u3.size(), ring); !possible.ok()) {
+    std::string names;
+    for (const auto site : u3) names += (names.empty() ? "" : ", ") + facts.name_of(site);
+    return make_void(possible.error().message + " (sites in the sum: " + names + ")");
+  }
   unmasked = e.sum.value();
   phase = Phase::kServerStep;
   actions.push_back(StartServerStep{input.round, u3, unmasked});
