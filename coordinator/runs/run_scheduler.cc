@@ -73,21 +73,31 @@ Result<void> RunScheduler::index_position() const {
   return index_->set_position({to_hex(run_log_.log->image().id()), static_cast<std::int64_t>(run_log_.log->size())});
 }
 
-// The index follows the log, and shows the phase of the active round.
+// The index follows the log, and shows the phase of the active round. It is made from the log: one that cannot be written now
+// is written later, and keeps nobody waiting.
 Result<void> RunScheduler::after_change() {
+  const auto done = update_index();
+  if (!done.ok() && !index_behind_) log(Level::kWarning, "index_behind", {{"reason", done.error().message}});
+  index_behind_ = !done.ok();
+  return {};
+}
+
+Result<void> RunScheduler::update_index() {
   std::string shown;
   if (active_ && active_->round()) {
     shown = std::string(to_string(active_->round()->phase()));
     for (const auto site : active_->round()->waiting_for()) shown += " " + std::to_string(site.value());
   }
-  if (indexed_ == run_log_.log->size() && shown == shown_) return {};
+  if (indexed_ == run_log_.log->size() && shown == shown_ && changed_.empty()) return {};
   SOTTO_TRY(auto transaction, index_->begin());
   for (const auto& run : run_log_.history->runs())
-    if (!run.finished || (active_ && active_->run() == run.run)) SOTTO_TRY_VOID(index_run(run));
+    if (!run.finished || changed_.contains(run.run) || (active_ && active_->run() == run.run))
+      SOTTO_TRY_VOID(index_run(run));
   SOTTO_TRY_VOID(index_position());
   SOTTO_TRY_VOID(transaction.commit());
   indexed_ = run_log_.log->size();
   shown_ = shown;
+  changed_.clear();
   return {};
 }
 
@@ -294,7 +304,7 @@ Result<Outbox> RunScheduler::take(const Site& site, const wire::RunApproval& m) 
     SOTTO_TRY_VOID(files.forget_refusal(site.name.value()));
     SOTTO_TRY_VOID(files.save(site.name.value(), m));
     log(Level::kInfo, "run_approved", {{"run", m.run.value()}, {"site", site.name.value()}});
-    SOTTO_TRY_VOID(index_run(*run));
+    changed_.insert(m.run);
     look_for_run_ = true;
   }
   SOTTO_TRY_VOID(after_change());
@@ -308,7 +318,8 @@ Result<Outbox> RunScheduler::take(const Site& site, const wire::RunRefusal& m) {
   const RunFiles files(*run_log_.folder, m.run);
   SOTTO_TRY_VOID(files.make_folders());
   SOTTO_TRY_VOID(files.save(site.name.value(), m));
-  SOTTO_TRY_VOID(index_run(*run));
+  changed_.insert(m.run);
+  SOTTO_TRY_VOID(after_change());
   return Outbox{};
 }
 
@@ -431,7 +442,7 @@ Result<Outbox> RunScheduler::stop(const RunId& run) {
   } else {
     SOTTO_TRY_VOID(run_log_.append(audit::RunFinished{run, history->adapter.value_or(Digest{})}));
   }
-  SOTTO_TRY_VOID(index_run(*history));
+  changed_.insert(run);
   SOTTO_TRY_VOID(after_change());
   return out;
 }

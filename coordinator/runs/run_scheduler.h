@@ -60,6 +60,7 @@ class RunScheduler {
   Result<void> index_run(const RunHistory& run) const;
   Result<void> index_position() const;
   Result<void> after_change();
+  Result<void> update_index();
 
   RunLog run_log_;
   const SiteList* registry_;
@@ -71,6 +72,8 @@ class RunScheduler {
   bool settled_ = false;       // sites had the time to connect: those that did not are gone
   bool look_for_run_ = true;   // something changed that may let a waiting run start
   std::uint64_t indexed_ = 0;  // entries of the log that the index has
+  std::set<RunId> changed_;    // runs whose state beside the log changed since
+  bool index_behind_ = false;  // it could not be written
   std::string shown_;          // what the index last said about the active run's phase
 };
 

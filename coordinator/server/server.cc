@@ -71,6 +71,7 @@ Result<void> Server::step() {
   const auto wait = office_->scheduler().working() ? kPollWhileWorking : kPoll;
   const auto judge = [this](const SiteName& peer, ByteSpan first, std::uint64_t size) { return wants(peer, first, size); };
   if (const auto received = link_.receive(wait, judge)) SOTTO_TRY_VOID(take(*received));
+  SOTTO_TRY_VOID(take_late_hellos());
   SOTTO_TRY_VOID(take_gone());
   SOTTO_TRY_VOID(take_spool());
   SOTTO_TRY(const auto out, office_->scheduler().tick(Clock::now()));
@@ -107,6 +108,7 @@ void Server::recover(const Error& error, const std::function<bool()>& stop) {
     link_.admit(office_->registry().admission());
     link_.drop_connections();
     gone_since_.clear();
+    late_hellos_.clear();
     log(Level::kInfo, "folder_opened_anew");
     return;
   }
@@ -151,7 +153,9 @@ Result<void> Server::take(const wire::Received& received) {
     return {};
   }
   const std::string who = received.peer ? received.peer->value() : "?";
-  if (received.peer && !messages_.take(who, now)) {
+  const Site* site = received.peer ? office_->registry().find(*received.peer) : nullptr;
+  SOTTO_CHECK(!received.peer || site != nullptr);
+  if (site && !(site->state == SiteState::kApproved ? messages_ : unapproved_).take(who, now)) {
     say("too_many_messages", who, "dropped");
     return {};
   }
@@ -164,13 +168,11 @@ Result<void> Server::take(const wire::Received& received) {
   if (const auto* join = std::get_if<wire::Join>(&*message)) return take_join(received, *join);
   if (!received.peer) return {};  // nothing but a Join is taken from strangers
   if (link_.connected(*received.peer)) gone_since_.erase(*received.peer);
-  const Site* site = office_->registry().find(*received.peer);
-  SOTTO_CHECK(site != nullptr);
-  if (std::holds_alternative<wire::Hello>(*message) || std::holds_alternative<wire::FetchRun>(*message)) {
-    if (!hellos_.take(who, now)) {
-      say("too_many_hellos", who, "dropped");
-      return {};
-    }
+  const bool hello = std::holds_alternative<wire::Hello>(*message);
+  if ((hello || std::holds_alternative<wire::FetchRun>(*message)) && !hellos_.take(who, now)) {
+    say("too_many_hellos", who, hello ? "answered later" : "dropped");
+    if (hello) late_hellos_.insert_or_assign(site->name, *message);
+    return {};
   }
   if (std::holds_alternative<wire::SiteRecord>(*message) && !records_.take(who, now)) {
     say("too_many_records", who, "dropped");
@@ -179,8 +181,27 @@ Result<void> Server::take(const wire::Received& received) {
   office_->scheduler().count(received.bytes.size(), 0);
   log(Level::kDebug, "received",
       {{"site", site->name.value()}, {"message", wire::name_of(*message)}, {"bytes", received.bytes.size()}});
-  SOTTO_TRY(const auto out, office_->scheduler().on(*site, *message, now));
+  return take(*site, *message);
+}
+
+Result<void> Server::take(const Site& site, const wire::ToCoordinator& message) {
+  SOTTO_TRY(const auto out, office_->scheduler().on(site, message, Clock::now()));
   send(out);
+  return {};
+}
+
+Result<void> Server::take_late_hellos() {
+  const auto now = Clock::now();
+  for (auto late = late_hellos_.begin(); late != late_hellos_.end();) {
+    const Site* site = office_->registry().find(late->first);
+    if (site && !hellos_.take(late->first.value(), now)) {
+      ++late;
+      continue;
+    }
+    const wire::ToCoordinator message = std::move(late->second);
+    late = late_hellos_.erase(late);
+    if (site) SOTTO_TRY_VOID(take(*site, message));
+  }
   return {};
 }
 

@@ -35,6 +35,8 @@ class Server {
   void refuse_version(const wire::Received& received);
   void say(const char* event, const std::string& site, const std::string& reason);
   Result<void> take(const wire::Received& received);
+  Result<void> take(const Site& site, const wire::ToCoordinator& message);
+  Result<void> take_late_hellos();
   Result<void> take_join(const wire::Received& received, const wire::Join& join);
   Result<void> take_gone();
   Result<void> take_spool();
@@ -46,11 +48,13 @@ class Server {
   wire::RouterLink link_;
   std::map<SiteName, TimePoint> gone_since_;
   TimePoint spool_read_{};
-  Quota strangers_{{20, 2}};   // answers to all strangers together
-  Quota versions_{{1, 0.1}};   // of one key: being told that its version is another one
-  Quota hellos_{{4, 0.5}};     // of one site
-  Quota messages_{{300, 60}};  // of one site
-  Quota records_{{4, 0.05}};   // of one site: the log of a run that is over
+  Quota strangers_{{20, 2}};     // answers to all strangers together
+  Quota versions_{{1, 0.1}};     // of one key: being told that its version is another one
+  Quota unapproved_{{20, 1}};    // messages of a site that nobody approved
+  Quota messages_{{2000, 500}};  // of an approved site
+  Quota hellos_{{4, 0.5}};       // of one site; what is too early is answered later, the newest alone
+  Quota records_{{20, 0.1}};     // of one site: the log of a run that is over
+  std::map<SiteName, wire::ToCoordinator> late_hellos_;
   Sampler sampler_;
 };
 

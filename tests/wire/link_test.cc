@@ -11,6 +11,8 @@
 
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
+#include "wire/codec.h"
+#include "wire/zmq_socket.h"
 
 namespace sotto::wire {
 namespace {
@@ -235,6 +237,35 @@ TEST_CASE("a site of an older protocol version is told so in its own framing, an
         "site 'a' speaks protocol version 3 or older, this is 4; upgrade sotto-client there");
   CHECK(version_mismatch("site 'a'", 5, "sotto-client there", "sotto-coordinator") ==
         "site 'a' speaks protocol version 5, this is 4; upgrade sotto-coordinator");
+}
+
+TEST_CASE("a site of protocol version 3 gets an answer that it can read", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  // Version 3 had no frames of its own: a message was a bare Protobuf envelope.
+  const auto context = zmq::make_context();
+  const auto old = zmq::make_socket(context, ZMQ_DEALER);
+  zmq::set_link_options(old, key(1), quick());
+  zmq::set_option(old, ZMQ_CURVE_PUBLICKEY, transport_public_key(key(1)));
+  zmq::set_option(old, ZMQ_CURVE_SERVERKEY, transport_public_key(key(100)));
+  REQUIRE(zmq_connect(old.get(), coordinator.link.endpoint().c_str()) == 0);
+  const Bytes hello = encode(ToCoordinator(Hello{"site-1", "0.1.0", Bytes(100, 1)}));
+  REQUIRE(zmq::Frame(hello).send(old, 0) == 0);
+  const auto received = coordinator.link.receive(kLong);
+  REQUIRE(received);
+  CHECK(received->peer == SiteName("site-1"));
+  CHECK(received->other_version == 3);
+  const std::string reason = version_mismatch("site 'site-1'", 3, "sotto-client there", "sotto-coordinator");
+  REQUIRE(coordinator.link.reply_in_version(*received, encode(ToSite(Rejected{"protocol_version", reason}))).ok());
+  std::vector<Bytes> frames;
+  for (auto waited = 0ms; frames.empty() && waited < kLong; waited += 10ms) {
+    CHECK_FALSE(coordinator.link.receive(10ms));
+    frames = zmq::receive_all(old);
+  }
+  REQUIRE(frames.size() == 1);
+  const auto answer = decode_to_site(frames[0]);
+  REQUIRE(answer.ok());
+  CHECK(std::get<Rejected>(*answer).reason == reason);
 }
 
 TEST_CASE("any bytes are a frame or none, and a frame is written as it is read", "[wire]") {

@@ -77,18 +77,18 @@ TEST_CASE("the sum is exact at every width of the ring", "[round]") {
 TEST_CASE("a sum that honest sites cannot have made voids the round, and names those that are in it", "[round]") {
   Simulator world(SimulatorOptions{});
   world.trained = [](SiteIndex site, std::vector<std::uint32_t>& x) {
-    if (site == SiteIndex(1)) x[2] = 3 * 65536 + 2000;  // range / step is 65,536
+    if (site == SiteIndex(1)) x[2] = 6000;  // range / step is 1,024
   };
   world.run_round();
   REQUIRE(world.outcomes.size() == 1);
   CHECK(world.outcomes[0].is_void);
   INFO(world.outcomes[0].reason);
   CHECK(world.outcomes[0].reason.find("coordinate 2 of the sum is ") != std::string::npos);
-  CHECK(world.outcomes[0].reason.find("3 honest sites give 196608 at most") != std::string::npos);
+  CHECK(world.outcomes[0].reason.find("3 honest sites give 3072 at most") != std::string::npos);
   CHECK(world.outcomes[0].reason.find("sites in the sum: ") != std::string::npos);
   // Within the bound one site moves the sum as it likes: that is what robust aggregation would be for.
   world.trained = [](SiteIndex site, std::vector<std::uint32_t>& x) {
-    if (site == SiteIndex(1)) x[2] = 65536;
+    if (site == SiteIndex(1)) x[2] = 1024;
   };
   world.run_round();
   CHECK_FALSE(world.outcomes[1].is_void);
