@@ -148,7 +148,8 @@ Result<void> EventLog::rotate() {
 Result<std::uint64_t> EventLog::append(const Event& event, Time now) {
   SOTTO_CHECK(!may_be_sealed(type_of(event)));  // what is a function of patients' data never stands bare in a log
   if (failed_)
-    return unavailable("log '" + path_ + "': an earlier write failed; restart the program, which recovers the log");
+    return refused("log '" + path_ +
+                   "': an earlier write failed, and nobody knows how much of it reached the disk; open it anew");
   Record record;
   record.index = size();
   record.type = type_of(event);

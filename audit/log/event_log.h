@@ -25,10 +25,8 @@ class EventLog {
   EventLog& operator=(EventLog&&) noexcept;
   ~EventLog();
 
-  // False after a write of which nobody knows whether it reached the disk: the log has to be opened anew.
-  bool usable() const { return !failed_; }
-  // The event is on disk when this returns its record's index. After a failed write the log stands as before and may be tried
-  // again, unless it is not usable() any more.
+  // The event is on disk when this returns its record's index. After a failed write the object refuses every further append:
+  // reopen the log.
   Result<std::uint64_t> append(const Event& event, Time now);
   // The same for an event that only the key's holder may read: a Sealed in its place. Not for record 0, nor for what the
   // ledger or verify has to read (may_be_sealed).

