@@ -66,6 +66,18 @@ std::int32_t lift(std::uint32_t element, const Ring& ring) {
   return static_cast<std::int32_t>((element & sign_bit) != 0 ? element | ~ring.mask() : element);
 }
 
+Result<void> check_sum(std::span<const std::uint32_t> sum, std::size_t sites, const Ring& ring) {
+  const auto largest = static_cast<std::int64_t>(static_cast<double>(sites) * round_half_even(ring.range() / ring.step()));
+  for (std::size_t k = 0; k < sum.size(); ++k) {
+    const std::int64_t value = lift(sum[k], ring);
+    if (value > largest || value < -largest)
+      return protocol_error("coordinate " + std::to_string(k) + " of the sum is " + std::to_string(value) + ", and " +
+                            std::to_string(sites) + " honest sites give " + std::to_string(largest) +
+                            " at most: at least one of them sent what no training gives; the masks hide which");
+  }
+  return {};
+}
+
 std::vector<float> dequantize_mean(std::span<const std::uint32_t> sum, double total_weight, const Ring& ring) {
   SOTTO_CHECK(std::isfinite(total_weight) && total_weight > 0);
   std::vector<float> mean(sum.size());

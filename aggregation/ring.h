@@ -38,6 +38,11 @@ std::vector<std::uint32_t> quantize(std::span<const float> update, double relati
 // The integer that a ring element stands for: the representative in [-2^(b-1), 2^(b-1)).
 std::int32_t lift(std::uint32_t element, const Ring& ring);
 
+// Whether `sites` honest updates can have made this sum: each of its coordinates lies within sites * round(range / step). The
+// error (kProtocol) names the first that does not. It tells that some site of the sum sent what quantize() never gives; masks
+// hide which.
+Result<void> check_sum(std::span<const std::uint32_t> sum, std::size_t sites, const Ring& ring);
+
 // The weighted mean of the updates in an unmasked sum. total_weight = sum over the survivors of w_i / max w, positive.
 std::vector<float> dequantize_mean(std::span<const std::uint32_t> sum, double total_weight, const Ring& ring);
 

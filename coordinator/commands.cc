@@ -10,6 +10,7 @@
 #include "audit/report/report.h"
 #include "audit/run/run_folder.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "coordinator/folder/command_queue.h"
 #include "coordinator/runs/parent.h"
 #include "coordinator/runs/plan_report.h"
@@ -220,6 +221,7 @@ Result<void> report(const std::string& path, const std::string& name, const std:
 }
 
 Result<void> serve(const std::string& path) {
+  keep_memory_private();
   SOTTO_TRY(const auto folder, CoordinatorFolder::open(path));
   crypto::SystemRandom random;
   std::signal(SIGINT, ask_to_stop);

@@ -7,6 +7,7 @@
 #include "coordinator/folder/coordinator_folder.h"
 #include "coordinator/folder/site_list.h"
 #include "coordinator/runs/run_history.h"
+#include "coordinator/server/machine_limits.h"
 #include "crypto/system_random.h"
 
 namespace sotto::coordinator {
@@ -74,6 +75,18 @@ Result<std::string> check_address(const CoordinatorFolder& folder) {
   return address + " is free";
 }
 
+// What `serve` would have: it raises the limit itself as far as it may.
+Result<std::string> check_limits(const CoordinatorFolder& folder) {
+  const auto& asked = folder.addresses().limits;
+  const std::size_t files = raise_open_files(asked.connections * kDescriptorsPerConnection + kOwnDescriptors);
+  const auto limits = fitting(asked, files);
+  const std::string found = std::to_string(files) + " open files are room for " + std::to_string(limits.connections) +
+                            " connections of the " + std::to_string(asked.connections) + " in coordinator.json";
+  if (limits.connections < asked.connections)
+    return unavailable(found + "; raise the limit (ulimit -n, or LimitNOFILE of the service) or ask for fewer connections");
+  return found;
+}
+
 Result<std::string> check_space(const CoordinatorFolder& folder) {
   std::error_code error;
   const auto space = fs::space(folder.path(), error);
@@ -89,7 +102,8 @@ Result<void> doctor(const std::string& path, bool json) {
   SOTTO_TRY(const auto folder, CoordinatorFolder::open(path));
   const std::vector<Check> checks{of("keys", check_modes(folder)),      of("log", check_log(folder)),
                                   of("models", check_records(folder)),  of("sites", check_sites(folder)),
-                                  of("address", check_address(folder)), of("disk", check_space(folder))};
+                                  of("address", check_address(folder)), of("disk", check_space(folder)),
+                                  of("limits", check_limits(folder))};
   Json all = Json::array();
   std::string failed;
   for (const auto& check : checks) {

@@ -127,6 +127,43 @@ Result<ToSite> decode_to_site(ByteSpan bytes) {
   return protocol_error("message of a kind that this version does not know");
 }
 
+Peeked peek_to_coordinator(ByteSpan first_bytes, std::uint64_t size) {
+  using Kind = Peeked::Kind;
+  const Peeked other{Kind::kOther, {}, {}, size};
+  google::protobuf::io::CodedInputStream in(first_bytes.data(), static_cast<int>(first_bytes.size()));
+  const std::uint32_t tag = in.ReadTag();
+  std::uint64_t length = 0;
+  if ((tag & 7) != 2 || !in.ReadVarint64(&length) || static_cast<std::uint64_t>(in.CurrentPosition()) + length != size)
+    return other;
+  // The header, or the run's name, is the first field of each of these.
+  std::uint32_t first_length = 0;
+  std::string first;
+  if (in.ReadTag() != (1u << 3 | 2) || !in.ReadVarint32(&first_length) || first_length > 256 ||
+      !in.ReadString(&first, static_cast<int>(first_length)))
+    return other;
+  Peeked out{Kind::kOther, {}, {}, size};
+  switch (static_cast<int>(tag >> 3)) {
+    case pb::ToCoordinator::kReportFieldNumber: out.kind = Kind::kReport; break;
+    case pb::ToCoordinator::kSharesFieldNumber: out.kind = Kind::kShares; break;
+    case pb::ToCoordinator::kRunApprovalFieldNumber: out.kind = Kind::kRunApproval; break;
+    case pb::ToCoordinator::kSiteRecordFieldNumber: out.kind = Kind::kSiteRecord; break;
+    default: return other;
+  }
+  if (out.kind == Kind::kRunApproval || out.kind == Kind::kSiteRecord) {
+    if (!is_valid_name(first)) return other;
+    out.run = RunId(first);
+    return out;
+  }
+  const google::protobuf::LogSilencer silencer;
+  pb::RoundHeader twin;
+  if (!twin.ParseFromString(first)) return other;
+  auto header = take<RoundHeader>("header", twin);
+  if (!header.ok()) return other;
+  out.header = *header;
+  out.run = out.header.run;
+  return out;
+}
+
 const char* name_of(const ToCoordinator& message) {
   return std::visit([](const auto& m) { return to_coordinator::label(m); }, message);
 }

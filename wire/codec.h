@@ -16,6 +16,17 @@ Bytes encode(const ToSite& message);
 Result<ToCoordinator> decode_to_coordinator(ByteSpan bytes);
 Result<ToSite> decode_to_site(ByteSpan bytes);
 
+// What the first bytes of a long message to the coordinator say about it, before the whole is there.
+struct Peeked {
+  enum class Kind { kOther, kReport, kShares, kRunApproval, kSiteRecord };
+  Kind kind = Kind::kOther;
+  RunId run;
+  RoundHeader header;  // of kReport and kShares
+  std::uint64_t size = 0;
+};
+// kOther for whatever is malformed.
+Peeked peek_to_coordinator(ByteSpan first_bytes, std::uint64_t size);
+
 // "keys", "share_list", ...: the message's name in sotto.proto, for logs.
 const char* name_of(const ToCoordinator& message);
 const char* name_of(const ToSite& message);

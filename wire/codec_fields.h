@@ -276,6 +276,9 @@ void fields(D& d, M& m, pb::RunFinished& p) {
   d.name("run", m.run, p.mutable_run());
   d.fixed("adapter", m.adapter, p.mutable_adapter());
   d.bytes("head", kMaxHead, m.head, p.mutable_head());
+  d.number("rounds", kAnyNumber, m.rounds, p.rounds(), [&](auto v) { p.set_rounds(v); });
+  d.flag(m.stopped, p.stopped(), [&](auto v) { p.set_stopped(v); });
+  signature(d, m, p);
 }
 
 template <class D, class M>

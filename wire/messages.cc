@@ -39,6 +39,7 @@ const char* label_of(const RoundOpen&) { return "round_open"; }
 const char* label_of(const ConfirmRequest&) { return "confirm_request"; }
 const char* label_of(const RoundResult&) { return "round_result"; }
 const char* label_of(const RoundVoid&) { return "round_void"; }
+const char* label_of(const RunFinished&) { return "run_finished"; }
 
 Bytes body(const Join& m, const PublicKeyBytes& transport) {
   ByteWriter out;
@@ -104,6 +105,12 @@ Bytes body(const RoundResult& m) {
   out.u32(size32(m.confirms.size()));
   for (const auto& c : m.confirms) out.u32(c.site.value()).raw(c.signature);
   out.bytes(m.sum).bytes(m.adapter);
+  return out.take();
+}
+
+Bytes body(const RunFinished& m) {
+  ByteWriter out;
+  out.raw(m.adapter).u32(m.rounds).u8(m.stopped ? 1 : 0).bytes(m.head);
   return out.take();
 }
 

@@ -202,10 +202,13 @@ struct RoundVoid {
   std::string reason;
   SignatureBytes signature{};  // the coordinator's
 };
-struct RunFinished {
+struct RunFinished {  // obeyed once: after all the plan's rounds, or after those that were over when the operator stopped it
   RunId run;
-  Digest adapter{};
+  Digest adapter{};  // of the last result
   HeadBytes head;
+  std::uint32_t rounds = 0;    // that are over, with a result or void
+  bool stopped = false;        // before the plan's last round
+  SignatureBytes signature{};  // the coordinator's
 };
 struct Rejected {  // why a message was not taken
   std::string code;
@@ -218,7 +221,7 @@ using ToSite = std::variant<JoinReply, Welcome, RunOffer, RoundOpen, HeadProof, 
                             UnmaskRequest, RoundResult, RoundVoid, RunFinished, Rejected>;
 
 // The fixed-order bytes that a message's signature covers: their SHA-256 is the statement's body, label_of() its label. KEYS
-// to UNMASK are signed by the site under its roster name, the coordinator's four under kCoordinatorName.
+// to UNMASK are signed by the site under its roster name, the coordinator's five under kCoordinatorName.
 inline constexpr const char* kCoordinatorName = "coordinator";
 const char* label_of(const Join&);
 const char* label_of(const RunApproval&);
@@ -229,6 +232,7 @@ const char* label_of(const RoundOpen&);
 const char* label_of(const ConfirmRequest&);
 const char* label_of(const RoundResult&);
 const char* label_of(const RoundVoid&);
+const char* label_of(const RunFinished&);
 
 Bytes body(const Join& m, const PublicKeyBytes& transport);
 Bytes body(const RunApproval& m);
@@ -242,6 +246,7 @@ Bytes body(const RoundOpen& m);
 Bytes body(const ConfirmRequest& m);
 Bytes body(const RoundResult& m);
 Bytes body(const RoundVoid& m);
+Bytes body(const RunFinished& m);
 
 // What H(list of share hashes) in U1 is the hash of.
 Bytes share_hashes_preimage(const std::vector<Digest>& seed_share_hashes, const std::vector<Digest>& key_share_hashes);

@@ -65,15 +65,11 @@ std::string last_endpoint(const Socket& socket) {
 }
 
 void set_link_options(const Socket& socket, const TransportKey& key, const LinkOptions& options) {
-  const std::int64_t largest = static_cast<std::int64_t>(kMaxMessageBytes);
+  const std::int64_t largest = kMaxFrameBytes;  // of every frame, the handshake's too
   if (zmq_setsockopt(socket.get(), ZMQ_MAXMSGSIZE, &largest, sizeof largest) != 0) fail("cannot limit message sizes");
   set_option(socket, ZMQ_CURVE_SECRETKEY, key.reveal());
   set_option(socket, ZMQ_LINGER, static_cast<int>(options.linger.count()));
-  set_option(socket, ZMQ_HEARTBEAT_IVL, static_cast<int>(options.heartbeat.count()));
-  set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, static_cast<int>(options.heartbeat_limit.count()));
-  set_option(socket, ZMQ_HEARTBEAT_TTL, static_cast<int>(options.heartbeat_limit.count()));
   set_option(socket, ZMQ_SNDHWM, options.queued_messages);
-  set_option(socket, ZMQ_RCVHWM, options.queued_messages);
 }
 
 Frame::Frame() { zmq_msg_init(&message_); }

@@ -12,16 +12,28 @@ struct Witness {
   bool after_the_run = false;  // seen after its observer's run_finished: may be of entries that this copy does not have yet
 };
 
+// Where the run ended in this log: its one run_finished, with nothing of a round after it. An end that was only claimed, in
+// mid-run, ends nothing.
+std::optional<std::uint64_t> end_in(const RunFolder& folder, const PartyLog& log) {
+  const auto finished = all_of<RunFinished>(log, folder.run);
+  if (finished.size() != 1) return std::nullopt;
+  const auto goes_on = [&](const auto& events) { return !events.empty() && events.back().entry > finished[0].entry; };
+  if (goes_on(all_of<ResultAccepted>(log, folder.run)) || goes_on(all_of<RoundResult>(log, folder.run)) ||
+      goes_on(all_of<RoundJoined>(log, folder.run)) || goes_on(all_of<RoundOpened>(log, folder.run)))
+    return std::nullopt;
+  return finished[0].entry;
+}
+
 // Every head of `party` that stands in another party's log.
 std::vector<Witness> witnesses_of(const RunFolder& folder, const std::string& party) {
   std::vector<Witness> out;
   const auto collect = [&](const PartyLog& log) {
     if (log.party == party) return;
-    const auto finished = all_of<RunFinished>(log, folder.run);
+    const auto end = end_in(folder, log);
     for (const auto& seen : all_of<HeadSeen>(log)) {
       const auto head = decode_head(seen.event->head);
       if (!head.ok() || head->party != party) continue;
-      out.push_back({*head, log.entry(seen.entry), !finished.empty() && seen.entry > finished.front().entry});
+      out.push_back({*head, log.entry(seen.entry), end && seen.entry > *end});
     }
   };
   collect(folder.coordinator);

@@ -162,9 +162,13 @@ Finding check_canaries(const RunFolder& folder, const PartyLog& site) {
   }
   const auto result = result_of(*measured[0].event, plan);
   if (!result.ok()) return at_entry(site, measured[0].entry, result.error().message);
-  if (!finished.empty() && measured[0].event->adapter != finished[0].event->adapter) {
+  // The results say which adapter that is, not the site's own word for the end.
+  const auto accepted = all_of<ResultAccepted>(site, folder.run);
+  const auto results = all_of<RoundResult>(folder.coordinator, folder.run);
+  if ((!results.empty() && measured[0].event->adapter != results.back().event->adapter) ||
+      (!accepted.empty() && measured[0].entry < accepted.back().entry) ||
+      (!finished.empty() && measured[0].event->adapter != finished[0].event->adapter))
     return at_entry(site, measured[0].entry, "another adapter was scored than the run's last");
-  }
   const double proven = account(spent_by(site, folder.run), result->delta).proven();
   const std::string shown = "the attack shows epsilon " + Json(result->epsilon_lower).dump() + " at least, " +
                             Json(proven).dump() + " is proven at most, at delta " + Json(result->delta).dump();

@@ -307,6 +307,22 @@ Finding check_survivors(const RunFolder& folder) {
   return std::to_string(adapters.size()) + " results, their survivors' REPORT and CONFIRM signatures hold";
 }
 
+Finding check_end(const RunFolder& folder, const PartyLog& site) {
+  const auto ends = all_of<RunFinished>(site, folder.run);
+  const auto coordinator = all_of<RunFinished>(folder.coordinator, folder.run);
+  if (ends.size() > 1) return at_entry(site, ends[1].entry, "a second end of one run");
+  if (coordinator.size() > 1) return at_entry(folder.coordinator, coordinator[1].entry, "a second end of one run");
+  if (ends.empty() && coordinator.empty()) return std::string("the run is not over");
+  if (ends.empty()) return invalid(site.file() + ": the run is over, and this site has no run_finished");
+  if (coordinator.empty()) return at_entry(site, ends[0].entry, "the coordinator has not ended the run");
+  const auto accepted = all_of<ResultAccepted>(site, folder.run);
+  if (!accepted.empty() && accepted.back().entry > ends[0].entry)
+    return at_entry(site, accepted.back().entry, "a result after the run's end");
+  if (!accepted.empty() && ends[0].event->adapter != coordinator[0].event->adapter)
+    return at_entry(site, ends[0].entry, "the run ended with another adapter than at the coordinator");
+  return std::string("once, as at the coordinator");
+}
+
 Finding check_one_opened(const RunFolder& folder) {
   const auto results = all_of<RoundResult>(folder.coordinator, folder.run);
   std::size_t answers = 0;

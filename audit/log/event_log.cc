@@ -148,7 +148,8 @@ Result<void> EventLog::rotate() {
 Result<std::uint64_t> EventLog::append(const Event& event, Time now) {
   SOTTO_CHECK(!may_be_sealed(type_of(event)));  // what is a function of patients' data never stands bare in a log
   if (failed_)
-    return unavailable("log '" + path_ + "': an earlier write failed; restart the program, which recovers the log");
+    return refused("log '" + path_ +
+                   "': an earlier write failed, and nobody knows how much of it reached the disk; open it anew");
   Record record;
   record.index = size();
   record.type = type_of(event);
@@ -160,7 +161,11 @@ Result<std::uint64_t> EventLog::append(const Event& event, Time now) {
   failed_ = true;  // until the write is known to have reached the disk
   if (live_bytes_ >= options_.segment_bytes) SOTTO_TRY_VOID(rotate());
   const Bytes frame = frame_of(record);
-  SOTTO_TRY_VOID(write_all(fd_, frame, path_));
+  if (const auto written = write_all(fd_, frame, path_); !written.ok()) {
+    // A full disk: what was written of the entry is cut, and the same entry may be tried again.
+    failed_ = ::ftruncate(fd_, static_cast<off_t>(live_bytes_)) != 0;
+    return written.error();
+  }
   if (::fsync(fd_) != 0) return log_error("cannot sync log", path_);
   failed_ = false;
   live_bytes_ += frame.size();

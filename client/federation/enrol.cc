@@ -67,6 +67,7 @@ Result<wire::JoinReply> ask(const SiteFolder& folder, const wire::Invite& invite
     if (event->kind == wire::DealerEvent::Kind::kConnected) SOTTO_TRY_VOID(link.send(wire::encode(message), 5000ms));
     if (event->kind == wire::DealerEvent::Kind::kRefused)
       return refused("the coordinator at " + invite.endpoint + " does not let this site in: " + event->detail);
+    if (event->kind == wire::DealerEvent::Kind::kOtherVersion) return refused(event->detail);
     if (event->kind != wire::DealerEvent::Kind::kMessage) continue;
     SOTTO_TRY(const auto answer, wire::decode_to_site(event->bytes));
     if (const auto* reply = std::get_if<wire::JoinReply>(&answer)) return *reply;

@@ -14,6 +14,7 @@
 #include "client/training/canaries.h"
 #include "client/training/engine_check.h"
 #include "crypto/hash.h"
+#include "crypto/statement.h"
 #include "model/adapter/lora.h"
 #include "model/adapter/peft_folder.h"
 #include "plan/planned_events.h"
@@ -76,7 +77,12 @@ Result<void> RunSession::take_up(const AdapterLayout& layout) {
   } else {
     SOTTO_TRY(participant_, Participant::create(participant, identity, *context_.random));
   }
-  for (std::uint64_t i = 0; i < context_.log->size(); ++i) SOTTO_TRY_VOID(participant_->fits(context_.log->event(i)));
+  for (std::uint64_t i = 0; i < context_.log->size(); ++i) {
+    const auto event = context_.log->event(i);
+    SOTTO_TRY_VOID(participant_->fits(event));
+    const auto* end = std::get_if<audit::RunFinished>(&event);
+    finished_ = finished_ || (end && end->run == plan.run);
+  }
   return drive(OwnHead{record_.own_head()});
 }
 
@@ -92,6 +98,10 @@ Result<void> RunSession::on(wire::ToSite message) {
     return {};
   }
   if (const auto* done = std::get_if<wire::RunFinished>(&message)) return finish(*done);
+  if (finished_) {
+    log(Level::kWarning, "run_over", {{"run", offer_.plan.run.value()}});
+    return {};
+  }
   return drive(FromCoordinator{std::move(message)});
 }
 
@@ -224,15 +234,37 @@ Result<void> RunSession::measure_canaries() {
   return record_.append(found);
 }
 
+// The coordinator signed it, it is the plan's end or a stop, and it is the end of what this site saw: its rounds, its adapter.
+Result<void> RunSession::check_end(const wire::RunFinished& message) const {
+  const RunPlan& plan = offer_.plan;
+  const crypto::Statement statement{wire::label_of(message),
+                                    wire::kCoordinatorName,
+                                    plan.run,
+                                    RoundId(message.rounds),
+                                    AttemptId(0),
+                                    offer_.roster_hash,
+                                    crypto::sha256(wire::body(message))};
+  SOTTO_TRY_VOID(crypto::verify_statement(crypto::VerifyKey(offer_.roster.coordinator), statement, message.signature));
+  if (message.rounds > plan.rounds || (message.rounds < plan.rounds) != message.stopped)
+    return protocol_error("it ends the run after " + std::to_string(message.rounds) + " of " + std::to_string(plan.rounds) +
+                          " rounds, which is neither the plan's end nor a stop");
+  const std::uint32_t over = participant_->next_round().value();
+  if (message.rounds != over)
+    return protocol_error("it ends the run after " + std::to_string(message.rounds) + " rounds, and this site has seen " +
+                          std::to_string(over));
+  if (adapter_ && crypto::sha256(encode(*adapter_)) != message.adapter)
+    return protocol_error("it names another adapter than the one that this site accepted last");
+  return {};
+}
+
 Result<void> RunSession::finish(const wire::RunFinished& message) {
   const RunId& run = offer_.plan.run;
+  if (const auto ok = check_end(message); !ok.ok()) {
+    log(Level::kError, "end_not_obeyed",
+        {{"run", run.value()}, {"reason", ok.error().message}, {"next_step", "ask the coordinator's operator"}});
+    return {};
+  }
   if (!finished_ && adapter_) {
-    if (crypto::sha256(encode(*adapter_)) != message.adapter) {
-      log(Level::kError, "adapter_differs",
-          {{"run", run.value()},
-           {"next_step", "ask the coordinator's operator: it names another adapter than the one this site accepted"}});
-      return {};
-    }
     const std::string folder = context_.folder->run_folder(run) + "/adapter";
     model::AdapterFolder beside{offer_.plan.lora, context_.config->model};
     beside.metadata = metadata_with(passport_of({&offer_.plan, site_, &*adapter_, model_->precision(),

@@ -57,6 +57,7 @@ class RunSession {
   Result<void> drive(Event event);
   Result<void> carry_out(Action action);
   Result<void> finish(const wire::RunFinished& message);
+  Result<void> check_end(const wire::RunFinished& message) const;
   Event train(const Train& action);
   Result<void> reserve(RoundId round);
   Result<void> measure_canaries();

@@ -6,6 +6,7 @@
 #include "audit/log/signed_head.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/version.h"
 #include "client/federation/clock_check.h"
 #include "client/federation/connection_watch.h"
@@ -83,6 +84,9 @@ class Site {
         watch_.lost(std::chrono::steady_clock::now());
         log(Level::kWarning, "disconnected", {{"endpoint", folder_->site().invite.endpoint}});
         return {};
+      case wire::DealerEvent::Kind::kOtherVersion:
+        log(Level::kError, "other_version", {{"reason", event.detail}});
+        return {};
       case wire::DealerEvent::Kind::kRefused:
         connected_ = false;
         watch_.lost(std::chrono::steady_clock::now());
@@ -141,10 +145,14 @@ class Site {
   // saw.
   Result<void> check_rollback(const wire::Welcome& welcome) {
     if (!welcome.last_head_of_site.empty()) {
-      SOTTO_TRY(const auto seen, audit::decode_head(welcome.last_head_of_site));
-      const bool own = seen.key == folder_->identity() && audit::signature_holds(seen);
-      if (own && !audit::check_prefix(seen, log_->image()).ok())
-        return refused("this site signed a log of " + std::to_string(seen.size) + " entries before, and the one in '" +
+      const auto seen = audit::decode_head(welcome.last_head_of_site);
+      if (!seen.ok()) {  // not this site's word, so no reason to stop
+        log(Level::kError, "bad_head", {{"reason", seen.error().message}});
+        return {};
+      }
+      const bool own = seen->key == folder_->identity() && audit::signature_holds(*seen);
+      if (own && !audit::check_prefix(*seen, log_->image()).ok())
+        return refused("this site signed a log of " + std::to_string(seen->size) + " entries before, and the one in '" +
                        folder_->path() +
                        "' is another or older (a restored backup?): budget that was spent and shares that were given would "
                        "be forgotten. "
@@ -153,7 +161,27 @@ class Site {
     return {};
   }
 
+  // Offers that nobody has decided on are few; what is beyond them is not kept, so that a coordinator cannot fill the disk.
+  bool has_room_for(const RunId& run) const {
+    constexpr std::size_t kMostUndecided = 32;
+    std::size_t undecided = 0;
+    for (const RunId& other : folder_->offers()) {
+      if (other == run) return true;
+      undecided += folder_->decision(other) ? 0 : 1;
+    }
+    return undecided < kMostUndecided;
+  }
+
   Result<void> take_offer(const wire::RunOffer& offer) {
+    const auto offered = decode_plan(offer.plan);
+    if (offered.ok() && !has_room_for(offered->run)) {
+      if (!told_of_offers_)
+        log(Level::kError, "too_many_offers",
+            {{"run", offered->run.value()},
+             {"next_step", "decide on those that wait (sotto-client approve or refuse), then ask the coordinator again"}});
+      told_of_offers_ = true;
+      return {};
+    }
     if (const auto saved = folder_->save_offer(offer.plan, offer.roster); !saved.ok()) {
       log(Level::kError, "bad_offer", {{"reason", saved.error().message}});
       return {};
@@ -278,6 +306,7 @@ class Site {
   ConnectionWatch watch_{std::chrono::steady_clock::now()};
   bool connected_ = false;
   bool finished_ = false;
+  bool told_of_offers_ = false;
 };
 
 }  // namespace
@@ -293,6 +322,7 @@ Result<SiteFacts> site_facts(const SiteFolder& folder, const SiteConfig& config,
 
 Result<void> run_site(const SiteFolder& folder, const SiteConfig& config, const RunOptions& options,
                       const SiteHooks& hooks) {
+  keep_memory_private();
   SOTTO_TRY(const auto lock, folder.lock());
   SOTTO_TRY(auto event_log, audit::EventLog::open(folder.log_path()));
   if (!event_log.recovered().empty()) log(Level::kWarning, "log_recovered", {{"what", event_log.recovered()}});

@@ -39,6 +39,14 @@ void Participant::State::take(wire::RoundResult& m) {
   }
   auto sum = aggregation::unpack_bits(m.sum, facts.update_size(d.round), d.ring.bits);
   if (!sum.ok()) return decline(h, "bad_result", sum.error().message);
+  const auto ring = aggregation::Ring::make(facts.plan.ring, facts.n());
+  if (!ring.ok()) return decline(h, "bad_result", ring.error().message);
+  // An honest coordinator voids such a round.
+  if (const auto possible = aggregation::check_sum(*sum, m.survivors.size(), *ring); !possible.ok())
+    return halt(h, {"impossible_sum",
+                    "the coordinator published a sum that it had to refuse: " + possible.error().message,
+                    crypto::with_signature(wire::body(m), m.signature),
+                    {}});
   if (memory.adapter.empty()) {  // this site has seen no round of the run: it judges the first adapter first
     if (crypto::sha256(m.start) != d.adapter)
       return decline(h, "bad_adapter", "the result does not come with the adapter that it started from");

@@ -1,6 +1,12 @@
 #include "coordinator/folder/command_queue.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <thread>
 
@@ -21,6 +27,23 @@ void remove(const std::string& path) {
   fs::remove(path, ignored);
 }
 
+// A request is a file of a few megabytes at most. Anything else that has such a name (a pipe would keep its reader waiting) is
+// not opened, or not waited for.
+Result<Json> read_request(const std::string& path) {
+  constexpr off_t kLargest = 16 << 20;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+    return unavailable("cannot open '" + path + "': " + std::strerror(errno));
+  struct stat info{};
+  const bool readable = fd >= 0 && ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= kLargest;
+  std::string text(readable ? static_cast<std::size_t>(info.st_size) : 0, '\0');
+  const ssize_t n = readable ? ::read(fd, text.data(), text.size()) : -1;
+  if (fd >= 0) ::close(fd);
+  if (n < 0) return invalid("'" + path + "' is no file of a request");
+  text.resize(static_cast<std::size_t>(n));
+  return Json::parse(text, path);
+}
+
 Result<Json> answer_in(const Json& json) {
   if (const Json* answer = json.find("answer")) return *answer;
   SOTTO_TRY(const auto code, json.get_string("code"));
@@ -37,9 +60,11 @@ Result<std::vector<QueuedCommand>> take_requests(const std::string& spool) {
   for (const auto& entry : fs::directory_iterator(spool, error)) {
     if (entry.path().extension() != ".request") continue;
     const std::string id = entry.path().stem().string();
-    auto json = Json::read_file(entry.path().string());
+    auto json = read_request(entry.path().string());
     if (json.ok() && json->is_object())
       out.push_back({id, std::move(json).value()});
+    else if (!json.ok() && json.error().code == ErrorCode::kUnavailable)
+      return json.error();
     else
       SOTTO_TRY_VOID(answer_request(spool, id, invalid("the request is no JSON object")));
   }

@@ -7,6 +7,20 @@
 #include "crypto/key_file.h"
 
 namespace sotto::coordinator {
+namespace {
+
+// The limits of connections under their names in coordinator.toml and coordinator.json.
+struct LimitName {
+  const char* name;
+  std::size_t wire::ConnectionLimits::* member;
+};
+constexpr LimitName kLimits[] = {{"connections", &wire::ConnectionLimits::connections},
+                                 {"unproven_connections", &wire::ConnectionLimits::unproven},
+                                 {"unproven_connections_per_source", &wire::ConnectionLimits::unproven_per_source}};
+constexpr std::int64_t kMostConnections = 100000;
+
+}  // namespace
+
 Result<Addresses> read_addresses(const std::string& path) {
   SOTTO_TRY(auto config, ConfigReader::read_file(path));
   Addresses out;
@@ -14,6 +28,12 @@ Result<Addresses> read_addresses(const std::string& path) {
   out.reachable = config.text("reachable", "");
   for (const auto& [key, value] : {std::pair{"listen", out.listen}, std::pair{"reachable", out.reachable}})
     if (!value.empty() && !value.starts_with("tcp://")) config.reject(key, "'" + value + "' is not tcp://ADDRESS:PORT");
+  for (const auto& [name, member] : kLimits) {
+    const auto value = config.integer(name, static_cast<std::int64_t>(out.limits.*member));
+    if (value < 1 || value > kMostConnections)
+      config.reject(name, std::to_string(value) + " is not from 1 to " + std::to_string(kMostConnections));
+    out.limits.*member = static_cast<std::size_t>(value);
+  }
   SOTTO_TRY_VOID(config.finish());
   return out;
 }
@@ -27,7 +47,8 @@ Result<CoordinatorFolder> CoordinatorFolder::create(const std::string& path, con
   for (const char* inside : {"/spool", "/runs"}) SOTTO_TRY_VOID(make_folder(path + inside, FileMode::kPrivate));
   SOTTO_TRY_VOID(crypto::write_new_key<crypto::SigningKey>(path + "/identity.key", random));
   SOTTO_TRY_VOID(crypto::write_new_key<wire::TransportKey>(path + "/transport.key", random));
-  const Json json = Json::object({{"listen", addresses.listen}, {"reachable", addresses.reachable}});
+  Json json = Json::object({{"listen", addresses.listen}, {"reachable", addresses.reachable}});
+  for (const auto& [name, member] : kLimits) json.set(name, static_cast<std::int64_t>(addresses.limits.*member));
   SOTTO_TRY(auto identity, crypto::read_key<crypto::SigningKey>(path + "/identity.key"));
   SOTTO_TRY(auto transport, crypto::read_key<wire::TransportKey>(path + "/transport.key"));
   CoordinatorFolder folder(path, addresses, std::move(identity), std::move(transport));
@@ -50,6 +71,14 @@ Result<CoordinatorFolder> CoordinatorFolder::open(const std::string& path) {
   Addresses addresses;
   SOTTO_TRY(addresses.listen, json.get_string("listen"));
   SOTTO_TRY(addresses.reachable, json.get_string("reachable"));
+  for (const auto& [name, member] : kLimits) {
+    if (!json.find(name)) continue;  // a folder that an earlier version made
+    SOTTO_TRY(const auto value, json.get_int(name));
+    if (value < 1 || value > kMostConnections)
+      return invalid("'" + path + "/coordinator.json': " + name + " is " + std::to_string(value) + ", must be from 1 to " +
+                     std::to_string(kMostConnections));
+    addresses.limits.*member = static_cast<std::size_t>(value);
+  }
   SOTTO_TRY(auto identity, crypto::read_key<crypto::SigningKey>(path + "/identity.key"));
   SOTTO_TRY(auto transport, crypto::read_key<wire::TransportKey>(path + "/transport.key"));
   return CoordinatorFolder(path, std::move(addresses), std::move(identity), std::move(transport));

@@ -3,6 +3,7 @@
 //   registry.json      sites and invites       log          the event log (audit/log/event_log.h)
 //   index.sqlite       what read-only commands read while `serve` runs; rebuilt from the log
 //   spool/             commands for a running `serve`        lock   held by whoever writes here
+//   heads/SITE         the newest signed head that a site showed outside the steps of a run
 //   runs/RUN/          the folder that `sotto-audit verify` takes (audit/run/run_folder.h), and beside it adapter/ and
 //                      state/
 // Keys lie here unencrypted in this version (docs/threat-model.md). Values; one thread.
@@ -19,6 +20,7 @@ namespace sotto::coordinator {
 struct Addresses {
   std::string listen = "tcp://0.0.0.0:7300";  // where `serve` listens
   std::string reachable;                      // how sites reach it, for invite codes; empty: `listen`
+  wire::ConnectionLimits limits;              // of connections, in all and of one source
 };
 
 // coordinator.toml (configs/coordinator.toml is a commented example). Errors name file, line and key.
@@ -42,6 +44,7 @@ class CoordinatorFolder {
   std::string index_path() const { return path_ + "/index.sqlite"; }
   std::string spool_path() const { return path_ + "/spool"; }
   std::string endpoint_path() const { return path_ + "/endpoint"; }  // there while `serve` listens: its address
+  std::string head_path(const SiteName& site) const { return path_ + "/heads/" + site.value(); }
   std::string run_path(const RunId& run) const { return path_ + "/runs/" + run.value(); }
   std::string state_path(const RunId& run) const { return run_path(run) + "/state"; }
   Result<FileLock> lock() const { return FileLock::acquire(path_ + "/lock"); }

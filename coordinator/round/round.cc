@@ -9,23 +9,6 @@
 
 namespace sotto::coordinator {
 
-const char* to_string(Phase phase) {
-  switch (phase) {
-    case Phase::kWaitingForHead: return "waiting_for_head";
-    case Phase::kKeys: return "keys";
-    case Phase::kShares: return "shares";
-    case Phase::kReport: return "report";
-    case Phase::kConfirm: return "confirm";
-    case Phase::kUnmask: return "unmask";
-    case Phase::kUnmasking: return "unmasking";
-    case Phase::kServerStep: return "server_step";
-    case Phase::kResult: return "result";
-    case Phase::kDone: return "done";
-    case Phase::kVoid: return "void";
-  }
-  return "?";
-}
-
 Round::State::State(RoundInput in, const crypto::SigningKey& coordinator_key)
     : input(std::move(in)),
       key(&coordinator_key),
@@ -112,6 +95,12 @@ void Round::State::handle(const Unmasked& e) {
   SOTTO_CHECK(phase == Phase::kUnmasking);
   // At least t sites have answered UNMASK and will answer for no other attempt, and the others are fewer than tau.
   if (!e.sum.ok()) return make_void(e.sum.error().message);
+  const auto ring = aggregation::Ring::make(input.plan.ring, n).value();  // the plan is validated
+  if (const auto possible = aggregation::check_sum(*e.sum, u3.size(), ring); !possible.ok()) {
+    std::string names;
+    for (const auto site : u3) names += (names.empty() ? "" : ", ") + facts.name_of(site);
+    return make_void(possible.error().message + " (sites in the sum: " + names + ")");
+  }
   unmasked = e.sum.value();
   phase = Phase::kServerStep;
   actions.push_back(StartServerStep{input.round, u3, unmasked});
@@ -146,48 +135,7 @@ bool Round::State::no_result_before() const {
 
 // ---- the course of phases
 
-bool Round::State::expected(SiteIndex site) const {
-  switch (phase) {
-    case Phase::kKeys:
-    case Phase::kResult: return true;
-    case Phase::kShares: return std::ranges::binary_search(key_sites, site);
-    case Phase::kReport: return std::ranges::binary_search(u1_sites, site);
-    case Phase::kConfirm: return std::ranges::binary_search(u3, site);
-    case Phase::kUnmask: return members[site.value()].confirm.has_value();
-    case Phase::kWaitingForHead:
-    case Phase::kUnmasking:
-    case Phase::kServerStep:
-    case Phase::kDone:
-    case Phase::kVoid: return false;
-  }
-  return false;
-}
-
-bool Round::State::answered(SiteIndex site) const {
-  const auto& m = members[site.value()];
-  switch (phase) {
-    // Whoever contradicted itself before it was in U1 is left out of it.
-    case Phase::kKeys: return m.keys.has_value() && !excluded[site.value()];
-    case Phase::kShares: return m.shares.has_value() && !excluded[site.value()];
-    case Phase::kReport: return m.masked.has_value();
-    case Phase::kConfirm: return m.confirm.has_value();
-    case Phase::kUnmask: return m.unmask.has_value();
-    case Phase::kResult: return m.accepted;
-    case Phase::kWaitingForHead:
-    case Phase::kUnmasking:
-    case Phase::kServerStep:
-    case Phase::kDone:
-    case Phase::kVoid: return false;
-  }
-  return false;
-}
-
 bool Round::State::willing(SiteIndex site) const { return !excluded[site.value()] && !members[site.value()].declined; }
-
-std::size_t Round::State::quorum() const {
-  if (phase == Phase::kConfirm || phase == Phase::kUnmask) return t;
-  return phase == Phase::kResult ? 0 : tau;
-}
 
 std::vector<SiteIndex> Round::State::everyone() const {
   std::vector<SiteIndex> out;
@@ -206,9 +154,7 @@ void Round::State::begin(Phase next) {
 }
 
 void Round::State::advance() {
-  const bool waits_for_sites = phase == Phase::kKeys || phase == Phase::kShares || phase == Phase::kReport ||
-                               phase == Phase::kConfirm || phase == Phase::kUnmask || phase == Phase::kResult;
-  if (!waits_for_sites) return;
+  if (!row(phase).asks) return;
   std::size_t have = 0;
   std::size_t may_come = 0;
   bool wait = false;
@@ -230,27 +176,14 @@ void Round::State::advance() {
   if (have >= quorum() && (!wait || phase == Phase::kUnmask)) finish_phase();
 }
 
-void Round::State::finish_phase() {
-  switch (phase) {
-    case Phase::kKeys: return begin_shares();
-    case Phase::kShares: return begin_report();
-    case Phase::kReport: return begin_confirm();
-    case Phase::kConfirm: return begin_unmask();
-    case Phase::kUnmask: return begin_unmasking();
-    case Phase::kResult: {
-      Finished done;
-      for (const auto site : everyone())
-        if (members[site.value()].accepted) done.accepted.push_back(site);
-      phase = Phase::kDone;
-      actions.push_back(std::move(done));
-      return;
-    }
-    case Phase::kWaitingForHead:
-    case Phase::kUnmasking:
-    case Phase::kServerStep:
-    case Phase::kDone:
-    case Phase::kVoid: return;
-  }
+void Round::State::finish_phase() { (this->*row(phase).finish)(); }
+
+void Round::State::end_round() {
+  Finished done;
+  for (const auto site : everyone())
+    if (members[site.value()].accepted) done.accepted.push_back(site);
+  phase = Phase::kDone;
+  actions.push_back(std::move(done));
 }
 
 void Round::State::close_attempt(const std::string& reason) {
@@ -339,49 +272,6 @@ void Round::State::begin_unmasking() {
   }
   phase = Phase::kUnmasking;
   actions.push_back(StartUnmask{std::move(job)});
-}
-
-std::optional<wire::ToSite> Round::State::request_for(SiteIndex site) const {
-  if (!expected(site)) return std::nullopt;
-  switch (phase) {
-    case Phase::kKeys: return open;
-    case Phase::kShares: {
-      wire::KeyList list{header(), {}};
-      for (const auto member : key_sites) list.keys.push_back({member, *members[member.value()].keys});
-      return list;
-    }
-    case Phase::kReport: {
-      wire::ShareList list{header(), {}};
-      for (const auto from : u1_sites) {
-        const auto& m = members[from.value()];
-        wire::SharesFrom entry{from, m.shares->seed_share_hashes, m.shares->key_share_hashes, {}, m.sealed_hashes,
-                               {},   m.shares->signature};
-        for (const auto& sealed : m.shares->sealed) {
-          entry.recipients.push_back(sealed.to);
-          if (sealed.to == site) entry.sealed = sealed.sealed;
-        }
-        list.from.push_back(std::move(entry));
-      }
-      return list;
-    }
-    case Phase::kConfirm: {
-      wire::ConfirmRequest request{header(), {}, {}};
-      for (const auto survivor : u3) {
-        const auto& m = members[survivor.value()];
-        request.survivors.push_back({survivor, *m.masked, m.report_signature});
-      }
-      request.signature = sign(wire::label_of(request), wire::body(request));
-      return request;
-    }
-    case Phase::kUnmask: return wire::UnmaskRequest{header(), u3, result.confirms};
-    case Phase::kResult: return result;
-    case Phase::kWaitingForHead:
-    case Phase::kUnmasking:
-    case Phase::kServerStep:
-    case Phase::kDone:
-    case Phase::kVoid: return std::nullopt;
-  }
-  return std::nullopt;
 }
 
 }  // namespace sotto::coordinator

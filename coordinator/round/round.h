@@ -46,6 +46,8 @@ enum class Phase {
   kVoid
 };
 const char* to_string(Phase phase);
+template <class M>
+struct Step;
 
 struct RoundInput {
   RunPlan plan;  // validated against the roster
@@ -155,9 +157,14 @@ class Round {
   bool over() const { return phase() == Phase::kDone || phase() == Phase::kVoid; }
   // Sites that the current phase still waits for, for people who watch.
   std::vector<SiteIndex> waiting_for() const;
+  // Whether a REPORT under this header, `bytes` long as it travels, is what the round waits for from this site.
+  bool wants_report(SiteIndex site, const wire::RoundHeader& header, std::uint64_t bytes) const;
 
  private:
   struct State;
+  friend const char* to_string(Phase phase);
+  template <class M>
+  friend struct Step;
   std::unique_ptr<State> state_;
 };
 

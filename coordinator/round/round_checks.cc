@@ -13,12 +13,6 @@ namespace {
 // Two shares and two signed heads; heads are a few hundred bytes.
 constexpr std::size_t kMaxSealedBytes = 4096;
 
-Result<void> verify(const AttemptFacts& facts, const char* label, SiteIndex site, ByteSpan body,
-                    const SignatureBytes& signature) {
-  const crypto::VerifyKey key(facts.roster->sites[site.value()].identity);
-  return crypto::verify_statement(key, statement_of(facts, label, facts.name_of(site), body), signature);
-}
-
 Error size_error(const char* field, std::size_t is, std::size_t must) {
   return protocol_error(std::string(field) + " has " + std::to_string(is) + " entries or bytes, must be " +
                         std::to_string(must));
@@ -93,25 +87,10 @@ Result<void> check_content(const wire::Unmask& m, const std::vector<SiteIndex>& 
   return {};
 }
 
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Keys& m) {
-  return verify(facts, wire::label_of(m), site, wire::body(m), m.signature);
-}
-
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m,
-                             const std::vector<Digest>& sealed) {
-  return verify(facts, wire::label_of(m), site, wire::body(m, sealed), m.signature);
-}
-
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Report& m, const Digest& masked) {
-  return verify(facts, "report", site, wire::report_body(m.context, m.u1, masked), m.signature);
-}
-
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Confirm& m) {
-  return verify(facts, "confirm", site, wire::body(m), m.signature);
-}
-
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Unmask& m) {
-  return verify(facts, wire::label_of(m), site, wire::body(m), m.signature);
+Result<void> check_signature(const AttemptFacts& facts, const char* label, SiteIndex site, ByteSpan body,
+                             const SignatureBytes& signature) {
+  const crypto::VerifyKey key(facts.roster->sites[site.value()].identity);
+  return crypto::verify_statement(key, statement_of(facts, label, facts.name_of(site), body), signature);
 }
 
 Result<void> check_revealed(const AttemptFacts& facts, SiteIndex site, const wire::Unmask& m,

@@ -34,12 +34,8 @@ Result<void> check_content(const AttemptFacts& facts, const wire::Confirm& m, co
 // Exactly one share of each member of U1, of the kind that U3 asks for.
 Result<void> check_content(const wire::Unmask& m, const std::vector<SiteIndex>& u1, const std::vector<SiteIndex>& u3);
 
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Keys& m);
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Shares& m,
-                             const std::vector<Digest>& sealed);
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Report& m, const Digest& masked);
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Confirm& m);
-Result<void> check_signature(const AttemptFacts& facts, SiteIndex site, const wire::Unmask& m);
+Result<void> check_signature(const AttemptFacts& facts, const char* label, SiteIndex site, ByteSpan body,
+                             const SignatureBytes& signature);
 
 // Whether each share that `site` reveals is the one whose hash its owner signed; the Error names owner and kind.
 // `dealt[i]` is the SHARES of the i-th share's owner.

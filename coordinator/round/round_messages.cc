@@ -9,6 +9,156 @@
 
 namespace sotto::coordinator {
 
+// What differs between the answers to KEYS, SHARES, REPORT, CONFIRM and UNMASK: hashes() is what is costly and needed twice,
+// said() what the signature covers, kept() the same of what the site said before in this attempt.
+struct Said {
+  Bytes body;
+  SignatureBytes signature{};
+  bool operator==(const Said&) const = default;
+};
+struct Nothing {};
+
+template <>
+struct Step<wire::Keys> {
+  using State = Round::State;
+  static constexpr Phase kPhase = Phase::kKeys;
+  static constexpr const char *kLabel = "keys", *kBad = "bad_keys", *kWhat = "KEYS";
+  static bool sent(const Member& member) { return member.keys.has_value(); }
+  static Result<void> content(const State& s, SiteIndex site, const wire::Keys& m) {
+    return check_content(s.facts, site, m);
+  }
+  static Nothing hashes(const wire::Keys&) { return {}; }
+  static Said said(const wire::Keys& m, Nothing) { return {wire::body(m), m.signature}; }
+  static Said kept(const State&, const Member& member) { return said(*member.keys, {}); }
+  static void keep(State& s, SiteIndex site, const wire::Keys& m, Nothing) {
+    auto& member = s.members[site.value()];
+    member.keys = m;
+    member.declined = false;
+    s.actions.push_back(
+        Append{audit::SiteKeys{s.input.plan.run, s.input.round, s.attempt, site, crypto::sha256(wire::body(m))}});
+  }
+};
+
+template <>
+struct Step<wire::Shares> {
+  using State = Round::State;
+  static constexpr Phase kPhase = Phase::kShares;
+  static constexpr const char *kLabel = "shares", *kBad = "bad_shares", *kWhat = "SHARES";
+  static bool sent(const Member& member) { return member.shares.has_value(); }
+  static Result<void> content(const State& s, SiteIndex site, const wire::Shares& m) {
+    return check_content(s.facts, site, m, s.key_sites);
+  }
+  static std::vector<Digest> hashes(const wire::Shares& m) { return hashes_of(m.sealed); }
+  static Said said(const wire::Shares& m, const std::vector<Digest>& sealed) { return {wire::body(m, sealed), m.signature}; }
+  static Said kept(const State&, const Member& member) { return said(*member.shares, member.sealed_hashes); }
+  static void keep(State& s, SiteIndex site, const wire::Shares& m, const std::vector<Digest>& sealed) {
+    auto& member = s.members[site.value()];
+    member.shares = m;
+    member.sealed_hashes = sealed;
+    s.actions.push_back(
+        Append{audit::SiteShares{s.input.plan.run, s.input.round, s.attempt, site, crypto::sha256(wire::body(m, sealed))}});
+  }
+};
+
+template <>
+struct Step<wire::Report> {
+  using State = Round::State;
+  static constexpr Phase kPhase = Phase::kReport;
+  static constexpr const char *kLabel = "report", *kBad = "bad_report", *kWhat = "REPORTs";
+  static bool sent(const Member& member) { return member.masked.has_value(); }
+  static Result<void> content(const State& s, SiteIndex, const wire::Report& m) {
+    return check_content(s.facts, m, s.u1_digest);
+  }
+  static Digest hashes(const wire::Report& m) { return crypto::sha256(m.masked); }
+  static Said said(const wire::Report& m, const Digest& masked) {
+    return {wire::report_body(m.context, m.u1, masked), m.signature};
+  }
+  static Said kept(const State& s, const Member& member) {
+    return {wire::report_body(s.facts.context, s.u1_digest, *member.masked), member.report_signature};
+  }
+  static void keep(State& s, SiteIndex site, const wire::Report& m, const Digest& masked) {
+    const auto vector = aggregation::unpack_bits(m.masked, s.facts.update_size, s.facts.descriptor.ring.bits);
+    if (!vector.ok()) return s.drop(site, kBad, vector.error().message);
+    if (const auto added = s.sum->add(site, *vector); !added.ok()) return s.drop(site, kBad, added.error().message);
+    auto& member = s.members[site.value()];
+    member.masked = masked;
+    member.report_signature = m.signature;
+    s.actions.push_back(
+        Append{audit::ReportReceived{s.input.plan.run, s.input.round, s.attempt, site, s.u1_digest, masked, m.signature}});
+  }
+};
+
+template <>
+struct Step<wire::Confirm> {
+  using State = Round::State;
+  static constexpr Phase kPhase = Phase::kConfirm;
+  static constexpr const char *kLabel = "confirm", *kBad = "bad_confirm", *kWhat = "CONFIRMs";
+  static bool sent(const Member& member) { return member.confirm.has_value(); }
+  static Result<void> content(const State& s, SiteIndex, const wire::Confirm& m) {
+    return check_content(s.facts, m, s.u1_digest, s.u3_digest);
+  }
+  static Nothing hashes(const wire::Confirm&) { return {}; }
+  static Said said(const wire::Confirm& m, Nothing) { return {wire::body(m), m.signature}; }
+  static Said kept(const State&, const Member& member) { return said(*member.confirm, {}); }
+  static void keep(State& s, SiteIndex site, const wire::Confirm& m, Nothing) {
+    s.members[site.value()].confirm = m;
+    s.actions.push_back(Append{
+        audit::ConfirmReceived{s.input.plan.run, s.input.round, s.attempt, site, s.u1_digest, s.u3_digest, m.signature}});
+  }
+};
+
+template <>
+struct Step<wire::Unmask> {
+  using State = Round::State;
+  static constexpr Phase kPhase = Phase::kUnmask;
+  static constexpr const char *kLabel = "unmask", *kBad = "bad_unmask", *kWhat = "UNMASK answers";
+  static bool sent(const Member& member) { return member.unmask.has_value(); }
+  static Result<void> content(const State& s, SiteIndex, const wire::Unmask& m) {
+    return check_content(m, s.u1_sites, s.u3);
+  }
+  static Nothing hashes(const wire::Unmask&) { return {}; }
+  static Said said(const wire::Unmask& m, Nothing) { return {wire::body(m), m.signature}; }
+  static Said kept(const State&, const Member& member) { return said(*member.unmask, {}); }
+  static void keep(State& s, SiteIndex site, const wire::Unmask& m, Nothing) {
+    std::vector<const wire::Shares*> dealt;
+    for (const auto owner : s.u1_sites) dealt.push_back(&*s.members[owner.value()].shares);
+    if (const auto ok = check_revealed(s.facts, site, m, dealt); !ok.ok()) {
+      // The signed answer beside the owner's signed hashes is the proof; the shares of the others still open the attempt.
+      s.actions.push_back(
+          KeepProof{site, "bad_share", ok.error().message, crypto::with_signature(wire::body(m), m.signature), {}});
+      return s.drop(site, "bad_share", ok.error().message, true);
+    }
+    s.members[site.value()].unmask = m;
+  }
+};
+
+template <class M>
+  requires AnswersPhase<M>
+void Round::State::take(SiteIndex site, const M& m) {
+  using S = Step<M>;
+  // t answers open the attempt; a further one was asked for and is not needed.
+  if (std::same_as<M, wire::Unmask> && phase > S::kPhase && member(site).confirm && !S::sent(member(site))) return;
+  const Turn now_is = turn(site, S::kPhase, S::sent(member(site)));
+  if (now_is == Turn::kDropped) return;
+  const bool repeated = now_is == Turn::kRepeated;
+  const auto content = S::content(*this, site, m);
+  // Other survivors under a valid signature contradict the CONFIRM that came before.
+  const bool may_contradict = repeated && std::same_as<M, wire::Confirm>;
+  if (!content.ok() && !may_contradict) return drop(site, S::kBad, content.error().message);
+  const auto hashes = S::hashes(m);
+  const Said said = S::said(m, hashes);
+  if (repeated && said == S::kept(*this, member(site))) return repeat_request(site, S::kPhase);
+  const auto holds = check_signature(facts, S::kLabel, site, said.body, said.signature);
+  if (repeated && holds.ok()) {
+    const Said before = S::kept(*this, member(site));
+    return prove(site, S::kWhat, crypto::with_signature(before.body, before.signature),
+                 crypto::with_signature(said.body, said.signature));
+  }
+  if (!content.ok()) return drop(site, S::kBad, content.error().message);
+  if (!holds.ok()) return drop(site, "bad_signature", holds.error().message);
+  S::keep(*this, site, m, hashes);
+}
+
 void Round::State::drop(SiteIndex site, std::string code, std::string reason, bool exclude) {
   if (exclude) excluded[site.value()] = true;
   actions.push_back(Drop{site, std::move(code), std::move(reason), exclude});
@@ -74,113 +224,6 @@ Round::State::Turn Round::State::turn(SiteIndex site, Phase phase_of_message, bo
 void Round::State::repeat_request(SiteIndex site, Phase phase_of_message) {
   if (phase == phase_of_message) return;
   if (auto request = request_for(site)) actions.push_back(Send{{site}, std::move(*request)});
-}
-
-void Round::State::take(SiteIndex site, const wire::Keys& m) {
-  auto& member = members[site.value()];
-  const Turn now_is = turn(site, Phase::kKeys, member.keys.has_value());
-  if (now_is == Turn::kDropped) return;
-  const Bytes body = wire::body(m);
-  if (now_is == Turn::kRepeated && body == wire::body(*member.keys) && m.signature == member.keys->signature)
-    return repeat_request(site, Phase::kKeys);
-  if (const auto ok = check_content(facts, site, m); !ok.ok()) return drop(site, "bad_keys", ok.error().message);
-  if (const auto ok = check_signature(facts, site, m); !ok.ok()) return drop(site, "bad_signature", ok.error().message);
-  if (now_is == Turn::kRepeated)
-    return prove(site, "KEYS", crypto::with_signature(wire::body(*member.keys), member.keys->signature),
-                 crypto::with_signature(body, m.signature));
-  member.keys = m;
-  member.declined = false;
-  actions.push_back(Append{audit::SiteKeys{input.plan.run, input.round, attempt, site, crypto::sha256(body)}});
-}
-
-void Round::State::take(SiteIndex site, const wire::Shares& m) {
-  auto& member = members[site.value()];
-  const Turn now_is = turn(site, Phase::kShares, member.shares.has_value());
-  if (now_is == Turn::kDropped) return;
-  if (const auto ok = check_content(facts, site, m, key_sites); !ok.ok())
-    return drop(site, "bad_shares", ok.error().message);
-  const auto sealed_hashes = hashes_of(m.sealed);
-  const Bytes body = wire::body(m, sealed_hashes);
-  if (now_is == Turn::kRepeated) {
-    const Bytes before = wire::body(*member.shares, member.sealed_hashes);
-    if (body == before && m.signature == member.shares->signature) return repeat_request(site, Phase::kShares);
-    if (const auto ok = check_signature(facts, site, m, sealed_hashes); !ok.ok())
-      return drop(site, "bad_signature", ok.error().message);
-    return prove(site, "SHARES", crypto::with_signature(before, member.shares->signature),
-                 crypto::with_signature(body, m.signature));
-  }
-  if (const auto ok = check_signature(facts, site, m, sealed_hashes); !ok.ok())
-    return drop(site, "bad_signature", ok.error().message);
-  member.shares = m;
-  member.sealed_hashes = sealed_hashes;
-  actions.push_back(Append{audit::SiteShares{input.plan.run, input.round, attempt, site, crypto::sha256(body)}});
-}
-
-void Round::State::take(SiteIndex site, const wire::Report& m) {
-  auto& member = members[site.value()];
-  const Turn now_is = turn(site, Phase::kReport, member.masked.has_value());
-  if (now_is == Turn::kDropped) return;
-  if (const auto ok = check_content(facts, m, u1_digest); !ok.ok()) return drop(site, "bad_report", ok.error().message);
-  const Digest masked = crypto::sha256(m.masked);
-  if (now_is == Turn::kRepeated && masked == *member.masked && m.signature == member.report_signature)
-    return repeat_request(site, Phase::kReport);
-  if (const auto ok = check_signature(facts, site, m, masked); !ok.ok())
-    return drop(site, "bad_signature", ok.error().message);
-  if (now_is == Turn::kRepeated)
-    return prove(
-        site, "REPORTs",
-        crypto::with_signature(wire::report_body(facts.context, u1_digest, *member.masked), member.report_signature),
-        crypto::with_signature(wire::report_body(facts.context, u1_digest, masked), m.signature));
-  const auto vector = aggregation::unpack_bits(m.masked, facts.update_size, facts.descriptor.ring.bits);
-  if (!vector.ok()) return drop(site, "bad_report", vector.error().message);
-  if (const auto added = sum->add(site, *vector); !added.ok()) return drop(site, "bad_report", added.error().message);
-  member.masked = masked;
-  member.report_signature = m.signature;
-  actions.push_back(
-      Append{audit::ReportReceived{input.plan.run, input.round, attempt, site, u1_digest, masked, m.signature}});
-}
-
-void Round::State::take(SiteIndex site, const wire::Confirm& m) {
-  auto& member = members[site.value()];
-  const Turn now_is = turn(site, Phase::kConfirm, member.confirm.has_value());
-  if (now_is == Turn::kDropped) return;
-  const Bytes body = wire::body(m);
-  if (now_is == Turn::kRepeated && body == wire::body(*member.confirm) && m.signature == member.confirm->signature)
-    return repeat_request(site, Phase::kConfirm);
-  // Other survivors under a valid signature contradict the CONFIRM that came before.
-  if (now_is == Turn::kRepeated && check_signature(facts, site, m).ok())
-    return prove(site, "CONFIRMs", crypto::with_signature(wire::body(*member.confirm), member.confirm->signature),
-                 crypto::with_signature(body, m.signature));
-  if (const auto ok = check_content(facts, m, u1_digest, u3_digest); !ok.ok())
-    return drop(site, "bad_confirm", ok.error().message);
-  if (const auto ok = check_signature(facts, site, m); !ok.ok()) return drop(site, "bad_signature", ok.error().message);
-  member.confirm = m;
-  actions.push_back(
-      Append{audit::ConfirmReceived{input.plan.run, input.round, attempt, site, u1_digest, u3_digest, m.signature}});
-}
-
-void Round::State::take(SiteIndex site, const wire::Unmask& m) {
-  auto& member = members[site.value()];
-  // t answers open the attempt; a further one was asked for and is not needed.
-  if (phase > Phase::kUnmask && member.confirm && !member.unmask) return;
-  const Turn now_is = turn(site, Phase::kUnmask, member.unmask.has_value());
-  if (now_is == Turn::kDropped) return;
-  const Bytes body = wire::body(m);
-  if (now_is == Turn::kRepeated && body == wire::body(*member.unmask) && m.signature == member.unmask->signature)
-    return repeat_request(site, Phase::kUnmask);
-  if (const auto ok = check_content(m, u1_sites, u3); !ok.ok()) return drop(site, "bad_unmask", ok.error().message);
-  if (const auto ok = check_signature(facts, site, m); !ok.ok()) return drop(site, "bad_signature", ok.error().message);
-  if (now_is == Turn::kRepeated)
-    return prove(site, "UNMASK answers", crypto::with_signature(wire::body(*member.unmask), member.unmask->signature),
-                 crypto::with_signature(body, m.signature));
-  std::vector<const wire::Shares*> dealt;
-  for (const auto owner : u1_sites) dealt.push_back(&*members[owner.value()].shares);
-  if (const auto ok = check_revealed(facts, site, m, dealt); !ok.ok()) {
-    // The signed answer beside the owner's signed hashes is the proof; the shares of the others still open the attempt.
-    actions.push_back(KeepProof{site, "bad_share", ok.error().message, crypto::with_signature(body, m.signature), {}});
-    return drop(site, "bad_share", ok.error().message, true);
-  }
-  member.unmask = m;
 }
 
 void Round::State::take(SiteIndex site, const wire::Accepted& m) {

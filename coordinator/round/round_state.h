@@ -1,6 +1,8 @@
-// Inside of Round: its state, the handlers of messages (round_messages.cc) and the course of phases (round.cc). Not for
-// others.
+// Inside of Round: its state, the handlers of messages (round_messages.cc), the table of phases (round_phases.cc) and their
+// course (round.cc). Not for others.
 #pragma once
+
+#include <concepts>
 
 #include "coordinator/round/round.h"
 #include "coordinator/round/round_checks.h"
@@ -20,6 +22,13 @@ struct Member {
   std::optional<wire::Unmask> unmask;
   bool accepted = false;
 };
+
+template <class M>
+struct Step;  // what a phase's answer is checked and kept by (round_messages.cc)
+
+template <class M>
+concept AnswersPhase = std::same_as<M, wire::Keys> || std::same_as<M, wire::Shares> || std::same_as<M, wire::Report> ||
+                       std::same_as<M, wire::Confirm> || std::same_as<M, wire::Unmask>;
 
 struct Round::State {
   State(RoundInput in, const crypto::SigningKey& coordinator_key);
@@ -65,11 +74,9 @@ struct Round::State {
   void handle(const Unmasked& e);
   void handle(const Stepped& e);
   // messages (round_messages.cc)
-  void take(SiteIndex site, const wire::Keys& m);
-  void take(SiteIndex site, const wire::Shares& m);
-  void take(SiteIndex site, const wire::Report& m);
-  void take(SiteIndex site, const wire::Confirm& m);
-  void take(SiteIndex site, const wire::Unmask& m);
+  template <class M>
+    requires AnswersPhase<M>  // KEYS to UNMASK
+  void take(SiteIndex site, const M& m);
   void take(SiteIndex site, const wire::Accepted& m);
   void take(SiteIndex site, const wire::Declined& m);
 
@@ -77,6 +84,7 @@ struct Round::State {
   void advance();
   void begin(Phase next);
   void finish_phase();
+  void end_round();
   void close_attempt(const std::string& reason);
   void make_void(const std::string& reason);
   void begin_shares();
@@ -85,6 +93,24 @@ struct Round::State {
   void begin_unmask();
   void begin_unmasking();
 
+  // One phase: a row without `asks` waits for no site, and its other members are empty.
+  struct PhaseRow {
+    const char* name;
+    bool (*asks)(const State&, SiteIndex) = nullptr;
+    bool (*answered)(const State&, SiteIndex) = nullptr;
+    std::size_t (*quorum)(const State&) = nullptr;
+    wire::ToSite (State::*request)(SiteIndex) const = nullptr;
+    void (State::*finish)() = nullptr;
+  };
+  static const PhaseRow& row(Phase phase);
+  wire::ToSite ask_keys(SiteIndex site) const;
+  wire::ToSite ask_shares(SiteIndex site) const;
+  wire::ToSite ask_report(SiteIndex site) const;
+  wire::ToSite ask_confirm(SiteIndex site) const;
+  wire::ToSite ask_unmask(SiteIndex site) const;
+  wire::ToSite ask_result(SiteIndex site) const;
+
+  const Member& member(SiteIndex site) const { return members[site.value()]; }
   bool expected(SiteIndex site) const;  // does the phase ask this site for something?
   bool answered(SiteIndex site) const;
   bool willing(SiteIndex site) const;

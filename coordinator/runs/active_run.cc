@@ -1,5 +1,7 @@
 #include "coordinator/runs/active_run.h"
 
+#include <system_error>
+
 #include "aggregation/fedsvd.h"
 #include "aggregation/ring.h"
 #include "aggregation/server_step.h"
@@ -34,12 +36,24 @@ Result<Bytes> next_adapter(const RunPlan& plan, ByteSpan adapter, const StartSer
 
 Result<void> RunLog::append(const audit::Event& event) const {
   const auto now = wall_clock();
-  SOTTO_TRY([[maybe_unused]] const auto index, log->append(event, now));
+  auto appended = log->append(event, now);
+  while (!appended.ok() && appended.error().code == ErrorCode::kUnavailable && patience && *patience &&
+         (*patience)(appended.error()))
+    appended = log->append(event, now);
+  if (!appended.ok()) return appended.error();
   return history->apply(event, now);
 }
 
 wire::HeadBytes RunLog::head() const {
   return audit::encode(audit::sign_head(log->image(), audit::kCoordinatorParty, folder->identity_key()));
+}
+
+wire::RunFinished RunLog::end_of(const RunHistory& run, const Digest& adapter) const {
+  wire::RunFinished message{run.run, adapter, head(), run.rounds_over(), run.stopped(), {}};
+  message.signature = crypto::sign_statement(
+      folder->identity_key(), {wire::label_of(message), wire::kCoordinatorName, run.run, RoundId(message.rounds),
+                               AttemptId(0), run.roster_hash, crypto::sha256(wire::body(message))});
+  return message;
 }
 
 ActiveRun::ActiveRun(const RunLog& run_log, const RunId& run, AdapterLayout layout)
@@ -123,9 +137,9 @@ Outbox ActiveRun::prove_head(SiteIndex site, const wire::FetchHeadProof& m) cons
 Result<void> ActiveRun::keep_outcome(const std::vector<Action>& actions) const {
   for (const auto& action : actions) {
     if (const auto* done = std::get_if<Release>(&action))
-      SOTTO_TRY_VOID(files_.save_outcome(done->result.header.round, done->result));
+      SOTTO_TRY_VOID(run_log_.patiently([&] { return files_.save_outcome(done->result.header.round, done->result); }));
     if (const auto* none = std::get_if<VoidRound>(&action))
-      SOTTO_TRY_VOID(files_.save_outcome(none->message.header.round, none->message));
+      SOTTO_TRY_VOID(run_log_.patiently([&] { return files_.save_outcome(none->message.header.round, none->message); }));
   }
   return {};
 }
@@ -162,7 +176,7 @@ Result<void> ActiveRun::carry_out(Action& action, Outbox& out, std::vector<Event
           [&](KeepProof& a) -> Result<void> {
             const std::string& site = history().roster.sites.at(a.against.value()).name;
             log(Level::kError, "proof_kept", {{"run", run_.value()}, {"site", site}, {"reason", a.reason}});
-            return files_.save_proof(a, site, RoundId(history().rounds_over()));
+            return run_log_.patiently([&] { return files_.save_proof(a, site, RoundId(history().rounds_over())); });
           },
           [&](CatchUp& a) -> Result<void> {
             SOTTO_TRY(auto missed, missed_by(a.site));
@@ -180,31 +194,50 @@ Result<void> ActiveRun::carry_out(Action& action, Outbox& out, std::vector<Event
             return {};
           },
           [&](StartUnmask& a) -> Result<void> {
-            work_ = std::async(std::launch::async, [job = std::move(a.job)]() mutable -> Event {
-              return Unmasked{coordinator::run(std::move(job))};
-            });
+            // A std::function is copied, and a job is not: it stays here until its work is started.
+            job_.emplace(std::move(a.job));
+            start_work([this]() -> Event { return Unmasked{coordinator::run(std::move(*job_))}; });
             return {};
           },
           [&](StartServerStep& a) -> Result<void> {
-            SOTTO_TRY(Bytes adapter, newest_adapter());
-            work_ = std::async(std::launch::async,
-                               [plan = history().plan, adapter = std::move(adapter), step = std::move(a)]() -> Event {
-                                 return Stepped{next_adapter(plan, adapter, step)};
-                               });
+            SOTTO_TRY(Bytes adapter, run_log_.patiently([&] { return newest_adapter(); }));
+            start_work([plan = history().plan, adapter = std::move(adapter), step = std::move(a)]() -> Event {
+              return Stepped{next_adapter(plan, adapter, step)};
+            });
             return {};
           },
           [&](Release& a) -> Result<void> {
             log(Level::kInfo, "round_done",
                 {{"run", run_.value()}, {"round", a.result.header.round.value()}, {"sites", a.result.survivors.size()}});
-            return files_.save(progress_);
+            return run_log_.patiently([&] { return files_.save(progress_); });
           },
           [&](VoidRound& a) -> Result<void> {
             log(Level::kWarning, "round_void",
                 {{"run", run_.value()}, {"round", a.message.header.round.value()}, {"reason", a.message.reason}});
-            return files_.save(progress_);
+            return run_log_.patiently([&] { return files_.save(progress_); });
           },
           [&](Finished&) -> Result<void> { return {}; }},
       action);
+}
+
+// Beside this thread, or, where the machine has no thread to give, on it.
+void ActiveRun::start_work(std::function<Event()> work) {
+  try {
+    work_ = std::async(std::launch::async, work);
+  } catch (const std::system_error& error) {
+    log(Level::kWarning, "no_thread", {{"run", run_.value()}, {"reason", error.what()}});
+    std::promise<Event> done;
+    work_ = done.get_future();
+    done.set_value(work());
+  }
+}
+
+bool ActiveRun::accepts_for_the_first_time(SiteIndex site, const wire::Accepted& m) const {
+  const auto round = m.header.round.value();
+  const auto& rounds = history().rounds;
+  const auto next = progress_.next_round.find(history().roster.sites.at(site.value()).name);
+  return round < rounds.size() && rounds[round].state == RoundHistory::State::kDone && rounds[round].adapter == m.adapter &&
+         (next == progress_.next_round.end() || next->second <= round);
 }
 
 Result<Outbox> ActiveRun::on(SiteIndex site, const wire::ToCoordinator& message, TimePoint now) {
@@ -249,7 +282,7 @@ Result<Outbox> ActiveRun::tick(TimePoint now) {
   }
   while (round_->over()) {
     round_.reset();
-    SOTTO_TRY_VOID(files_.save(progress_));
+    SOTTO_TRY_VOID(run_log_.patiently([&] { return files_.save(progress_); }));
     if (history().rounds_over() == history().plan.rounds) {
       SOTTO_TRY_VOID(finish(out));
       return out;
@@ -261,12 +294,13 @@ Result<Outbox> ActiveRun::tick(TimePoint now) {
 
 Result<void> ActiveRun::finish(Outbox& out) {
   SOTTO_TRY(const Bytes adapter, newest_adapter());
-  SOTTO_TRY_VOID(files_.save_final_adapter(adapter));
+  SOTTO_TRY_VOID(run_log_.patiently([&] { return files_.save_final_adapter(adapter); }));
   const Digest hash = crypto::sha256(adapter);
   SOTTO_TRY_VOID(run_log_.append(audit::RunFinished{run_, hash}));
-  SOTTO_TRY_VOID(files_.publish(history().plan, history().roster, *run_log_.log, run_log_.folder->identity_key()));
+  SOTTO_TRY_VOID(run_log_.patiently(
+      [&] { return files_.publish(history().plan, history().roster, *run_log_.log, run_log_.folder->identity_key()); }));
   log(Level::kInfo, "run_finished", {{"run", run_.value()}, {"adapter", to_hex(hash)}, {"folder", files_.path()}});
-  const wire::RunFinished message{run_, hash, run_log_.head()};
+  const wire::RunFinished message = run_log_.end_of(history(), hash);
   for (std::uint32_t i = 0; i < history().roster.sites.size(); ++i) {
     SOTTO_TRY(auto missed, missed_by(SiteIndex(i)));
     append(out, std::move(missed));

@@ -24,15 +24,30 @@ struct Outgoing {
 };
 using Outbox = std::vector<Outgoing>;
 
+// What the machine refuses now (kUnavailable) may be had in a moment: waits for it, and says whether to try again.
+using Patience = std::function<bool(const Error&)>;
+
 // What all parts of a coordinator write with; everything must outlive its users.
 struct RunLog {
   const CoordinatorFolder* folder;
   audit::EventLog* log;
   History* history;
+  const Patience* patience = nullptr;  // none: the first refusal is the answer
 
+  // `work` again and again, until it is done or fails for good. It must be repeatable.
+  template <class Work>
+  auto patiently(Work work) const {
+    for (;;) {
+      auto done = work();
+      if (done.ok() || done.error().code != ErrorCode::kUnavailable || !patience || !*patience || !(*patience)(done.error()))
+        return done;
+    }
+  }
   // On disk, and taken into the history, when it returns.
   Result<void> append(const audit::Event& event) const;
   wire::HeadBytes head() const;  // signed, over the whole log as it stands
+  // The signed end of a run that stands finished in the log.
+  wire::RunFinished end_of(const RunHistory& run, const Digest& adapter) const;
 };
 
 class ActiveRun {
@@ -51,7 +66,12 @@ class ActiveRun {
   bool finished() const { return history().finished; }
   bool working() const { return work_.valid(); }  // on another thread: tick soon
   const RunId& run() const { return run_; }
+  // The result is one of this run, and the site did not accept it or a later one before.
+  bool accepts_for_the_first_time(SiteIndex site, const wire::Accepted& m) const;
   const Round* round() const { return round_.get(); }
+  bool wants_report(SiteIndex site, const wire::RoundHeader& header, std::uint64_t bytes) const {
+    return round_ && round_->wants_report(site, header, bytes);
+  }
   void count(std::uint64_t bytes_up, std::uint64_t bytes_down);
   const RunProgress& progress() const { return progress_; }
   // The outcomes that the site has not accepted yet.
@@ -62,6 +82,7 @@ class ActiveRun {
   const RunHistory& history() const { return *run_log_.history->find(run_); }
   Result<Bytes> newest_adapter() const;
   Event open_attempt();
+  void start_work(std::function<Event()> work);
   Outbox prove_head(SiteIndex site, const wire::FetchHeadProof& m) const;
   Result<Outbox> feed(Event event, TimePoint now);
   Result<void> carry_out(Action& action, Outbox& out, std::vector<Event>& next);
@@ -78,6 +99,7 @@ class ActiveRun {
   std::set<SiteIndex> gone_;  // every new round is told
   std::unique_ptr<Round> round_;
   std::uint64_t head_size_ = 0;  // of the head that the present attempt's descriptor names
+  std::optional<UnmaskJob> job_;
   std::future<Event> work_;
 };
 

@@ -73,21 +73,31 @@ Result<void> RunScheduler::index_position() const {
   return index_->set_position({to_hex(run_log_.log->image().id()), static_cast<std::int64_t>(run_log_.log->size())});
 }
 
-// The index follows the log, and shows the phase of the active round.
+// The index follows the log, and shows the phase of the active round. It is made from the log: one that cannot be written now
+// is written later, and keeps nobody waiting.
 Result<void> RunScheduler::after_change() {
+  const auto done = update_index();
+  if (!done.ok() && !index_behind_) log(Level::kWarning, "index_behind", {{"reason", done.error().message}});
+  index_behind_ = !done.ok();
+  return {};
+}
+
+Result<void> RunScheduler::update_index() {
   std::string shown;
   if (active_ && active_->round()) {
     shown = std::string(to_string(active_->round()->phase()));
     for (const auto site : active_->round()->waiting_for()) shown += " " + std::to_string(site.value());
   }
-  if (indexed_ == run_log_.log->size() && shown == shown_) return {};
+  if (indexed_ == run_log_.log->size() && shown == shown_ && changed_.empty()) return {};
   SOTTO_TRY(auto transaction, index_->begin());
   for (const auto& run : run_log_.history->runs())
-    if (!run.finished || (active_ && active_->run() == run.run)) SOTTO_TRY_VOID(index_run(run));
+    if (!run.finished || changed_.contains(run.run) || (active_ && active_->run() == run.run))
+      SOTTO_TRY_VOID(index_run(run));
   SOTTO_TRY_VOID(index_position());
   SOTTO_TRY_VOID(transaction.commit());
   indexed_ = run_log_.log->size();
   shown_ = shown;
+  changed_.clear();
   return {};
 }
 
@@ -176,6 +186,24 @@ Result<Outbox> RunScheduler::gone(const SiteName& site, TimePoint now) {
   return active_->gone(*place, now);
 }
 
+bool RunScheduler::wants(const Site& site, const wire::Peeked& message) const {
+  using Kind = wire::Peeked::Kind;
+  constexpr std::uint64_t kLongestShares = std::uint64_t{1} << 20;
+  constexpr std::uint64_t kLongestApproval = std::uint64_t{5} << 20;
+  const RunHistory* run = run_log_.history->find(message.run);
+  const auto place = run && site.state == SiteState::kApproved ? place_of(run->roster, site) : std::nullopt;
+  if (!place) return false;
+  const bool active = active_ && active_->run() == message.run;
+  switch (message.kind) {
+    case Kind::kReport: return active && active_->wants_report(*place, message.header, message.size);
+    case Kind::kShares: return active && message.size <= kLongestShares;
+    case Kind::kRunApproval: return !run->finished && message.size <= kLongestApproval;
+    case Kind::kSiteRecord: return run->finished;
+    case Kind::kOther: return false;
+  }
+  return false;
+}
+
 Result<Outbox> RunScheduler::on(const Site& site, const wire::ToCoordinator& message, TimePoint now) {
   if (const auto* hello = std::get_if<wire::Hello>(&message)) return take(site, *hello, now);
   if (site.state != SiteState::kApproved)
@@ -191,11 +219,13 @@ Result<Outbox> RunScheduler::on(const Site& site, const wire::ToCoordinator& mes
 Result<Outbox> RunScheduler::take(const Site& site, const wire::Hello& m, TimePoint now) {
   gone_.erase(site.name);
   heard_.insert(site.name);
-  SOTTO_TRY_VOID(take_head(site, m.head));
+  // Of a site that nobody approved nothing is kept.
+  if (site.state != SiteState::kApproved) return Outbox{to(site.name, wire::Welcome{run_log_.head(), {}})};
+  SOTTO_TRY_VOID(keep_head(site, m.head));
   wire::Welcome welcome{run_log_.head(), {}};
-  if (const auto* head = run_log_.history->head_of(site.name.value())) welcome.last_head_of_site = audit::encode(*head);
+  SOTTO_TRY(const auto newest, newest_head_of(site));
+  if (newest) welcome.last_head_of_site = audit::encode(*newest);
   Outbox out{to(site.name, std::move(welcome))};
-  if (site.state != SiteState::kApproved) return out;
   for (const auto& run : run_log_.history->runs()) {
     const auto place = place_of(run.roster, site);
     if (!place) continue;
@@ -225,7 +255,7 @@ Result<Outbox> RunScheduler::remind(const Site& site, const RunHistory& run) con
     out.push_back(to(site.name, std::move(outcome)));
   }
   SOTTO_TRY(const Bytes adapter, read_binary_file(files.path() + "/adapter/adapter.bin"));
-  out.push_back(to(site.name, wire::RunFinished{run.run, crypto::sha256(adapter), run_log_.head()}));
+  out.push_back(to(site.name, run_log_.end_of(run, crypto::sha256(adapter))));
   return out;
 }
 
@@ -259,16 +289,22 @@ Result<Outbox> RunScheduler::take(const Site& site, const wire::RunApproval& m) 
                                     crypto::sha256(wire::body(m))};
   if (const auto ok = crypto::verify_statement(crypto::VerifyKey(site.identity), statement, m.signature); !ok.ok())
     return reject("bad_signature", ok.error().message);
-  SOTTO_TRY_VOID(take_head(site, m.head));
   const RunFiles files(*run_log_.folder, m.run);
   SOTTO_TRY_VOID(files.make_folders());
   SOTTO_TRY(const auto before, files.approval(site.name.value()));
   SOTTO_TRY(const auto refusal, files.refusal(site.name.value()));
+  // Once a run has begun its layout stands: another one would keep it from going on after a restart.
+  SOTTO_TRY(const auto begun, files.initial_adapter());
+  if (begun && before && before->layout != m.layout)
+    return reject("layout_stands", "run '" + m.run.value() +
+                                       "' has begun with the adapter layout that this site approved first; its model "
+                                       "must not change during a run");
   if (!before || before->layout != m.layout || refusal) {
+    SOTTO_TRY_VOID(log_head(site, m.head));
     SOTTO_TRY_VOID(files.forget_refusal(site.name.value()));
     SOTTO_TRY_VOID(files.save(site.name.value(), m));
     log(Level::kInfo, "run_approved", {{"run", m.run.value()}, {"site", site.name.value()}});
-    SOTTO_TRY_VOID(index_run(*run));
+    changed_.insert(m.run);
     look_for_run_ = true;
   }
   SOTTO_TRY_VOID(after_change());
@@ -282,7 +318,8 @@ Result<Outbox> RunScheduler::take(const Site& site, const wire::RunRefusal& m) {
   const RunFiles files(*run_log_.folder, m.run);
   SOTTO_TRY_VOID(files.make_folders());
   SOTTO_TRY_VOID(files.save(site.name.value(), m));
-  SOTTO_TRY_VOID(index_run(*run));
+  changed_.insert(m.run);
+  SOTTO_TRY_VOID(after_change());
   return Outbox{};
 }
 
@@ -296,8 +333,9 @@ Result<Outbox> RunScheduler::take(const Site& site, const wire::SiteRecord& m) {
         {{"run", m.run.value()}, {"site", site.name.value()}, {"reason", ok.error().message}});
     return Outbox{to(site.name, wire::Rejected{"bad_record", ok.error().message})};
   }
-  SOTTO_TRY_VOID(take_head(site, m.head));
   const RunFiles files(*run_log_.folder, m.run);
+  // The permanent log takes the head of a site's first record of a run; a later record replaces the files.
+  SOTTO_TRY_VOID(files.has_record(site.name.value()) ? keep_head(site, m.head) : log_head(site, m.head));
   SOTTO_TRY_VOID(files.save(site.name.value(), m));
   SOTTO_TRY_VOID(files.publish(run->plan, run->roster, *run_log_.log, run_log_.folder->identity_key()));
   log(Level::kInfo, "record_received", {{"run", m.run.value()}, {"site", site.name.value()}});
@@ -323,29 +361,60 @@ Result<Outbox> RunScheduler::take_round_message(const Site& site, const wire::To
   if (!place)
     return Outbox{
         to(site.name, wire::Rejected{"unknown_sender", "this site is not in the roster of run '" + run->value() + "'"})};
-  if (const auto* accepted = std::get_if<wire::Accepted>(&message)) SOTTO_TRY_VOID(take_head(site, accepted->head));
+  if (const auto* accepted = std::get_if<wire::Accepted>(&message)) {
+    // One entry of the permanent log for each result that a site accepts.
+    const bool first = active_->accepts_for_the_first_time(*place, *accepted);
+    SOTTO_TRY_VOID(first ? log_head(site, accepted->head) : keep_head(site, accepted->head));
+  }
   SOTTO_TRY(auto out, active_->on(*place, message, now));
   SOTTO_TRY(auto more, tick(now));
   append(out, std::move(more));
   return out;
 }
 
-// Kept when it is newer than what the log has. One that is older or of another past is said aloud: the site itself refuses
-// to work from it once WELCOME shows it what it signed before.
-Result<void> RunScheduler::take_head(const Site& site, const wire::HeadBytes& bytes) const {
+// The newest head of the site that was shown here, in the log or in its file.
+Result<std::optional<audit::SignedHead>> RunScheduler::newest_head_of(const Site& site) const {
+  std::optional<audit::SignedHead> out;
+  if (const auto* logged = run_log_.history->head_of(site.name.value())) out = *logged;
+  const std::string path = run_log_.folder->head_path(site.name);
+  if (!file_exists(path)) return out;
+  SOTTO_TRY(const Bytes bytes, read_binary_file(path));
+  const auto kept = audit::decode_head(bytes);
+  if (!kept.ok()) return out;
+  if (!out || (kept->key == site.identity && (out->key != kept->key || kept->size > out->size))) out = *kept;
+  return out;
+}
+
+// Whether the head is the site's, and newer than what is known. One that is older or of another past is said aloud: the site
+// itself refuses to work from it once WELCOME shows it what it signed before.
+Result<bool> RunScheduler::is_newer(const Site& site, const wire::HeadBytes& bytes) const {
   const auto head = audit::decode_head(bytes);
   if (!head.ok() || head->party != site.name.value() || head->key != site.identity || !audit::signature_holds(*head)) {
     log(Level::kWarning, "bad_head", {{"site", site.name.value()}});
-    return {};
+    return false;
   }
-  const auto* known = run_log_.history->head_of(site.name.value());
-  if (known && *known == *head) return {};
+  SOTTO_TRY(const auto known, newest_head_of(site));
+  if (known && *known == *head) return false;
   if (known && known->key == head->key && (known->log != head->log || known->size >= head->size)) {
     log(Level::kError, "head_went_back",
         {{"site", site.name.value()}, {"known", known->size}, {"shown", head->size}, {"same_log", known->log == head->log}});
-    return {};
+    return false;
   }
-  return run_log_.append(audit::HeadSeen{bytes});
+  return true;
+}
+
+// In a file that the next one replaces: what a site may show at any time must not make the log grow.
+Result<void> RunScheduler::keep_head(const Site& site, const wire::HeadBytes& bytes) const {
+  SOTTO_TRY(const bool newer, is_newer(site, bytes));
+  if (!newer) return {};
+  SOTTO_TRY_VOID(make_folder(run_log_.folder->path() + "/heads", FileMode::kPrivate));
+  return write_file_atomically(run_log_.folder->head_path(site.name), bytes, FileMode::kPrivate);
+}
+
+// In the log, which keeps it for ever: for the steps of a run alone.
+Result<void> RunScheduler::log_head(const Site& site, const wire::HeadBytes& bytes) const {
+  SOTTO_TRY(const bool newer, is_newer(site, bytes));
+  return newer ? run_log_.append(audit::HeadSeen{bytes}) : Result<void>{};
 }
 
 Result<Outbox> RunScheduler::submit(const RunPlan& plan, const Roster& roster) {
@@ -373,7 +442,7 @@ Result<Outbox> RunScheduler::stop(const RunId& run) {
   } else {
     SOTTO_TRY_VOID(run_log_.append(audit::RunFinished{run, history->adapter.value_or(Digest{})}));
   }
-  SOTTO_TRY_VOID(index_run(*history));
+  changed_.insert(run);
   SOTTO_TRY_VOID(after_change());
   return out;
 }

@@ -13,6 +13,7 @@
 #include "coordinator/folder/site_list.h"
 #include "coordinator/runs/active_run.h"
 #include "store/run_index.h"
+#include "wire/codec.h"
 
 namespace sotto::coordinator {
 
@@ -24,6 +25,8 @@ class RunScheduler {
   Result<Outbox> on(const Site& site, const wire::ToCoordinator& message, TimePoint now);
   Result<Outbox> gone(const SiteName& site, TimePoint now);
   Result<Outbox> tick(TimePoint now);
+  // Whether a long message of this kind and size is expected of the site now.
+  bool wants(const Site& site, const wire::Peeked& message) const;
   bool working() const { return active_ && active_->working(); }
 
   // Adds a new run: writes it to the log and offers it to its sites.
@@ -46,7 +49,10 @@ class RunScheduler {
   Result<Outbox> begin_run(TimePoint now);
   Result<Outbox> settle(TimePoint now);
   Result<Outbox> remind(const Site& site, const RunHistory& run) const;  // what the site owes to a run that is not active
-  Result<void> take_head(const Site& site, const wire::HeadBytes& bytes) const;
+  Result<void> keep_head(const Site& site, const wire::HeadBytes& bytes) const;
+  Result<void> log_head(const Site& site, const wire::HeadBytes& bytes) const;
+  Result<bool> is_newer(const Site& site, const wire::HeadBytes& bytes) const;
+  Result<std::optional<audit::SignedHead>> newest_head_of(const Site& site) const;
   std::vector<std::string> unapproved(const RunHistory& run) const;
 
   // Approvals of all sites with one layout; nothing while any is missing.
@@ -54,6 +60,7 @@ class RunScheduler {
   Result<void> index_run(const RunHistory& run) const;
   Result<void> index_position() const;
   Result<void> after_change();
+  Result<void> update_index();
 
   RunLog run_log_;
   const SiteList* registry_;
@@ -65,6 +72,8 @@ class RunScheduler {
   bool settled_ = false;       // sites had the time to connect: those that did not are gone
   bool look_for_run_ = true;   // something changed that may let a waiting run start
   std::uint64_t indexed_ = 0;  // entries of the log that the index has
+  std::set<RunId> changed_;    // runs whose state beside the log changed since
+  bool index_behind_ = false;  // it could not be written
   std::string shown_;          // what the index last said about the active run's phase
 };
 

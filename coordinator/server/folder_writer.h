@@ -24,6 +24,10 @@ class FolderWriter {
   };
   Result<Answer> execute(const Json& request);
 
+  // What is written waits for the machine as `patience` says.
+  void wait_with(Patience patience) { patience_ = std::move(patience); }
+  const Patience& patience() const { return patience_; }
+
   RunScheduler& scheduler() { return *scheduler_; }
   SiteList& registry() { return *registry_; }
 
@@ -34,13 +38,14 @@ class FolderWriter {
   Result<Answer> approve(const SiteName& site);
   Result<Answer> revoke(const SiteName& site);
   Result<Answer> submit(const Json& request);
-  RunLog run_log() { return {folder_, &log_, &history_}; }
+  RunLog run_log() { return {folder_, &log_, &history_, &patience_}; }
 
   const CoordinatorFolder* folder_;
   RandomSource* random_;
   FileLock lock_;
   audit::EventLog log_;
   History history_;
+  Patience patience_;
   std::optional<SiteList> registry_;
   std::optional<store::RunIndex> index_;
   std::optional<RunScheduler> scheduler_;

@@ -1,9 +1,18 @@
 #include "wire/link.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
+#include "wire/codec.h"
+#include "wire/zmq_socket.h"
 
 namespace sotto::wire {
 namespace {
@@ -63,6 +72,8 @@ void connect(DealerLink& site, RouterLink& coordinator) {
 
 Bytes text(const std::string& s) { return Bytes(s.begin(), s.end()); }
 
+void append(Bytes& out, ByteSpan more) { out.insert(out.end(), more.begin(), more.end()); }
+
 TEST_CASE("a transport key's public key is the X25519 one", "[wire]") {
   // RFC 7748, section 6.1: Alice and Bob.
   const auto public_of = [](const char* secret) {
@@ -98,6 +109,22 @@ TEST_CASE("several sites exchange messages with the coordinator, each under its 
   }
 }
 
+// Long messages need both ends at work: the site's end lives on a thread of its own meanwhile.
+template <class Work>
+std::optional<Received> receive_while(RouterLink& link, Work work) {
+  std::atomic<bool> done{false};
+  std::thread site([&] {
+    work();
+    done = true;
+  });
+  std::optional<Received> received;
+  while (!received && !done) received = link.receive(20ms);
+  while (!done) link.receive(20ms);
+  site.join();
+  if (!received) received = link.receive(200ms);
+  return received;
+}
+
 TEST_CASE("messages of many megabytes and empty ones pass whole and in order", "[wire]") {
   Coordinator coordinator;
   coordinator.admit({1});
@@ -106,18 +133,154 @@ TEST_CASE("messages of many megabytes and empty ones pass whole and in order", "
   Bytes large(std::size_t{20} << 20);
   FixedRandom source(9);
   source.fill(large);
-  REQUIRE(one.send(large, kLong).ok());
-  REQUIRE(one.send({}, kLong).ok());
-  const auto first = coordinator.link.receive(kLong);
+  const auto first = receive_while(coordinator.link, [&] { CHECK(one.send(large, kLong).ok()); });
   REQUIRE(first);
   CHECK(first->bytes == large);
+  REQUIRE(one.send({}, kLong).ok());
   const auto second = coordinator.link.receive(kLong);
   REQUIRE(second);
   CHECK(second->bytes.empty());
   REQUIRE(coordinator.link.send(SiteName("site-1"), large).ok());
-  const auto back = one.receive(kLong);
-  REQUIRE(back);
-  CHECK(back->bytes == large);
+  REQUIRE(coordinator.link.send(SiteName("site-1"), text("after it")).ok());
+  std::vector<Bytes> back;
+  receive_while(coordinator.link, [&] {
+    for (int i = 0; i < 2; ++i)
+      if (auto event = one.receive(kLong)) back.push_back(std::move(event->bytes));
+  });
+  REQUIRE(back.size() == 2);
+  CHECK(back[0] == large);
+  CHECK(as_text(back[1]) == "after it");
+}
+
+TEST_CASE("a long message that its connection lost goes on where the receiver stands", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  Bytes large(std::size_t{8} << 20);
+  FixedRandom source(9);
+  source.fill(large);
+  std::uint64_t before = 0;
+  {
+    auto one = site(coordinator.link, 1);
+    connect(one, coordinator.link);
+    std::thread sender([&] { static_cast<void>(one.send(large, 300ms)); });
+    // Some of it arrives; then the coordinator takes nothing more, and the site gives up.
+    for (int i = 0; i < 5000 && coordinator.link.chunk_bytes_taken() == 0; ++i) CHECK_FALSE(coordinator.link.receive(1ms));
+    coordinator.link.drop_connections();
+    sender.join();
+    before = coordinator.link.chunk_bytes_taken();
+    CHECK(before > 0);
+    CHECK(before < large.size());
+  }
+  auto again = site(coordinator.link, 1);
+  connect(again, coordinator.link);
+  const auto received = receive_while(coordinator.link, [&] { CHECK(again.send(large, kLong).ok()); });
+  REQUIRE(received);
+  CHECK(received->bytes == large);
+  CHECK(coordinator.link.chunk_bytes_taken() == large.size());  // nothing was taken twice
+}
+
+TEST_CASE("a long message that is not wanted is refused on its first chunk", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  auto one = site(coordinator.link, 1);
+  connect(one, coordinator.link);
+  std::thread sender([&] {
+    CHECK(one.send(Bytes(std::size_t{64} << 20, 7), kLong).ok());
+    CHECK(one.send(text("small"), kLong).ok());
+  });
+  std::uint64_t told = 0;
+  std::optional<Received> received;
+  for (auto waited = 0ms; !received && waited < kLong; waited += 20ms)
+    received = coordinator.link.receive(20ms, [&](const SiteName&, ByteSpan, std::uint64_t size) {
+      told = size;
+      return false;
+    });
+  sender.join();
+  REQUIRE(received);
+  CHECK(as_text(received->bytes) == "small");
+  CHECK(told == std::size_t{64} << 20);
+  CHECK(coordinator.link.chunk_bytes_taken() == 0);
+}
+
+TEST_CASE("messages that arrive in chunks share a budget, and wait for their turn", "[wire]") {
+  LinkOptions options = quick();
+  options.arriving_bytes = std::size_t{3} << 20;
+  auto link = RouterLink::bind("tcp://127.0.0.1:0", key(100), options);
+  REQUIRE(link.ok());
+  Admission admission;
+  for (std::uint64_t seed = 1; seed <= 4; ++seed)
+    admission.sites.emplace(transport_public_key(key(seed)), Coordinator::name(seed));
+  link->admit(admission);
+  std::atomic<int> sent{0};
+  std::vector<std::thread> sites;
+  for (std::uint64_t seed = 1; seed <= 4; ++seed)
+    sites.emplace_back([&, seed] {
+      auto one = DealerLink::connect(link->endpoint(), transport_public_key(key(100)), key(seed), quick());
+      if (one.ok() && one->send(Bytes(std::size_t{2} << 20, static_cast<std::uint8_t>(seed)), kLong).ok()) ++sent;
+    });
+  std::size_t most = 0;
+  int messages = 0;
+  for (auto waited = 0ms; (messages < 4 || sent < 4) && waited < kLong; waited += 5ms) {
+    if (link->receive(5ms)) ++messages;
+    most = std::max(most, link->arriving_bytes());
+  }
+  for (auto& thread : sites) thread.join();
+  CHECK(messages == 4);
+  CHECK(sent == 4);
+  CHECK(most <= options.arriving_bytes);
+}
+
+TEST_CASE("a site of an older protocol version is told so in its own framing, and one of a later version by its number",
+          "[wire]") {
+  CHECK(std::get<OtherVersionFrame>(parse_frame(Bytes{0x12, 0x00})).version == 3);  // a bare Protobuf envelope
+  CHECK(std::get<OtherVersionFrame>(parse_frame(Bytes{5 << 3, 1, 2})).version == 5);
+  CHECK(version_mismatch("site 'a'", 3, "sotto-client there", "sotto-coordinator") ==
+        "site 'a' speaks protocol version 3 or older, this is 4; upgrade sotto-client there");
+  CHECK(version_mismatch("site 'a'", 5, "sotto-client there", "sotto-coordinator") ==
+        "site 'a' speaks protocol version 5, this is 4; upgrade sotto-coordinator");
+}
+
+TEST_CASE("a site of protocol version 3 gets an answer that it can read", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  // Version 3 had no frames of its own: a message was a bare Protobuf envelope.
+  const auto context = zmq::make_context();
+  const auto old = zmq::make_socket(context, ZMQ_DEALER);
+  zmq::set_link_options(old, key(1), quick());
+  zmq::set_option(old, ZMQ_CURVE_PUBLICKEY, transport_public_key(key(1)));
+  zmq::set_option(old, ZMQ_CURVE_SERVERKEY, transport_public_key(key(100)));
+  REQUIRE(zmq_connect(old.get(), coordinator.link.endpoint().c_str()) == 0);
+  const Bytes hello = encode(ToCoordinator(Hello{"site-1", "0.1.0", Bytes(100, 1)}));
+  REQUIRE(zmq::Frame(hello).send(old, 0) == 0);
+  const auto received = coordinator.link.receive(kLong);
+  REQUIRE(received);
+  CHECK(received->peer == SiteName("site-1"));
+  CHECK(received->other_version == 3);
+  const std::string reason = version_mismatch("site 'site-1'", 3, "sotto-client there", "sotto-coordinator");
+  REQUIRE(coordinator.link.reply_in_version(*received, encode(ToSite(Rejected{"protocol_version", reason}))).ok());
+  std::vector<Bytes> frames;
+  for (auto waited = 0ms; frames.empty() && waited < kLong; waited += 10ms) {
+    CHECK_FALSE(coordinator.link.receive(10ms));
+    frames = zmq::receive_all(old);
+  }
+  REQUIRE(frames.size() == 1);
+  const auto answer = decode_to_site(frames[0]);
+  REQUIRE(answer.ok());
+  CHECK(std::get<Rejected>(*answer).reason == reason);
+}
+
+TEST_CASE("any bytes are a frame or none, and a frame is written as it is read", "[wire]") {
+  FixedRandom source(3);
+  for (int i = 0; i < 20000; ++i) {
+    Bytes bytes(source.below(100));
+    source.fill(bytes);
+    if (!bytes.empty() && i % 2) bytes[0] = static_cast<std::uint8_t>(kProtocolVersion << 3 | bytes[0] % 8);
+    const auto frame = parse_frame(bytes);
+    if (const auto* whole = std::get_if<WholeFrame>(&frame)) CHECK(whole_frame(whole->message) == bytes);
+    if (const auto* chunk = std::get_if<ChunkFrame>(&frame)) CHECK(chunk_frame(*chunk) == bytes);
+    if (const auto* answer = std::get_if<AnswerFrame>(&frame)) CHECK(answer_frame(*answer) == bytes);
+  }
+  CHECK(std::holds_alternative<MalformedFrame>(parse_frame({})));
 }
 
 TEST_CASE("an unknown key is turned away while no invite is outstanding", "[wire]") {
@@ -307,14 +470,123 @@ TEST_CASE("a message that was under way when its sender left does not bring the 
 TEST_CASE("the last message leaves before a link closes", "[wire]") {
   Coordinator coordinator;
   coordinator.admit({1});
-  {
-    auto one = site(coordinator.link, 1);
-    connect(one, coordinator.link);
-    REQUIRE(one.send(Bytes(1 << 20, 7), kLong).ok());
-  }
-  const auto received = coordinator.link.receive(kLong);
+  std::optional<DealerLink> one(site(coordinator.link, 1));
+  connect(*one, coordinator.link);
+  const auto received = receive_while(coordinator.link, [&] {
+    CHECK(one->send(Bytes(1 << 20, 7), 0ms).ok());
+    one.reset();
+  });
   REQUIRE(received);
   CHECK(received->bytes == Bytes(1 << 20, 7));
+}
+
+// What a stranger does, with bare sockets.
+class Stranger {
+ public:
+  explicit Stranger(const std::string& endpoint) {
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
+    REQUIRE(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  }
+  Stranger(Stranger&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  ~Stranger() { close(); }
+  void close() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+  std::size_t send(ByteSpan bytes) const {
+    std::size_t sent = 0;
+    while (sent < bytes.size()) {
+      const ssize_t n = ::send(fd_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n <= 0) break;
+      sent += static_cast<std::size_t>(n);
+    }
+    return sent;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+std::size_t resident_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6)) << 10;
+  return 0;
+}
+
+// The greeting of ZMTP 3.1 with CURVE, then a command frame that announces 256 MiB.
+Bytes greeting_and_huge_command() {
+  Bytes out{0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 1, 'C', 'U', 'R', 'V', 'E'};
+  out.resize(64);
+  append(out, Bytes{0x06, 0, 0, 0, 0, 0x10, 0, 0, 0});
+  append(out, Bytes(60000, 'x'));
+  return out;
+}
+
+TEST_CASE("hundreds of hostile connections cost little memory, and a site still gets in", "[wire]") {
+  Coordinator coordinator;
+  coordinator.admit({1});
+  const std::size_t before = resident_bytes();
+  std::vector<Stranger> strangers;
+  const Bytes hostile = greeting_and_huge_command();
+  for (int i = 0; i < 400; ++i) {
+    strangers.emplace_back(coordinator.link.endpoint());
+    if (i % 2) strangers.back().send(hostile);
+    if (i % 50 == 0) CHECK_FALSE(coordinator.link.receive(10ms));
+  }
+  for (int i = 0; i < 30; ++i) CHECK_FALSE(coordinator.link.receive(10ms));
+  const auto counts = coordinator.link.connections();
+  CHECK(counts.unproven <= ConnectionLimits().unproven_per_source);
+  CHECK(counts.turned_away >= 300);
+  CHECK(resident_bytes() < before + (std::size_t{32} << 20));
+  for (int i = 0; i < 380; ++i) strangers[static_cast<std::size_t>(i)].close();
+  auto one = site(coordinator.link, 1);
+  connect(one, coordinator.link);
+  REQUIRE(one.send(text("hello"), kLong).ok());
+  CHECK(coordinator.link.receive(kLong));
+}
+
+TEST_CASE("a connection that proves nothing is ended, and one that is enrolled counts for no source", "[wire]") {
+  LinkOptions options = quick();
+  options.connections = {8, 4, 1, 300ms};
+  auto link = RouterLink::bind("tcp://127.0.0.1:0", key(100), options);
+  REQUIRE(link.ok());
+  Admission admission;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed)
+    admission.sites.emplace(transport_public_key(key(seed)), Coordinator::name(seed));
+  link->admit(admission);
+  std::vector<DealerLink> sites;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {  // one after the other: one unproven connection of a source
+    sites.push_back(site(*link, seed));
+    connect(sites.back(), *link);
+    REQUIRE(sites.back().send(text("hello"), kLong).ok());
+    REQUIRE(link->receive(kLong));
+    for (int i = 0; i < 200 && link->connections().unproven > 0; ++i) CHECK_FALSE(link->receive(5ms));
+  }
+  CHECK(link->connections().open == 3);
+  const Stranger silent(link->endpoint());
+  for (int i = 0; i < 200 && link->connections().open < 4; ++i) CHECK_FALSE(link->receive(5ms));
+  CHECK(link->connections().unproven == 1);
+  for (int i = 0; i < 400 && link->connections().open > 3; ++i) CHECK_FALSE(link->receive(5ms));
+  CHECK(link->connections().open == 3);
+}
+
+TEST_CASE("a joined site that floods and leaves ends neither the coordinator nor its stop", "[wire]") {
+  std::optional<Coordinator> coordinator(std::in_place);
+  coordinator->admit({1});
+  {
+    auto one = site(coordinator->link, 1);
+    connect(one, coordinator->link);
+    for (int i = 0; i < 3000; ++i)
+      if (!one.send(Bytes(10000, 1), 0ms).ok()) break;
+  }
+  // The owner is busy for longer than a heartbeat; then it stops with everything unread.
+  std::this_thread::sleep_for(2500ms);
+  coordinator.reset();
+  SUCCEED("no abort");
 }
 
 TEST_CASE("endpoints that are none, and addresses that are taken, are refused", "[wire]") {

@@ -92,7 +92,7 @@ std::vector<ToSite> samples_to_site(RandomSource& source) {
                   f.signature(),
                   f.bytes(900)},
       RoundVoid{f.kHeader, "two of three sites were left, three are needed", f.signature()},
-      RunFinished{RunId("icd-1"), f.digest(), f.bytes(150)},
+      RunFinished{RunId("icd-1"), f.digest(), f.bytes(150), 30, true, f.signature()},
       Rejected{"unknown_run", "there is no run 'icd-9'"},
   };
 }

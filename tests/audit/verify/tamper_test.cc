@@ -215,6 +215,43 @@ TEST_CASE("canaries that show more than is proven fail the run and its report", 
   CHECK(has(report_html_text(failed), "THIS REPORT DOES NOT HOLD"));
 }
 
+TEST_CASE("a run ends once at every site, and as at the coordinator", "[tamper]") {
+  const auto after = [](const std::function<bool(Event&)>& keep) {
+    const Published run{Scenario{}};
+    run.write(kLog, rewritten(run.read(kLog), [&](std::uint64_t, Event& e) { return keep(e); }));
+    const auto folder = read_run_folder(run.folder.path());
+    std::string text;
+    for (const auto& site : folder->sites) {
+      const auto found = check_end(*folder, site);
+      if (site.party == "south") text = found.ok() ? "" : found.error().message;
+    }
+    return text;
+  };
+  CHECK(after([](Event&) { return true; }).empty());
+  CHECK(has(after([](Event& e) { return !std::holds_alternative<RunFinished>(e); }), "this site has no run_finished"));
+  CHECK(has(after([](Event& e) {
+              if (auto* end = std::get_if<RunFinished>(&e)) end->adapter = digest_of("an earlier adapter");
+              return true;
+            }),
+            "another adapter than at the coordinator"));
+  // An end that came before the first round, and the true one: neither the first nor the last of several counts.
+  CHECK(has(after([](Event& e) {
+              if (const auto* ran = std::get_if<ProgramRan>(&e)) e = RunFinished{ran->run, digest_of("early")};
+              return true;
+            }),
+            "a second end of one run"));
+  bool accepted = false;
+  CHECK(has(after([&](Event& e) {
+              if (const auto* result = std::get_if<ResultAccepted>(&e); result && !accepted) {
+                accepted = true;
+                e = RunFinished{result->run, result->adapter};
+                return true;
+              }
+              return !std::holds_alternative<RunFinished>(e);
+            }),
+            "a result after the run's end"));
+}
+
 TEST_CASE("an audit that the plan fixed and a site did not log, or measured otherwise, fails", "[tamper]") {
   Scenario scenario;
   scenario.canaries = 200;

@@ -1,5 +1,7 @@
 #include "coordinator/folder/command_queue.h"
 
+#include <sys/stat.h>
+
 #include <thread>
 
 #include "base/files.h"
@@ -47,6 +49,20 @@ TEST_CASE("without a server a request is withdrawn", "[coordinator]") {
   REQUIRE_FALSE(answer.ok());
   CHECK(answer.error().code == ErrorCode::kUnavailable);
   CHECK(std::filesystem::is_empty(spool.path()));
+}
+
+TEST_CASE("a pipe, a link or a folder in place of a request keeps nobody waiting", "[coordinator]") {
+  TemporaryFolder spool;
+  REQUIRE(::mkfifo(spool.file("1.request").c_str(), 0600) == 0);
+  std::filesystem::create_symlink("/dev/zero", spool.file("2.request"));
+  std::filesystem::create_directory(spool.file("3.request"));
+  REQUIRE(write_file_atomically(spool.file("4.request"), "{\"command\": \"x\"}").ok());
+  const auto requests = take_requests(spool.path());
+  REQUIRE(requests.ok());
+  REQUIRE(requests->size() == 1);
+  CHECK(requests->at(0).id == "4");
+  for (const char* id : {"1", "2", "3"}) CHECK(file_exists(spool.file(std::string(id) + ".answer")));
+  CHECK_FALSE(file_exists(spool.file("1.request")));
 }
 
 TEST_CASE("a file that is no request is answered with an error and taken away", "[coordinator]") {

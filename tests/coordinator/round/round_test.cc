@@ -74,6 +74,26 @@ TEST_CASE("the sum is exact at every width of the ring", "[round]") {
   CHECK(world.outcomes.at(0).sum == world.expected_sum(all_but(3), RoundId(0)));
 }
 
+TEST_CASE("a sum that honest sites cannot have made voids the round, and names those that are in it", "[round]") {
+  Simulator world(SimulatorOptions{});
+  world.trained = [](SiteIndex site, std::vector<std::uint32_t>& x) {
+    if (site == SiteIndex(1)) x[2] = 6000;  // range / step is 1,024
+  };
+  world.run_round();
+  REQUIRE(world.outcomes.size() == 1);
+  CHECK(world.outcomes[0].is_void);
+  INFO(world.outcomes[0].reason);
+  CHECK(world.outcomes[0].reason.find("coordinate 2 of the sum is ") != std::string::npos);
+  CHECK(world.outcomes[0].reason.find("3 honest sites give 3072 at most") != std::string::npos);
+  CHECK(world.outcomes[0].reason.find("sites in the sum: ") != std::string::npos);
+  // Within the bound one site moves the sum as it likes: that is what robust aggregation would be for.
+  world.trained = [](SiteIndex site, std::vector<std::uint32_t>& x) {
+    if (site == SiteIndex(1)) x[2] = 1024;
+  };
+  world.run_round();
+  CHECK_FALSE(world.outcomes[1].is_void);
+}
+
 TEST_CASE("a site killed at a barrier drops out as the barrier says, and joins the next round after a restart", "[round]") {
   const Size size = GENERATE(Size{3, 0}, Size{4, 1}, Size{8, 2});
   const auto barrier = GENERATE(Barrier::kAfterKeys, Barrier::kAfterShares, Barrier::kBeforeReport, Barrier::kAfterReport,

@@ -202,6 +202,7 @@ void Simulator::carry_out(SiteIndex index, std::vector<client::Action> actions, 
                      const std::uint32_t mask = options_.bits == 32 ? 0xffffffffu : (1u << options_.bits) - 1;
                      std::vector<std::uint32_t> x(layout_.trained_size(part_in_round(plan_.trained, a.descriptor.round)));
                      for (auto& v : x) v = (static_cast<std::uint32_t>(site.random->below(2049)) - 1024u) & mask;
+                     trained(index, x);
                      site.updates[a.descriptor.round] = x;
                      next.push_back(client::Trained{a.descriptor.round, std::move(x)});
                    },

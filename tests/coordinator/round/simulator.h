@@ -44,6 +44,8 @@ class Simulator {
   };
   // Whether a site's ledger lets it train.
   std::function<bool(SiteIndex)> may_train = [](SiteIndex) { return true; };
+  // What a site's training gives, before it is masked.
+  std::function<void(SiteIndex, std::vector<std::uint32_t>&)> trained = [](SiteIndex, std::vector<std::uint32_t>&) {};
   // What the coordinator publishes after the server step.
   std::function<Bytes(Bytes)> publish = [](Bytes adapter) { return adapter; };
   // Nothing is left to do and the deadline is about to pass; return true when something was changed instead.

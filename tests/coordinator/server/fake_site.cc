@@ -94,7 +94,8 @@ void FakeSite::on(wire::ToSite message) {
 
 void FakeSite::approve(const wire::RunOffer& offer) {
   plan_ = decode_plan(offer.plan).value();
-  const Roster roster = decode_roster(offer.roster).value();
+  roster_ = decode_roster(offer.roster).value();
+  const Roster& roster = roster_;
   if (refuse) return send(wire::RunRefusal{plan_->run, "the limit of this site is lower"});
   const Digest plan_hash = crypto::sha256(offer.plan);
   const Digest roster_hash = crypto::sha256(offer.roster);
@@ -110,6 +111,19 @@ void FakeSite::approve(const wire::RunOffer& offer) {
                                                    roster_hash, crypto::sha256(wire::body(m))});
   send(m);
   feed(client::OwnHead{head()});
+}
+
+void FakeSite::say_hello_with_newer_head() {
+  SOTTO_CHECK(log_.append(audit::ProgramRan{RunId("x"), "test", {}}, now()).ok());
+  send(wire::Hello{name_, "test", head()});
+}
+
+void FakeSite::approve_again_with(const AdapterLayout& layout) {
+  const Digest roster_hash = crypto::sha256(encode(roster_));
+  wire::RunApproval m{plan_->run, crypto::sha256(encode(*plan_)), roster_hash, encode(layout), head(), {}};
+  m.signature = crypto::sign_statement(identity_, {wire::label_of(m), name_, plan_->run, RoundId(0), AttemptId(0),
+                                                   roster_hash, crypto::sha256(wire::body(m))});
+  send(m);
 }
 
 void FakeSite::feed(client::Event event) {

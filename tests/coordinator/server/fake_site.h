@@ -23,6 +23,9 @@ class FakeSite {
   void join(const wire::Invite& invite, std::uint64_t declared_size);
   void connect();
   void disconnect() { link_.reset(); }
+  // As no honest site does: a longer log that nobody asked for, and another layout for a run that it approved.
+  void say_hello_with_newer_head();
+  void approve_again_with(const AdapterLayout& layout);
   // Handles what arrives within a few milliseconds.
   void step();
 
@@ -57,6 +60,7 @@ class FakeSite {
   std::uint64_t declared_size_ = 0;
   std::optional<wire::DealerLink> link_;
   std::optional<RunPlan> plan_;
+  Roster roster_;
   SiteIndex self_;
   std::optional<client::Participant> participant_;
   std::vector<Bytes> logged_;

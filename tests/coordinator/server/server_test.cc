@@ -1,7 +1,10 @@
 // A coordinator over loopback, with sites that are real but for model and data.
 #include "coordinator/server/server.h"
 
+#include <sys/resource.h>
+
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <thread>
 
@@ -123,6 +126,23 @@ TEST_CASE("a run goes from invites to a record that every party signed", "[coord
   f.until([&] { return f.recorded("first"); });
   f.check_adapters("first");
   for (const auto& site : f.sites_) CHECK(site->rounds_seen == 2);
+  for (const auto& site : f.sites_) {
+    REQUIRE(site->finished);
+    const auto& end = *site->finished;
+    CHECK(end.rounds == 2);
+    CHECK_FALSE(end.stopped);
+    const auto history = f.row("first");
+    CHECK(to_hex(end.adapter) == history.adapter);
+    const Digest roster = crypto::sha256(read_binary_file(f.folder_->run_path(RunId("first")) + "/roster").value());
+    const crypto::Statement said{wire::label_of(end),
+                                 wire::kCoordinatorName,
+                                 end.run,
+                                 RoundId(2),
+                                 AttemptId(0),
+                                 roster,
+                                 crypto::sha256(wire::body(end))};
+    CHECK(crypto::verify_statement(crypto::VerifyKey(f.folder_->identity()), said, end.signature).ok());
+  }
 
   const auto row = f.row("first");
   CHECK(row.state == "finished");
@@ -239,6 +259,94 @@ TEST_CASE("a run is stopped between its rounds, and its sites are told", "[coord
   f.check_adapters("endless");
   CHECK_FALSE(f.try_ask(Json::object({{"command", "stop"}, {"run", "endless"}})).ok());
   CHECK(f.try_ask(Json::object({{"command", "stop"}, {"run", "nope"}})).error().code == ErrorCode::kNotFound);
+}
+
+// The process may open no more files than it has open, and a few.
+class FewFiles {
+ public:
+  explicit FewFiles(rlim_t most) {
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before_) == 0);
+    const rlimit few{std::min(most, before_.rlim_max), before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+  }
+  ~FewFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+std::size_t open_files() {
+  std::size_t n = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++n;
+  return n;
+}
+
+TEST_CASE("a coordinator that gets no more descriptors waits, and goes on when there are some", "[coordinator][server]") {
+  Federation f(3);
+  f.enrol();
+  REQUIRE(f.submit("long", 6).ok());
+  f.until([&] { return f.sites_[0]->rounds_seen >= 1; });
+  {
+    const FewFiles few(open_files() - 1);
+    std::this_thread::sleep_for(1500ms);
+  }
+  f.until([&] { return f.recorded("long"); });
+  f.check_adapters("long");
+  CHECK(f.row("long").rounds_done == 6);
+}
+
+TEST_CASE("a full disk is waited out: the log stays whole, and the run goes on when there is space",
+          "[coordinator][server]") {
+  Federation f(3);
+  f.enrol();
+  REQUIRE(f.submit("full", 6).ok());
+  f.until([&] { return f.sites_[0]->rounds_seen >= 1; });
+  // Files cannot grow beyond the size that the log has now: a write fails, as on a full disk.
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{std::filesystem::file_size(f.folder_->log_path()) + 100, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const auto end = std::chrono::steady_clock::now() + 1500ms;
+  while (std::chrono::steady_clock::now() < end)
+    for (auto& site : f.sites_) site->step();
+  CHECK(std::filesystem::file_size(f.folder_->log_path()) <= small.rlim_cur);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, old_handler);
+  f.until([&] { return f.recorded("full"); });
+  f.check_adapters("full");
+  const auto row = f.row("full");
+  CHECK(row.rounds_done == 6);
+  CHECK(row.rounds_void == 0);
+  f.stop();
+  CHECK(audit::read_log(f.folder_->log_path()).ok());
+}
+
+TEST_CASE("a site that says hello with ever newer heads does not make the log grow", "[coordinator][server]") {
+  Federation f(2);
+  f.enrol();
+  const auto size = std::filesystem::file_size(f.folder_->log_path());
+  for (int i = 0; i < 60; ++i) f.sites_[0]->say_hello_with_newer_head();
+  for (int i = 0; i < 40; ++i) f.sites_[0]->step();
+  f.ask(Json::object({{"command", "invite"}, {"site", "other"}}));  // all that came before is handled
+  CHECK(std::filesystem::file_size(f.folder_->log_path()) == size);
+  CHECK(std::filesystem::file_size(f.folder_->head_path(SiteName("site-0"))) < 4096);
+}
+
+TEST_CASE("once a run has begun, no site changes the layout that it approved", "[coordinator][server]") {
+  Federation f(3);
+  f.enrol();
+  REQUIRE(f.submit("fixed", 4).ok());
+  f.until([&] { return f.sites_[0]->rounds_seen >= 1; });
+  AdapterLayout other = kLayout;
+  other.modules.pop_back();
+  f.sites_[1]->approve_again_with(other);
+  f.until([&] { return !f.sites_[1]->rejected.empty(); });
+  CHECK(f.sites_[1]->rejected.back().code == "layout_stands");
+  f.stop();
+  f.start();
+  f.until([&] { return f.recorded("fixed"); });
+  CHECK(f.row("fixed").rounds_done == 4);
 }
 
 TEST_CASE("a site without approval gets no run, and one that was revoked no connection", "[coordinator][server]") {
