@@ -91,6 +91,7 @@ void add_site_commands(Command& root, Options& o) {
       .option("--dir", o.folder, "the site's folder, made here")
       .option("--config", o.join.config, "the site's configuration (site.toml)", true)
       .option("--declared-size", o.join.declared_size, "number of patients, rounded to one or two digits", true)
+      .flag("--yes", o.join.yes, "keep a declared size that is off by more than a quarter")
       .on_run([&o] {
         o.join.folder = o.folder;
         return join(o.join);
@@ -288,6 +289,7 @@ void add_model_commands(Command& root, Options& o) {
       .option("--config", o.train.config, "the site's configuration (site.toml); default: [train] config of the plan")
       .option("--declared-size", o.train.declared_size, "number of units, rounded; default: [train] declared_size")
       .option("--out", o.train.out, "folder of the results; default: [train] out, else train-RUN")
+      .flag("--yes", o.train.yes, "keep a declared size that is off by more than a quarter")
       .flag("--no-privacy", o.train.no_privacy, "no clipping, no noise, no guarantee")
       .flag("--json", o.train.json, "print summary.json")
       .on_run([&o] { return train_alone(o); });

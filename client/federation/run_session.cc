@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/overloaded.h"
 #include "base/progress.h"
+#include "client/site/data_facts.h"
 #include "client/site/site_data.h"
 #include "client/site/site_spending.h"
 #include "client/text/adapter_file.h"
@@ -122,6 +123,7 @@ Result<void> RunSession::load_data() {
   const auto unit = plan.unit;
   data_ = data::encode(std::move(parts.training), chat, {unit, plan.max_tokens});
   if (data_.examples.empty() && data_.refused > 0) return invalid("no record can be used: " + data_.refusal);
+  tell_idle(data_, plan.max_tokens);
   if (!config.watch.general.empty()) {
     SOTTO_TRY(watch_, ForgettingWatch::open(config.watch, plan, chat, context_.folder->run_folder(plan.run)));
   }

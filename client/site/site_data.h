@@ -8,6 +8,7 @@
 
 namespace sotto::client {
 
+// A file that is named twice, by another path or a link, counts once.
 Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt);
 // To be called before a record is used. Claims these patients for the budget; refused when one of them belongs to another
 // budget.

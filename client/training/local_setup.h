@@ -23,6 +23,7 @@ struct LocalSetup {
   std::optional<Digest> parent;
   std::optional<AdapterState> start;  // the parent's adapter
   std::optional<Covered> covered;     // by a search: nothing is charged
+  bool any_size = false;              // the declared size is taken as it is (data_facts.h, check_declared_size)
 };
 
 Result<LocalSetup> set_up(const TrainRequest& request);
