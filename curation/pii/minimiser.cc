@@ -6,6 +6,7 @@
 #include "curation/phrases.h"
 #include "curation/pii/name_lists.h"
 #include "curation/pii/names.h"
+#include "curation/pii/plain_text.h"
 #include "curation/pii/surrogate_dates.h"
 #include "data/text/utf8.h"
 
@@ -52,7 +53,8 @@ std::uint64_t Minimiser::draw(std::string_view purpose, std::string_view origina
 }
 
 // Word by word; what stands between words, and capitals, stay: "Smith, JOHN" becomes "Brown, PETER".
-std::string Minimiser::other_name(const std::string& original, const std::string& patient) const {
+std::string Minimiser::other_name(const std::string& given, const std::string& patient) const {
+  const std::string original = plain_text(given).text;
   const auto is_letter = [](char c) {
     return (static_cast<unsigned char>(c) & 0x80) != 0 || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '\'' ||
            c == '-';

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "data/files/gguf_file.h"
 #include "model/adapter/merged_folder.h"
 #include "model/files/dequantize.h"
 #include "model/files/fingerprint.h"
