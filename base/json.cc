@@ -5,7 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "base/files.h"
 
@@ -16,8 +16,8 @@ using Nlohmann = nlohmann::ordered_json;
 constexpr std::size_t kMaxDepth = 100;
 
 // Builds a Json while nlohmann's parser reads. Its own objects look every member up before adding it, which is quadratic;
-// here an object is checked for members that occur twice once, when it is complete: the last value counts, in the first
-// one's place.
+// here an object is checked for members that occur twice once, when it is complete. Such an object is refused: readers of JSON
+// disagree on which of the two counts (RFC 8259, section 4), so that one reader would check what another does not use.
 class Builder {
  public:
   explicit Builder(std::string_view origin, std::string_view text) : origin_(origin), text_(text) {}
@@ -42,7 +42,11 @@ class Builder {
   bool end_object() {
     Json::Object members = std::move(open_.back().object);
     open_.pop_back();
-    keep_last_of_each(members);
+    if (const std::string* twice = occurs_twice(members)) {
+      error_ = invalid(std::string(origin_) + ": the key '" + twice->substr(0, 60) +
+                       "' occurs twice in one JSON object; leave one of them out");
+      return false;
+    }
     return add(Json(std::move(members)));
   }
   bool end_array() {
@@ -94,18 +98,13 @@ class Builder {
     return true;
   }
 
-  static void keep_last_of_each(Json::Object& members) {
-    std::unordered_map<std::string_view, std::size_t> first;
-    first.reserve(members.size());
-    std::vector<std::size_t> repeated;
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      const auto [it, fresh] = first.emplace(members[i].first, i);
-      if (fresh) continue;
-      members[it->second].second = std::move(members[i].second);
-      repeated.push_back(i);
-    }
-    for (auto it = repeated.rbegin(); it != repeated.rend(); ++it)
-      members.erase(members.begin() + static_cast<std::ptrdiff_t>(*it));
+  // The first key that stands there already; nullptr when there is none.
+  static const std::string* occurs_twice(const Json::Object& members) {
+    std::unordered_set<std::string_view> seen;
+    seen.reserve(members.size());
+    for (const auto& [key, value] : members)
+      if (!seen.insert(key).second) return &key;
+    return nullptr;
   }
 
   std::string_view origin_;

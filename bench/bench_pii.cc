@@ -3,7 +3,7 @@
 #include <iostream>
 
 #include "base/json.h"
-#include "curation/pii.h"
+#include "curation/pii/pii.h"
 #include "data/files/line_source.h"
 
 namespace sotto {

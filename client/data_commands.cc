@@ -1,5 +1,6 @@
 #include "client/data_commands.h"
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -11,7 +12,7 @@
 #include "crypto/system_random.h"
 #include "curation/check_page.h"
 #include "curation/data_check.h"
-#include "curation/minimisation.h"
+#include "curation/pii/minimisation.h"
 #include "curation/record_selection.h"
 #include "curation/splitting.h"
 #include "data/files/line_source.h"
@@ -43,7 +44,9 @@ curation::DataCheck::Counter token_counter(const data::ChatTemplate& chat) {
   return [&chat](const data::Record& record) -> Result<curation::TokenCounts> {
     SOTTO_TRY(const auto example, chat.example(record.messages));
     const std::size_t answer = example.response_tokens();
-    return curation::TokenCounts{example.ids.size() - answer, answer};
+    const auto first = std::ranges::find_if(example.labels, [](std::int32_t label) { return label != data::kNoLabel; });
+    return curation::TokenCounts{example.ids.size() - answer, answer,
+                                 static_cast<std::size_t>(first - example.labels.begin())};
   };
 }
 
@@ -128,16 +131,23 @@ Result<void> data_minimise(const DataCommand& command) {
   }
   SOTTO_TRY(auto finder, curation::PiiFinder::make(config));
   SOTTO_TRY(auto key, key_of<curation::MinimiserKey>(command.key));
-  const curation::Minimiser minimiser(std::move(finder), std::move(key));
+  curation::Minimiser minimiser(std::move(finder), std::move(key));
+  if (!config.detector.empty()) {
+    SOTTO_TRY(auto detector, curation::OutsideDetector::start(config.detector));
+    minimiser.add(std::move(detector));
+  }
   const auto done = command.preview ? curation::preview_files(minimiser, command.files, command.data_key, std::cout)
                                     : curation::minimise_files(minimiser, command.files, command.data_key, command.out);
   if (!done.ok()) return done.error();
   Json counts = Json::object();
   for (std::size_t i = 0; i < curation::kPiiKinds; ++i)
     counts.set(curation::name_of(static_cast<curation::PiiKind>(i)), done->counts[i]);
+  Json kept = Json::array();
+  for (const auto& field : done->kept) kept.push(field);
   log(Level::kInfo, "minimised", {{"records", done->records}, {"changed", done->changed}});
   (command.preview ? std::cerr : std::cout)
-      << Json::object({{"records", done->records}, {"changed", done->changed}, {"replaced", counts}})
+      << Json::object(
+             {{"records", done->records}, {"changed", done->changed}, {"replaced", counts}, {"fields_left_alone", kept}})
              .dump(command.json ? -1 : 2)
       << '\n';
   return {};

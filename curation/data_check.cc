@@ -4,13 +4,18 @@
 #include <cmath>
 #include <numeric>
 
+#include "data/files/distinct_files.h"
 #include "data/files/line_source.h"
+#include "data/text/encoding.h"
+#include "data/text/patient_id.h"
+#include "data/text/utf8.h"
 
 namespace sotto::curation {
 namespace {
 
 constexpr std::size_t kShownErrors = 100;
 constexpr std::size_t kShownWorst = 50;
+constexpr std::size_t kSampleBytes = 1 << 16;
 
 // What well-known chat templates write around messages.
 constexpr const char* kMarkers[] = {"<|im_start|>",        "<|im_end|>",      "[INST]",
@@ -60,6 +65,13 @@ Result<std::string> query_of(const std::string& line, const std::string& where) 
   return out;
 }
 
+// What a file that is not UTF-8 seems to be, from a part of its bytes.
+std::string encoding_warning(const std::string& path, const std::string& sample) {
+  const std::string name = data::encoding_of(sample);
+  return path + ": not UTF-8" + (name.empty() ? "" : "; it looks like " + name) + ". Convert it first: iconv -f " +
+         (name.empty() ? "ENCODING" : name) + " -t UTF-8 FILE > NEW";
+}
+
 }  // namespace
 
 DataCheck::DataCheck(const CheckConfig& config, data::RecordOptions options, Counter tokens)
@@ -70,20 +82,31 @@ DataCheck::DataCheck(const CheckConfig& config, data::RecordOptions options, Cou
       topic_counts_(config.topics.size()) {}
 
 Result<void> DataCheck::add_file(const std::string& path, Part part) {
+  auto& known = of_part_[part];
+  known.push_back(path);
+  if (data::distinct_files(known).size() < known.size()) {
+    known.pop_back();
+    warnings_.push_back(path + ": named more than once, by another path or a link; it counts once");
+    return {};
+  }
   SOTTO_TRY(auto lines, data::LineSource::open(path, options_.key_file));
   const auto file = static_cast<std::uint32_t>(files_.size());
   files_.push_back(path);
-  std::string line;
+  std::string line, sample;
   while (true) {
     SOTTO_TRY(const bool some, lines.next(line));
-    if (!some) return {};
+    if (!some) break;
     if (blank(line)) continue;
+    if (sample.size() < kSampleBytes && (!data::is_utf8(line) || line.find('\0') != std::string::npos))
+      sample += line + '\n';
     const auto record = data::parse_record(line, lines.where(), options_);
     if (record.ok())
       add_record(*record, file, lines.number(), part);
     else
       add_broken(record.error(), file, lines.number(), part);
   }
+  if (!sample.empty()) warnings_.push_back(encoding_warning(path, sample));
+  return {};
 }
 
 void DataCheck::add_broken(const Error& error, std::uint32_t file, std::uint64_t line, Part part) {
@@ -113,6 +136,9 @@ void DataCheck::add_record(const data::Record& record, std::uint32_t file, std::
   }
   ++training_;
   ++patients_[record.patient_id];
+  const bool trains = refusal.empty() && (config_.max_tokens == 0 || tokens.before < config_.max_tokens);
+  if (trains) ++training_something_[record.patient_id];
+  idle_ += trains ? 0 : 1;
   if (counter_ && refusal.empty()) {
     question_tokens_.push_back(tokens.question);
     answer_tokens_.push_back(tokens.answer);
@@ -168,6 +194,25 @@ Json DataCheck::lengths() const {
   return Json::object({{"question_tokens", quantiles(question_tokens_)},
                        {"answer_tokens", quantiles(answer_tokens_)},
                        {"refused_by_template", refused_}});
+}
+
+Json DataCheck::trains_nothing() const {
+  if (!counter_) return {};
+  return Json::object({{"records", idle_}, {"patients", patients_.size() - training_something_.size()}});
+}
+
+// Ids that a person would read as one.
+Json DataCheck::alike() const {
+  std::map<std::string, std::vector<std::string>> groups;
+  for (const auto& [patient, records] : patients_) groups[data::loose_patient_id(patient)].push_back(patient);
+  Json out = Json::array();
+  for (const auto& [loose, ids] : groups) {
+    if (ids.size() < 2) continue;
+    Json group = Json::array();
+    for (const auto& id : ids) group.push(id);
+    out.push(std::move(group));
+  }
+  return out;
 }
 
 Json DataCheck::duplicates(const Duplicates::Counts& counts) const {
@@ -242,6 +287,17 @@ Json DataCheck::report() const {
   for (const auto& error : errors_) errors.push(error);
   Json warnings = Json::array();
   for (const auto& warning : warnings_) warnings.push(warning);
+  const Json same = alike(), idle = trains_nothing();
+  if (!same.items().empty())
+    warnings.push(std::to_string(same.items().size()) + " patients are spelled in more than one way (" +
+                  same.at(std::size_t{0}).dump() +
+                  "): if each is one person, one person has several budgets and may stand on "
+                  "both sides of a split; give one id");
+  if (!idle.is_null() && idle.at("records").as_int() > 0)
+    warnings.push(std::to_string(idle.at("records").as_int()) + " records and " +
+                  std::to_string(idle.at("patients").as_int()) +
+                  " whole patients would train nothing: their answers begin behind lengths.max_tokens = " +
+                  std::to_string(config_.max_tokens) + ", or the chat template refuses them");
   Json files = Json::array();
   for (const auto& file : files_) files.push(file);
   std::vector<std::size_t> per_patient;
@@ -260,6 +316,8 @@ Json DataCheck::report() const {
                        {"validation_records", validation_},
                        {"patients", patients_.size()},
                        {"records_per_patient", quantiles(per_patient)},
+                       {"patients_spelled_alike", same},
+                       {"trains_nothing", idle},
                        {"broken", Json::object({{"lines", broken_}, {"first", std::move(errors)}})},
                        {"lengths", lengths()},
                        {"duplicates", duplicates(counts)},

@@ -21,6 +21,7 @@ namespace sotto::curation {
 struct TokenCounts {
   std::size_t question = 0;
   std::size_t answer = 0;
+  std::size_t before = 0;  // the first learnt token: a record trains nothing unless training.max_tokens is above this
 };
 
 class DataCheck {
@@ -29,7 +30,8 @@ class DataCheck {
   using Counter = std::function<Result<TokenCounts>(const data::Record&)>;
   DataCheck(const CheckConfig& config, data::RecordOptions options, Counter tokens);
 
-  // Reads a file; notes and skips a line that is no record. Fails when the file cannot be read.
+  // Reads a file; notes and skips a line that is no record. A file that was read for the same part counts once, by whatever
+  // path or link it is named. Fails when the file cannot be read.
   Result<void> add_file(const std::string& path, Part part);
   // JSON lines of {"text"} or {"messages"}, or plain text, one query a line. `rendered_markers`: control tokens of the
   // template that the model was served with, found in the sample; a warning when training's template, whose text is
@@ -56,6 +58,8 @@ class DataCheck {
   void add_record(const data::Record& record, std::uint32_t file, std::uint64_t line, Part part);
   void add_broken(const Error& error, std::uint32_t file, std::uint64_t line, Part part);
   Json lengths() const;
+  Json trains_nothing() const;
+  Json alike() const;
   Json duplicates(const Duplicates::Counts& counts) const;
   Json coverage() const;
   Json worst() const;
@@ -65,6 +69,7 @@ class DataCheck {
   data::RecordOptions options_;
   Counter counter_;
   std::vector<std::string> files_;
+  std::map<Part, std::vector<std::string>> of_part_;
   std::vector<Verdict> verdicts_;          // of training lines
   std::vector<std::string> record_names_;  // "file:line" of every record, by its number in duplicates_
   std::vector<std::size_t> verdict_of_;    // and its verdict
@@ -77,13 +82,15 @@ class DataCheck {
   std::uint64_t broken_ = 0;
   std::uint64_t training_ = 0;
   std::uint64_t validation_ = 0;
-  std::uint64_t refused_ = 0;                      // by the chat template
-  std::map<std::string, std::uint64_t> patients_;  // records of each
+  std::uint64_t refused_ = 0;                                // by the chat template
+  std::map<std::string, std::uint64_t> patients_;            // records of each
+  std::map<std::string, std::uint64_t> training_something_;  // records of each that train
   std::map<std::string, std::uint64_t> flaws_;
   std::map<std::string, std::uint64_t> languages_;
   std::vector<std::uint64_t> topic_counts_;
   std::vector<std::size_t> question_tokens_;
   std::vector<std::size_t> answer_tokens_;
+  std::uint64_t idle_ = 0;  // records that train nothing
   std::uint64_t damaged_ = 0;
   std::uint64_t high_stakes_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "curation/record_lines.h"
 
+#include "data/files/distinct_files.h"
 #include "data/files/line_source.h"
 
 namespace sotto::curation {
@@ -7,7 +8,7 @@ namespace sotto::curation {
 Result<void> for_each_record(const std::vector<std::string>& files, const std::string& key_file, const OnRecord& on_record) {
   std::string line;
   bool any = false;
-  for (const auto& file : files) {
+  for (const auto& file : data::distinct_files(files)) {
     SOTTO_TRY(auto lines, data::LineSource::open(file, key_file));
     while (true) {
       SOTTO_TRY(const bool some, lines.next(line));

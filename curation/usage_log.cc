@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "data/files/line_source.h"
+#include "data/text/patient_id.h"
 
 namespace sotto::curation {
 namespace {
@@ -12,6 +13,18 @@ Result<std::string> text_or_empty(const Json& json, const char* name) {
   const Json* found = json.find(name);
   if (!found || found->is_null()) return std::string();
   return json.get_string(name);
+}
+
+// In its one spelling; empty where the query names no patient.
+Result<std::string> patient_of(const Json& json) {
+  const Json* value = json.find("patient_id");
+  if (value == nullptr || value->is_null()) return std::string();
+  if (value->is_int()) return std::to_string(value->as_int());
+  SOTTO_TRY(const std::string raw, json.get_string("patient_id"));
+  if (raw.empty()) return std::string();
+  const auto id = data::patient_id(raw);
+  if (!id.ok()) return invalid("'patient_id' is blank; leave it out where the query is about no patient");
+  return *id;
 }
 
 Result<void> take_words(const Json& json, Use& use) {
@@ -52,7 +65,7 @@ Result<Use> query_of(const Json& json, const std::string& where) {
   SOTTO_TRY(use.id, text_or_empty(json, "id"));
   if (use.id.empty()) use.id = where;
   SOTTO_TRY(use.time, text_or_empty(json, "time"));
-  SOTTO_TRY(use.patient_id, text_or_empty(json, "patient_id"));
+  SOTTO_TRY(use.patient_id, patient_of(json));
   SOTTO_TRY(use.model, text_or_empty(json, "model"));
   SOTTO_TRY(use.messages, messages_in(json));
   SOTTO_TRY(use.response, text_or_empty(json, "response"));

@@ -96,7 +96,7 @@ class Federation:
         wait_until(lambda: (self.coordinator_dir / "endpoint").exists(), 20, "the coordinator to listen", self.check_alive)
         for name, (config, size) in sites.items():
             code = json.loads(codes[name].stdout)["code"]
-            self.client(name, "join", code, "--config", config, "--declared-size", size)
+            self.client(name, "join", code, "--config", config, "--declared-size", size, "--yes")
             self.coordinator("approve", name)
 
     def submit(self, plan):

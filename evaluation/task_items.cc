@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "data/text/patient_id.h"
+
 namespace sotto::evaluation {
 namespace {
 
@@ -184,7 +186,10 @@ Result<Item> read_item(const Json& line, const ItemFormat& format) {
   Item item;
   for (const auto* field : {"unit", "patient_id"})
     if (item.unit.empty() && line.find(field)) {
-      SOTTO_TRY(item.unit, text_of(line.at(field), field));
+      SOTTO_TRY(const auto raw, text_of(line.at(field), field));
+      const auto id = data::patient_id(raw);
+      if (!id.ok()) return invalid("field '" + std::string(field) + "' is blank; it names whom the item is about");
+      item.unit = *id;
     }
   if (line.find("id")) {
     SOTTO_TRY(item.id, text_of(line.at("id"), "id"));

@@ -6,7 +6,8 @@
 
 #include "audit/log/event_log.h"
 #include "base/clock.h"
-#include "client/site/site_config.h"
+#include "client/site/data_facts.h"
+#include "client/site/site_data.h"
 #include "crypto/hash.h"
 #include "crypto/statement.h"
 #include "crypto/system_random.h"
@@ -85,7 +86,10 @@ Result<void> join(const JoinRequest& request) {
     return invalid("--declared-size is " + std::to_string(request.declared_size) +
                    "; give a positive number of patients rounded to one or two digits (1400, not 1427): the exact count "
                    "would tell about patients");
-  SOTTO_TRY([[maybe_unused]] const SiteConfig config, read_site_config(request.config));
+  SOTTO_TRY(const SiteConfig config, read_site_config(request.config));
+  SOTTO_TRY(const auto records, read_site_records(config, {}));
+  SOTTO_TRY_VOID(check_declared_size(static_cast<std::uint64_t>(request.declared_size),
+                                     training_patients(patients_of(records), config.holdout_fraction), request.yes));
   SOTTO_TRY(const SiteFolder folder, make_or_reopen(request, invite));
   SOTTO_TRY(const auto lock, folder.lock());
   SOTTO_TRY_VOID(begin_log(folder));

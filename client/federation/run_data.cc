@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "base/log.h"
+#include "client/site/data_facts.h"
 #include "client/site/site_data.h"
 #include "client/text/text_model.h"
 #include "client/training/canaries.h"
@@ -24,6 +25,7 @@ Result<RunData> load_run_data(const RunDataSource& source) {
   out.training = data::encode(std::move(parts.training), chat, {plan.unit, plan.max_tokens});
   if (out.training.examples.empty() && out.training.refused > 0)
     return invalid("no record can be used: " + out.training.refusal);
+  tell_idle(out.training, plan.max_tokens);
   if (!config.watch.general.empty()) {
     SOTTO_TRY_VOID(check_outside(*source.book, {"watch.general", config.watch.general}, true));
     SOTTO_TRY(out.watch, ForgettingWatch::open(config.watch, plan, chat, source.folder->run_folder(plan.run)));

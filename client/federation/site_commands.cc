@@ -30,6 +30,7 @@ void add_enrolment_commands(Command& root, SiteOptions& o) {
       .option("code", o.join.code, "the invite code", true)
       .option("--config", o.join.config, "the site's configuration (site.toml)", true)
       .option("--declared-size", o.join.declared_size, "number of patients, rounded to one or two digits", true)
+      .flag("--yes", o.join.yes, "keep a declared size that is off by more than a quarter")
       .json(o.join.json)
       .example("CODE --config site.toml --declared-size 1400")
       .on_run([&o] {

@@ -59,6 +59,7 @@ Result<void> TrialRunner::run(Trial& trial, std::int64_t rung, const std::option
   TrainRequest request{file_of(name), "", plan_.out + "/" + name, std::nullopt, !plan_.public_text.empty(), false};
   request.public_text = plan_.public_text;
   request.covered = covered;
+  request.yes = true;  // the search's declared size was taken before its first trial
   const auto summary = train_once(request, stop_);
   if (!summary.ok()) {
     if (summary.error().code == ErrorCode::kOverBudget || stop_()) return summary.error();

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "client/text/text_stream.h"
 #include "crypto/hash.h"
+#include "data/text/patient_id.h"
 
 namespace sotto::client {
 namespace {
@@ -214,7 +215,10 @@ Result<CompletionServer::Question> CompletionServer::question_of(const Json& bod
   }
   SOTTO_TRY(q.stream_usage, usage_asked(body, q.stream));
   if (const Json* metadata = body.find("metadata"); metadata && metadata->find("patient_id")) {
-    SOTTO_TRY(q.patient_id, metadata->get_string("patient_id"));
+    SOTTO_TRY(const std::string raw, metadata->get_string("patient_id"));
+    const auto id = data::patient_id(raw);
+    if (!id.ok()) return invalid("'metadata.patient_id' is blank; leave it out where the question is about no patient");
+    q.patient_id = *id;
   }
   SOTTO_TRY(q.ids, served_.chat->ids(q.messages, data::GenerationPrompt::kYes));
   if (q.ids.size() + 1 > served_.model->config().max_positions)

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "crypto/hash.h"
+#include "data/files/distinct_files.h"
 
 namespace sotto::client {
 namespace {
@@ -21,7 +22,7 @@ Bytes content_of(const data::Record& record) {
 
 Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt) {
   std::vector<data::Record> records;
-  for (const auto& file : config.data) {
+  for (const auto& file : data::distinct_files(config.data)) {
     SOTTO_TRY(auto more, data::read_records(file, {system_prompt, config.data_key}));
     std::ranges::move(more, std::back_inserter(records));
   }

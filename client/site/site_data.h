@@ -9,6 +9,7 @@
 
 namespace sotto::client {
 
+// A file that is named twice, by another path or a link, counts once.
 Result<std::vector<data::Record>> read_site_records(const SiteConfig& config, const std::string& system_prompt);
 // Before a record is used: the budget is the one of these patients, who train or are held out from now on. Refused when one of
 // them belongs to another budget, or has the other part.

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "data/files/gguf_file.h"
+#include "model/files/checkpoint.h"
 
 namespace sotto::client {
 
@@ -32,15 +33,7 @@ Result<TextModel> TextModel::load(const std::string& path) {
   return TextModel(std::move(tokenizer));
 }
 
-Result<model::ModelConfig> read_model_config(const std::string& path) {
-  if (std::filesystem::is_directory(path)) {
-    const std::string file = path + "/config.json";
-    SOTTO_TRY(const Json json, Json::read_file(file));
-    return model::model_config(json, file);
-  }
-  SOTTO_TRY(const auto file, data::GgufFile::open(path));
-  return model::model_config(file);
-}
+Result<model::ModelConfig> read_model_config(const std::string& path) { return model::checkpoint_config(path); }
 
 Result<bool> has_tokenizer(const std::string& path) {
   if (std::filesystem::is_directory(path)) return std::filesystem::exists(path + "/tokenizer.json");

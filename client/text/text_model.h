@@ -30,7 +30,7 @@ Result<bool> has_tokenizer(const std::string& path);
 // generation_config.json (or config.json) names. `tokenizer`: null where the model brings none.
 Result<std::vector<std::int32_t>> stop_ids(const std::string& path, const data::Tokenizer* tokenizer);
 
-// The model's shape, read from its metadata alone.
+// The model's shape, as its configuration and its tensors have it (model/files/checkpoint.h); their numbers are not read.
 Result<model::ModelConfig> read_model_config(const std::string& path);
 
 }  // namespace sotto::client

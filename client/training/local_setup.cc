@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iterator>
 
+#include "client/site/data_facts.h"
 #include "client/site/site_data.h"
 #include "client/text/adapter_file.h"
 #include "client/training/canaries.h"
@@ -153,6 +154,7 @@ Result<LocalSetup> set_up(const TrainRequest& request) {
   SOTTO_TRY(in.recipe, recipe_of(in));
   in.covered = request.covered;
   in.public_text = request.public_text;
+  in.any_size = request.yes;
   return in;
 }
 
@@ -195,6 +197,8 @@ Result<TrainData> read_train_data(const LocalSetup& in, const PatientBook& book,
   data::Split parts = data::split(std::move(records), hold_out_of(book, in.config));
   SOTTO_TRY_VOID(plan.privacy ? claim_patients(book, in.config.policy.budget, parts) : check_held_out(book, parts.held_out));
   SOTTO_TRY_VOID(check_files_outside(in, book));
+  const std::uint64_t units = plan.unit == privacy::Unit::kPatient ? patients_of(parts.training) : parts.training.size();
+  SOTTO_TRY_VOID(check_declared_size(plan.sites.front().declared_size, units, in.any_size));
   std::ranges::move(planted_of(make_canaries(plan, key)), std::back_inserter(parts.training));
   out.training = data::encode(std::move(parts.training), chat, {plan.unit, plan.max_tokens});
   if (out.training.units.empty())
@@ -203,6 +207,7 @@ Result<TrainData> read_train_data(const LocalSetup& in, const PatientBook& book,
                         ? out.training.refusal
                         : "no response begins within training.max_tokens = " + std::to_string(plan.max_tokens) +
                               " tokens; raise it, or see 'sotto-client data check'"));
+  tell_idle(out.training, plan.max_tokens);
   out.validation_name = "held-out patients of this site";
   if (in.file.alone.validation.empty()) {
     out.validation = data::encode(std::move(parts.held_out), chat, {privacy::Unit::kRecord, plan.max_tokens});

@@ -24,6 +24,7 @@ struct LocalSetup {
   std::optional<AdapterState> start;  // the parent's adapter
   std::optional<Covered> covered;     // by a search: nothing is charged
   std::string public_text;            // trained on in place of the site's records; empty: those
+  bool any_size = false;              // the declared size is taken as it is (data_facts.h, check_declared_size)
 };
 
 Result<LocalSetup> set_up(const TrainRequest& request);

@@ -274,6 +274,7 @@ Result<void> replay(const ReplayRequest& request, const std::function<bool()>& s
                    "run's record: 'sotto-audit verify' checks it");
   TrainRequest again{request.plan, request.config, "", static_cast<std::int64_t>(passport->plan.sites.front().declared_size),
                      true,         false,          ""};
+  again.yes = true;  // as it was
   SOTTO_TRY(LocalSetup in, set_up(again));
   if (encode(in.file.plan) != encode(passport->plan))
     return refused(request.plan + " is not the plan of model " + passport->short_id() + "; 'passport' shows what it was");

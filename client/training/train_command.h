@@ -36,6 +36,7 @@ struct TrainRequest {
   bool json = false;
   std::string public_text = {};  // JSON lines to train on in place of the site's records; with no_privacy alone
   std::optional<Covered> covered = {};
+  bool yes = false;  // the declared size is taken however far it is from the data
 };
 
 // `stop` is asked after each step; a stopped run leaves a checkpoint.

@@ -11,6 +11,7 @@ void add_training_commands(Command& root, TrainingOptions& o) {
       .option("plan", o.train.plan, "the run's description (RUN.toml)", true)
       .option("--config", o.train.config, "the site's configuration (site.toml); default: [train] config of the plan")
       .option("--declared-size", o.train.declared_size, "number of units, rounded; default: [train] declared_size")
+      .flag("--yes", o.train.yes, "keep a declared size that is off by more than a quarter")
       .option("--out", o.train.out, "folder of the results; default: [train] out, else train-RUN")
       .flag("--no-privacy", o.train.no_privacy, "no clipping, no noise, no guarantee")
       .json(o.train.json, "print summary.json")

@@ -233,6 +233,16 @@ Error wrong_value(const std::string& origin, std::string_view key, bool present,
   return invalid(origin + ": metadata '" + std::string(key) + "' is not " + wanted);
 }
 
+// llama.cpp cuts large models into files (tools/gguf-split): each has the numbers of all, and its own from 0.
+Result<void> refuse_part(const GgufFile& file) {
+  const auto parts = file.get_uint("split.count"), number = file.get_uint("split.no");
+  if (!parts.ok() || *parts <= 1) return {};
+  return unsupported(file.origin() + ": split.count is " + std::to_string(*parts) + ": this is part " +
+                     (number.ok() ? std::to_string(*number + 1) : "?") + " of " + std::to_string(*parts) +
+                     " of a model, and this version reads a model from one file; join the parts first (llama.cpp's "
+                     "llama-gguf-split --merge FIRST-PART OUT.gguf)");
+}
+
 }  // namespace
 
 Result<GgufFile> GgufFile::open(const std::string& path) {
@@ -283,6 +293,7 @@ Result<GgufFile> GgufFile::parse(FileBytes bytes, std::string origin) {
   const ByteSpan all = out.bytes_.view();
   if (start < all.size()) out.data_ = all.subspan(static_cast<std::size_t>(start));
   SOTTO_TRY_VOID(check_places(out.tensors_, out.data_.size(), alignment, out.origin_));
+  SOTTO_TRY_VOID(refuse_part(out));
   return out;
 }
 

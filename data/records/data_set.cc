@@ -1,6 +1,8 @@
 #include "data/records/data_set.h"
 
+#include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
@@ -11,10 +13,12 @@ DataSet encode(std::vector<Record> records, const ChatTemplate& chat, const Enco
   SOTTO_CHECK(options.max_tokens > 0);
   DataSet out;
   std::unordered_map<std::string, std::size_t> unit_of_patient;
+  std::unordered_set<std::string> left_out;  // patients of records that were not encoded
   for (auto& record : records) {
     auto encoded = chat.example(record.messages);
     if (!encoded.ok()) {
       if (out.refused++ == 0) out.refusal = encoded.error().message;
+      left_out.insert(record.patient_id);
       continue;
     }
     Example example = std::move(*encoded);
@@ -25,6 +29,7 @@ DataSet encode(std::vector<Record> records, const ChatTemplate& chat, const Enco
     }
     if (example.response_tokens() == 0) {
       ++out.skipped;
+      left_out.insert(record.patient_id);
       continue;
     }
     out.truncated += cut ? 1 : 0;
@@ -39,6 +44,11 @@ DataSet encode(std::vector<Record> records, const ChatTemplate& chat, const Enco
     out.records.push_back(std::move(record));
     out.examples.push_back(std::move(example));
   }
+  if (options.unit == PrivacyUnit::kRecord)
+    out.idle_units = out.skipped + out.refused;
+  else
+    out.idle_units = static_cast<std::size_t>(
+        std::ranges::count_if(left_out, [&](const std::string& patient) { return !unit_of_patient.contains(patient); }));
   return out;
 }
 

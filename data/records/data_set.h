@@ -27,6 +27,7 @@ struct DataSet {
   std::size_t truncated = 0;      // records cut at max_tokens
   std::size_t refused = 0;        // records whose messages the chat template does not take
   std::string refusal;            // why, of the first of them
+  std::size_t idle_units = 0;     // units none of whose records was encoded: they train nothing
 };
 
 struct EncodeOptions {

@@ -4,6 +4,8 @@
 
 #include "base/json.h"
 #include "data/files/line_source.h"
+#include "data/text/patient_id.h"
+#include "data/text/utf8.h"
 
 namespace sotto::data {
 namespace {
@@ -82,9 +84,11 @@ class Reader {
 
   Result<Record> record(const RecordOptions& options) const {
     Record out;
-    SOTTO_TRY(out.patient_id, name("patient_id"));
-    if (out.patient_id.empty())
+    SOTTO_TRY(const auto raw_id, name("patient_id"));
+    const auto id = patient_id(raw_id);
+    if (!id.ok())
       return wrong("patient_id", json_.find("patient_id"), "every record must name its patient, who is the unit of privacy");
+    out.patient_id = *id;
     SOTTO_TRY(out.id, name("id"));
     SOTTO_TRY(out.site, name("site"));
     SOTTO_TRY(out.task, name("task"));
@@ -114,9 +118,15 @@ class Reader {
 }  // namespace
 
 Result<Record> parse_record(std::string_view line, std::string_view where, const RecordOptions& options) {
+  if (!is_utf8(line))
+    return invalid(std::string(where) +
+                   ": not UTF-8; 'sotto-client data check' names the file's encoding and how to convert it");
   // The line is the position; what the parser would count inside it says nothing.
   const auto json = Json::parse(line, where);
-  if (!json.ok()) return invalid(std::string(where) + ": not valid JSON; every line is to hold one JSON object");
+  if (!json.ok()) {
+    if (json.error().message.starts_with(std::string(where) + ": the key")) return json.error();
+    return invalid(std::string(where) + ": not valid JSON; every line is to hold one JSON object");
+  }
   if (!json->is_object()) return invalid(std::string(where) + ": " + shown(&*json) + " is no JSON object");
   return Reader(*json, where).record(options);
 }

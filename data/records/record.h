@@ -18,7 +18,7 @@ namespace sotto::data {
 
 struct Record {
   std::string id;          // empty when the file gives none
-  std::string patient_id;  // never empty
+  std::string patient_id;  // never empty; in its one spelling (data/text/patient_id.h)
   std::string site;        // a number in the file becomes its digits; so for patient_id and chapter
   std::string task;
   std::string chapter;

@@ -30,4 +30,9 @@ Result<void> read_pre_tokenizer(TokenizerSpec& spec, const Json& json, const std
 Result<void> read_decoder(TokenizerSpec& spec, const Json& json, const std::string& origin);
 Result<void> read_post_processor(TokenizerSpec& spec, const Json& json, const std::string& origin);
 
+// The flags of an added token, with the defaults of `tokenizers`; its id is not read. `text`: its content.
+Result<AddedToken> added_token(const Json& json, const std::string& text, const std::string& origin);
+// What the files beside tokenizer.json add to what it says (hugging_face_companions.cc).
+Result<void> read_companions(TokenizerSpec& spec, const std::string& folder);
+
 }  // namespace sotto::data::hugging_face

@@ -55,29 +55,12 @@ Result<void> put_token(TokenizerSpec& spec, const std::string& text, const Json&
   return {};
 }
 
-Result<AddedToken> added_token(const Json& json, const std::string& text, const std::string& origin) {
-  AddedToken out;
-  const auto flag = [&](const char* name, bool& value) -> Result<void> {
-    const Json* given = json.find(name);
-    if (absent(given)) return {};
-    if (!given->is_bool()) return refuse(origin, "added token '" + text.substr(0, 60) + "'." + name, given);
-    value = given->as_bool();
-    return {};
-  };
-  SOTTO_TRY_VOID(flag("special", out.special));
-  out.normalized = !out.special;
-  SOTTO_TRY_VOID(flag("single_word", out.single_word));
-  SOTTO_TRY_VOID(flag("lstrip", out.lstrip));
-  SOTTO_TRY_VOID(flag("rstrip", out.rstrip));
-  SOTTO_TRY_VOID(flag("normalized", out.normalized));
-  return out;
-}
-
 Result<void> read_vocabulary(TokenizerSpec& spec, const Json& json, const Json& model, const std::string& origin) {
   SOTTO_TRY(const auto* vocabulary, model.get_object("vocab"));
   for (const auto& [text, id] : *vocabulary) SOTTO_TRY_VOID(put_token(spec, text, id, origin));
   if (absent(json.find("added_tokens"))) return {};
   SOTTO_TRY(const auto* added, json.get_array("added_tokens"));
+  std::size_t next = vocabulary->size();  // the id that `tokenizers` gives a new token (added_vocabulary.rs, add_tokens)
   for (const Json& token : *added) {
     SOTTO_TRY(const auto text, token.get_string("content"));
     SOTTO_TRY(auto read, added_token(token, text, origin));
@@ -85,7 +68,13 @@ Result<void> read_vocabulary(TokenizerSpec& spec, const Json& json, const Json& 
     const Json value = id == nullptr ? Json() : *id;
     const auto at = value.is_int() && value.as_int() >= 0 ? static_cast<std::size_t>(value.as_int()) : spec.tokens.size();
     read.in_model = at < spec.tokens.size() && spec.tokens[at] == text;
+    const bool taken = at < spec.tokens.size() && !spec.tokens[at].empty();
     SOTTO_TRY_VOID(put_token(spec, text, value, origin));
+    if (!taken && at != next)
+      return invalid(origin + ": the added token '" + text.substr(0, 60) + "' has the id " + std::to_string(at) +
+                     ", and the tokenizers library gives it " + std::to_string(next) +
+                     " (ids of added tokens follow the vocabulary without a hole); write the tokenizer anew");
+    next = std::max(next, at + 1);
     read.id = static_cast<std::int32_t>(value.as_int());
     spec.added.push_back(read);
   }
@@ -129,83 +118,29 @@ Result<void> read_unknown(TokenizerSpec& spec, const Json& model, const std::str
   return {};
 }
 
-// A token setting is a text or an object with `content`.
-std::optional<std::string> token_setting(const Json& config, std::string_view name) {
-  const Json* value = config.find(name);
-  if (value != nullptr && value->is_object()) value = value->find("content");
-  if (value == nullptr || !value->is_string()) return std::nullopt;
-  return value->as_string();
-}
-
-Result<std::optional<std::int32_t>> token_id(const TokenizerSpec& spec, const Json& config, std::string_view name,
-                                             const std::string& origin) {
-  const auto text = token_setting(config, name);
-  if (!text) return std::optional<std::int32_t>();
-  const auto it = std::ranges::find(spec.tokens, *text);
-  if (it == spec.tokens.end())
-    return invalid(origin + ": '" + std::string(name) + "' is '" + text->substr(0, 60) +
-                   "', which is not in the vocabulary");
-  return std::optional(static_cast<std::int32_t>(it - spec.tokens.begin()));
-}
-
-// A text, or a list of {name, template} of which "default" counts.
-Result<std::string> read_chat_template(const Json& config, const std::string& origin) {
-  const Json* value = config.find("chat_template");
-  if (absent(value)) return std::string();
-  if (value->is_string()) return value->as_string();
-  if (value->is_array())
-    for (const Json& item : value->items())
-      if (is_text(item.find("name"), "default")) return item.get_string("template");
-  return refuse(origin, "chat_template", value);
-}
-
-// BOS and EOS are control tokens, whether tokenizer.json says so or not.
-void add_control_token(TokenizerSpec& spec, std::optional<std::int32_t> id) {
-  if (!id || std::ranges::any_of(spec.added, [&](const AddedToken& t) { return t.id == *id; })) return;
-  AddedToken token;
-  token.id = *id;
-  spec.added.push_back(token);
-  std::ranges::sort(spec.added, {}, &AddedToken::id);
-}
-
-// Where the configuration speaks of BOS or EOS, it overrules tokenizer.json's post-processor.
-Result<void> read_ends(TokenizerSpec& spec, const Json& config, const std::string& origin) {
-  const Json* bos = config.find("add_bos_token");
-  const Json* eos = config.find("add_eos_token");
-  if (absent(bos) && absent(eos)) return {};
-  spec.before.clear();
-  spec.after.clear();
-  if (is_true(bos) && !spec.bos) return refuse(origin, "add_bos_token", bos);
-  if (is_true(eos) && !spec.eos) return refuse(origin, "add_eos_token", eos);
-  if (is_true(bos)) spec.before.push_back(*spec.bos);
-  if (is_true(eos)) spec.after.push_back(*spec.eos);
-  return {};
-}
-
-Result<void> read_config(TokenizerSpec& spec, const std::string& folder) {
-  const std::string path = folder + "/tokenizer_config.json";
-  if (file_exists(path)) {
-    SOTTO_TRY(const Json config, Json::read_file(path));
-    SOTTO_TRY(spec.bos, token_id(spec, config, "bos_token", path));
-    SOTTO_TRY(spec.eos, token_id(spec, config, "eos_token", path));
-    add_control_token(spec, spec.bos);
-    add_control_token(spec, spec.eos);
-    SOTTO_TRY_VOID(read_ends(spec, config, path));
-    SOTTO_TRY(spec.chat_template, read_chat_template(config, path));
-  }
-  if (const std::string jinja = folder + "/chat_template.jinja"; file_exists(jinja)) {
-    SOTTO_TRY(spec.chat_template, read_text_file(jinja));
-  }
-  return {};
-}
-
 }  // namespace
+
+Result<AddedToken> hugging_face::added_token(const Json& json, const std::string& text, const std::string& origin) {
+  AddedToken out;
+  const auto flag = [&](const char* name, bool& value) -> Result<void> {
+    const Json* given = json.find(name);
+    if (absent(given)) return {};
+    if (!given->is_bool()) return refuse(origin, "added token '" + text.substr(0, 60) + "'." + name, given);
+    value = given->as_bool();
+    return {};
+  };
+  SOTTO_TRY_VOID(flag("special", out.special));
+  out.normalized = !out.special;
+  SOTTO_TRY_VOID(flag("single_word", out.single_word));
+  SOTTO_TRY_VOID(flag("lstrip", out.lstrip));
+  SOTTO_TRY_VOID(flag("rstrip", out.rstrip));
+  SOTTO_TRY_VOID(flag("normalized", out.normalized));
+  return out;
+}
 
 Result<TokenizerSpec> tokenizer_spec(const Json& json, const std::string& path) {
   if (!json.is_object()) return invalid(path + ": not a JSON object");
-  for (const char* name : {"truncation", "padding"})
-    if (!absent(json.find(name))) return refuse(path, name, json.find(name));
-  TokenizerSpec out;
+  TokenizerSpec out;  // truncation and padding do not count: transformers resets them before it encodes a text
   SOTTO_TRY_VOID(read_normalizer(out, json, path));
   SOTTO_TRY_VOID(read_pre_tokenizer(out, json, path));
   SOTTO_TRY_VOID(read_decoder(out, json, path));
@@ -226,7 +161,7 @@ Result<TokenizerSpec> tokenizer_spec_from_folder(const std::string& folder) {
   const std::string path = folder + "/tokenizer.json";
   SOTTO_TRY(const Json json, Json::read_file(path));
   SOTTO_TRY(auto out, tokenizer_spec(json, path));
-  SOTTO_TRY_VOID(read_config(out, folder));
+  SOTTO_TRY_VOID(read_companions(out, folder));
   return out;
 }
 

@@ -176,6 +176,28 @@ void put_ends(const TokenizerSpec& spec, const Json& config, const Vocabulary& v
   if (!spec.after.empty()) out.boolean("tokenizer.ggml.add_eos_token", true);
 }
 
+// What stands around a text: only tokenizer.json says so where there is one (hugging_face_companions.cc).
+Json post_processor(const TokenizerSpec& spec) {
+  if (spec.before.empty() && spec.after.empty()) return nullptr;
+  const auto item = [](const char* kind, const std::string& id, int type) {
+    return Json::object({{kind, Json::object({{"id", id}, {"type_id", type}})}});
+  };
+  Json single = Json::array(), pair = Json::array(), tokens = Json::object();
+  const auto add = [&](const std::vector<std::int32_t>& ids) {
+    for (const auto id : ids) {
+      const std::string& text = spec.tokens[static_cast<std::size_t>(id)];
+      single.push(item("SpecialToken", text, 0));
+      pair.push(item("SpecialToken", text, 0));
+      tokens.set(text, Json::object({{"id", text}, {"ids", Json::array({id})}, {"tokens", Json::array({text})}}));
+    }
+  };
+  add(spec.before);
+  single.push(item("Sequence", "A", 0));
+  pair.push(item("Sequence", "A", 0)).push(item("Sequence", "B", 1));
+  add(spec.after);
+  return Json::object({{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", tokens}});
+}
+
 }  // namespace
 
 Result<void> tokenizer_to_gguf(const std::string& folder, std::uint32_t vocab_size, GgufMetadata& out) {
@@ -220,6 +242,7 @@ Result<TokenizerFiles> tokenizer_from_gguf(const GgufFile& file) {
     return unsupported(
         file.origin() + ": tokenizer.ggml.model = \"" + kind + "\", tokenizer.ggml.pre = \"" + pre +
         "\" has no tokenizer.json that this version can write; take the model's own Hugging Face folder as base");
+  SOTTO_TRY(const auto spec, tokenizer_spec(file));
   SOTTO_TRY(const auto* tokens, file.get_strings("tokenizer.ggml.tokens"));
   SOTTO_TRY(const auto* merges, file.get_strings("tokenizer.ggml.merges"));
   const auto* types = std::get_if<std::vector<std::int64_t>>(file.find("tokenizer.ggml.token_type"));
@@ -258,31 +281,14 @@ Result<TokenizerFiles> tokenizer_from_gguf(const GgufFile& file) {
   files.config = Json::object({{"tokenizer_class", "PreTrainedTokenizerFast"}});
   for (const auto& [setting, key] : kSpecial)
     if (const auto id = file.get_uint(key); id.ok() && *id < tokens->size()) files.config.set(setting, (*tokens)[*id]);
-  const auto add_bos = file.get_bool("tokenizer.ggml.add_bos_token");
-  files.config.set("add_bos_token", add_bos.ok() && *add_bos);
   if (const auto chat = file.get_string("tokenizer.chat_template"); chat.ok()) files.config.set("chat_template", *chat);
-  Json post = nullptr;
-  if (add_bos.ok() && *add_bos && files.config.find("bos_token") != nullptr) {
-    const std::string bos = files.config.at("bos_token").as_string();
-    const Json first = Json::object({{"SpecialToken", Json::object({{"id", bos}, {"type_id", 0}})}});
-    const auto text = [](const char* id, int type) {
-      return Json::object({{"Sequence", Json::object({{"id", id}, {"type_id", type}})}});
-    };
-    const auto id = *file.get_uint("tokenizer.ggml.bos_token_id");
-    post = Json::object(
-        {{"type", "TemplateProcessing"},
-         {"single", Json::array({first, text("A", 0)})},
-         {"pair", Json::array({first, text("A", 0), first, text("B", 1)})},
-         {"special_tokens",
-          Json::object({{bos, Json::object({{"id", bos}, {"ids", Json::array({id})}, {"tokens", Json::array({bos})}})}})}});
-  }
   files.tokenizer = Json::object({{"version", "1.0"},
                                   {"truncation", nullptr},
                                   {"padding", nullptr},
                                   {"added_tokens", std::move(added)},
                                   {"normalizer", family->normalizer},
                                   {"pre_tokenizer", family->pre_tokenizer},
-                                  {"post_processor", std::move(post)},
+                                  {"post_processor", post_processor(spec)},
                                   {"decoder", byte_level(true)},
                                   {"model", std::move(model)}});
   return files;

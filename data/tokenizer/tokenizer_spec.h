@@ -135,7 +135,8 @@ extern const char* const kTekken;
 Result<TokenizerSpec> tokenizer_spec(const GgufFile& file);
 // From what `tokenizer.json` holds; `origin`, the file's name, starts every message.
 Result<TokenizerSpec> tokenizer_spec(const Json& tokenizer_json, const std::string& origin);
-// From `tokenizer.json`, with chat template and BOS/EOS from `tokenizer_config.json` (and `chat_template.jinja` if present).
+// From `tokenizer.json` and the files beside it (hugging_face_companions.cc): tokens that these name as well, BOS, EOS, the
+// chat template. Refused: a token to which two files give different ids.
 Result<TokenizerSpec> tokenizer_spec_from_folder(const std::string& folder);
 // SentencePiece's preparation: spaces become `mark`, U+2581.
 Replace mark_spaces(const std::string& mark);

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "data/files/gguf_file.h"
 #include "data/files/safetensors_file.h"
+#include "model/files/side_tensors.h"
 
 namespace sotto::model {
 namespace {
@@ -27,15 +28,6 @@ struct Stored {
   std::size_t file = 0;      // whose pages they are
 };
 using StoredWeights = std::map<std::string, Stored>;
-
-std::optional<NumberFormat> format_of(data::SafetensorsType type) {
-  switch (type) {
-    case data::SafetensorsType::kF32: return NumberFormat::kF32;
-    case data::SafetensorsType::kF16: return NumberFormat::kF16;
-    case data::SafetensorsType::kBF16: return NumberFormat::kBF16;
-    default: return std::nullopt;
-  }
-}
 
 std::string shape_text(const std::vector<std::uint64_t>& shape) {
   std::string text = "[";
@@ -67,7 +59,8 @@ Error unknown_tensor(const std::string& origin, const std::string& name) {
 Result<StoredWeights> find_weights(const data::GgufFile& file, const ModelConfig& config,
                                    const std::vector<WeightInfo>& infos) {
   StoredWeights found;
-  std::set<std::string_view> known = {"rope_freqs.weight"};  // part of the configuration
+  std::set<std::string_view> known;
+  if (!config.learned_positions) known.insert("rope_freqs.weight");  // part of the configuration
   const bool interleaved = config.architecture == Architecture::kLlama;
   for (const auto& info : infos) {
     known.insert(info.gguf_name);
@@ -84,16 +77,11 @@ Result<StoredWeights> find_weights(const data::GgufFile& file, const ModelConfig
   return found;
 }
 
-// What may lie beside the weights without changing the result: buffers that old versions wrote, and the copy of a tied head.
-bool is_redundant(const std::string& name, const ModelConfig& config) {
-  if (name.ends_with(".rotary_emb.inv_freq")) return true;
-  if (config.architecture == Architecture::kGpt2 && (name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias")))
-    return true;
-  return config.tied_embeddings && name == outer_names(config).head + ".weight";
-}
-
 // Files saved from a model without a head leave the first part of each name away.
-std::string headless(const std::string& name) { return name.substr(name.find('.') + 1); }
+std::string headless(const std::string& name, const ModelConfig& config) {
+  const std::string embedding = outer_names(config).embedding, first = embedding.substr(0, embedding.find('.') + 1);
+  return name.starts_with(first) ? name.substr(first.size()) : name;
+}
 
 class Shards {
  public:
@@ -113,6 +101,10 @@ class Shards {
     const auto place = places_.find(name);
     return place == places_.end() ? nullptr : &place->second;
   }
+  const Place* find(const std::string& name, const ModelConfig& config) const {
+    const auto* place = find(name);
+    return place != nullptr ? place : find(headless(name, config));
+  }
   const std::optional<Error>& twice() const { return twice_; }
   const std::map<std::string, Place>& places() const { return places_; }
 
@@ -121,30 +113,62 @@ class Shards {
   std::optional<Error> twice_;
 };
 
-Result<StoredWeights> find_weights(std::span<const data::SafetensorsFile> files, const std::string& folder,
-                                   const ModelConfig& config, const std::vector<WeightInfo>& infos) {
-  const Shards shards(files);
-  if (shards.twice()) return *shards.twice();
+// Where the two matrices of a model that is said to be tied are.
+struct TiedMatrices {
+  const Shards::Place* embedding;
+  const Shards::Place* head;
+};
+TiedMatrices tied_matrices(const Shards& shards, const ModelConfig& config) {
+  const auto outer = outer_names(config);
+  return {shards.find(outer.embedding + ".weight", config), shards.find(outer.head + ".weight")};
+}
+
+// The head counts where its values differ from those of the embedding that it is said to be (the header says why).
+bool is_tied(std::span<const data::SafetensorsFile> files, const Shards& shards, const ModelConfig& config) {
+  if (!config.tied_embeddings) return false;
+  const auto [embedding, head] = tied_matrices(shards, config);
+  if (embedding == nullptr || head == nullptr) return true;
+  return same_values({&files[embedding->file], embedding->tensor}, {&files[head->file], head->tensor});
+}
+
+Result<StoredWeights> find_weights(std::span<const data::SafetensorsFile> files, const Shards& shards,
+                                   const std::string& folder, const ModelConfig& config,
+                                   const std::vector<WeightInfo>& infos) {
   const std::string origin = files.size() == 1 ? files[0].origin() : folder;
   StoredWeights found;
   std::set<std::string_view> used;
+  if (config.tied_embeddings) {  // a copy of the embedding, or the embedding itself
+    if (const auto* head = tied_matrices(shards, config).head) used.insert(head->tensor->name);
+  }
   for (const auto& info : infos) {
-    const auto* place = shards.find(info.name);
-    if (place == nullptr) place = shards.find(headless(info.name));
+    const auto* place = shards.find(info.name, config);
+    if (place == nullptr && config.tied_embeddings && info.name == outer_names(config).embedding + ".weight")
+      place = tied_matrices(shards, config).head;
     if (place == nullptr) return missing(origin, info.name);
     const auto& [f, tensor] = *place;
     auto wanted = info.shape;
     if (info.transposed_on_disk) std::ranges::reverse(wanted);
     if (tensor->shape != wanted) return misshapen(files[f].origin(), tensor->name, tensor->shape, wanted);
-    const auto format = format_of(tensor->type);
+    const auto format = number_format(tensor->type);
     if (!format) return wrong_format(files[f].origin(), tensor->name, to_string(tensor->type), "F32, F16 and BF16");
     used.insert(tensor->name);
     found.emplace(info.name, Stored{*format, files[f].bytes(*tensor), &info, info.transposed_on_disk, false,
                                     info.unit_offset ? 1.0F : 0.0F, f});
   }
   for (const auto& [name, place] : shards.places())
-    if (!used.contains(name) && !is_redundant(name, config)) return unknown_tensor(files[place.file].origin(), name);
+    if (!used.contains(name) && !is_redundant_buffer(files[place.file], *place.tensor, config))
+      return unknown_tensor(files[place.file].origin(), name);
   return found;
+}
+
+// transformers takes the adapter of such a folder, and the model that the adapter names, in place of the weights beside it.
+Result<void> refuse_adapter_in(const std::string& folder) {
+  for (const char* const name : {"adapter_config.json", "adapter_model.safetensors"})
+    if (std::filesystem::exists(folder + "/" + name))
+      return unsupported(folder + ": " + name +
+                         " lies beside the model's weights, and ignoring an adapter would change the result; move it to a "
+                         "folder of its own and name that with --adapter, or merge it first");
+  return {};
 }
 
 // Where row `row` of a q_proj or k_proj stands in a GGUF file: llama.cpp's converter puts the two numbers that a rotation
@@ -199,26 +223,51 @@ Result<std::vector<std::string>> weight_files(const std::string& folder) {
   return std::vector<std::string>(names.begin(), names.end());
 }
 
-Result<Checkpoint> Checkpoint::open(const std::string& path) {
+Result<std::unique_ptr<Checkpoint::State>> Checkpoint::find(const std::string& path) {
   auto state = std::make_unique<State>();
   if (!std::filesystem::is_directory(path)) {
     SOTTO_TRY(state->gguf, data::GgufFile::open(path));
     SOTTO_TRY(state->config, model_config(*state->gguf));
     state->infos = weight_infos(state->config);
     SOTTO_TRY(state->weights, find_weights(*state->gguf, state->config, state->infos));
-    return Checkpoint(std::move(state));
+    return state;
   }
   const std::string config_path = path + "/config.json";
   SOTTO_TRY(const auto json, Json::read_file(config_path));
   SOTTO_TRY(state->config, model_config(json, config_path));
+  SOTTO_TRY_VOID(refuse_adapter_in(path));
   SOTTO_TRY(const auto files, weight_files(path));
   for (const auto& file : files) {
     SOTTO_TRY(auto shard, data::SafetensorsFile::open(path + "/" + file));
     state->shards.push_back(std::move(shard));
   }
+  const Shards shards(state->shards);
+  if (shards.twice()) return *shards.twice();
+  state->config.tied_embeddings = is_tied(state->shards, shards, state->config);
   state->infos = weight_infos(state->config);
-  SOTTO_TRY(state->weights, find_weights(state->shards, path, state->config, state->infos));
-  return Checkpoint(std::move(state));
+  SOTTO_TRY(state->weights, find_weights(state->shards, shards, path, state->config, state->infos));
+  return state;
+}
+
+Result<ModelConfig> checkpoint_config(const std::string& path) {
+  SOTTO_TRY(const auto state, Checkpoint::find(path));
+  return state->config;
+}
+
+Result<Checkpoint> Checkpoint::open(const std::string& path) {
+  SOTTO_TRY(auto state, find(path));
+  Checkpoint checkpoint(std::move(state));
+  for (const auto& info : checkpoint.weights()) {
+    const auto& stored = checkpoint.state_->weights.at(info.name);
+    if (!all_finite(stored.format, stored.bytes))
+      return invalid(
+          (checkpoint.state_->gguf ? checkpoint.state_->gguf->origin() : checkpoint.state_->shards[stored.file].origin()) +
+          ": the tensor " + (checkpoint.state_->gguf ? info.gguf_name : info.name) +
+          " has a number that is not finite (NaN or infinity), so every result would be; the file is damaged: "
+          "fetch or convert it again");
+    checkpoint.done_with(info.name);
+  }
+  return checkpoint;
 }
 
 const ModelConfig& Checkpoint::config() const { return state_->config; }

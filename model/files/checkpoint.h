@@ -1,7 +1,12 @@
 // A model's weights on disk, from either format, under one set of names: Hugging Face's. No tensor library. When it is
-// opened, every tensor that the configuration asks for is found and its shape and number format checked, and tensors that
-// would change the result and are not computed are refused; reading cannot fail afterwards. Files are mapped, not read: what
-// was read and is done with takes no memory. Immutable; reading from several threads is safe.
+// opened, every tensor that the configuration asks for is found, its shape and number format are checked, and its numbers are
+// found finite; tensors that would change the result and are not computed are refused by name; reading cannot fail
+// afterwards. Files are mapped, not read: what was read and is done with takes no memory. Immutable; reading from several
+// threads is safe.
+//
+// A folder whose config.json says tie_word_embeddings and whose weights have a head of their own is read as transformers 5
+// does (modeling_utils.py, tie_weights): if the head's values differ from the embedding's, the model is not tied; if only the
+// head is there, it is the embedding, too.
 #pragma once
 
 #include <memory>
@@ -19,6 +24,9 @@ namespace sotto::model {
 // The safetensors files of a Hugging Face folder, by name, sorted: model.safetensors, or what model.safetensors.index.json
 // names. Fails when there is neither, or when the index is damaged or names a file outside the folder.
 Result<std::vector<std::string>> weight_files(const std::string& folder);
+
+// What Checkpoint::open(path) has as config(), without looking for numbers that are not finite.
+Result<ModelConfig> checkpoint_config(const std::string& path);
 
 class Checkpoint {
  public:
@@ -47,6 +55,8 @@ class Checkpoint {
  private:
   struct State;
   explicit Checkpoint(std::unique_ptr<State> state);
+  static Result<std::unique_ptr<State>> find(const std::string& path);
+  friend Result<ModelConfig> checkpoint_config(const std::string& path);
   std::unique_ptr<State> state_;
 };
 

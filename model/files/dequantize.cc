@@ -1,7 +1,9 @@
 #include "model/files/dequantize.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -151,15 +153,24 @@ struct Format {
   const char* name;
   BlockSize block;
   void (*read)(Block, float*);  // of one block; none where numbers stand alone
+  std::size_t scales_at = 0;    // where a block has its f16 scales
+  std::size_t scales = 0;
 };
 constexpr Format kFormats[] = {
-    {NumberFormat::kF32, 0, "F32", {1, 4}, nullptr},     {NumberFormat::kF16, 1, "F16", {1, 2}, nullptr},
-    {NumberFormat::kBF16, 30, "BF16", {1, 2}, nullptr},  {NumberFormat::kQ8_0, 8, "Q8_0", {32, 34}, q8_0},
-    {NumberFormat::kQ4_0, 2, "Q4_0", {32, 18}, q4_0},    {NumberFormat::kQ4_1, 3, "Q4_1", {32, 20}, q4_1},
-    {NumberFormat::kQ5_0, 6, "Q5_0", {32, 22}, q5_0},    {NumberFormat::kQ5_1, 7, "Q5_1", {32, 24}, q5_1},
-    {NumberFormat::kQ2_K, 10, "Q2_K", {256, 84}, q2_k},  {NumberFormat::kQ3_K, 11, "Q3_K", {256, 110}, q3_k},
-    {NumberFormat::kQ4_K, 12, "Q4_K", {256, 144}, q4_k}, {NumberFormat::kQ5_K, 13, "Q5_K", {256, 176}, q5_k},
-    {NumberFormat::kQ6_K, 14, "Q6_K", {256, 210}, q6_k}, {NumberFormat::kIQ4_NL, 20, "IQ4_NL", {32, 18}, iq4_nl},
+    {NumberFormat::kF32, 0, "F32", {1, 4}, nullptr},
+    {NumberFormat::kF16, 1, "F16", {1, 2}, nullptr},
+    {NumberFormat::kBF16, 30, "BF16", {1, 2}, nullptr},
+    {NumberFormat::kQ8_0, 8, "Q8_0", {32, 34}, q8_0, 0, 1},
+    {NumberFormat::kQ4_0, 2, "Q4_0", {32, 18}, q4_0, 0, 1},
+    {NumberFormat::kQ4_1, 3, "Q4_1", {32, 20}, q4_1, 0, 2},
+    {NumberFormat::kQ5_0, 6, "Q5_0", {32, 22}, q5_0, 0, 1},
+    {NumberFormat::kQ5_1, 7, "Q5_1", {32, 24}, q5_1, 0, 2},
+    {NumberFormat::kQ2_K, 10, "Q2_K", {256, 84}, q2_k, 80, 2},
+    {NumberFormat::kQ3_K, 11, "Q3_K", {256, 110}, q3_k, 108, 1},
+    {NumberFormat::kQ4_K, 12, "Q4_K", {256, 144}, q4_k, 0, 2},
+    {NumberFormat::kQ5_K, 13, "Q5_K", {256, 176}, q5_k, 0, 2},
+    {NumberFormat::kQ6_K, 14, "Q6_K", {256, 210}, q6_k, 208, 1},
+    {NumberFormat::kIQ4_NL, 20, "IQ4_NL", {32, 18}, iq4_nl, 0, 1},
 };
 
 const Format& find(NumberFormat format) {
@@ -177,6 +188,18 @@ void read_bf16(Block b, std::span<float> out) {
 }
 void read_f16(Block b, std::span<float> out) {
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = half_at(b + 2 * i);
+}
+
+// Whether no exponent, in words of this size, has all its bits set. A loop that the compiler vectorises.
+template <class Word>
+bool no_full_exponent(ByteSpan bytes, Word exponent) {
+  Word worst = 0;
+  for (std::size_t i = 0; i + sizeof(Word) <= bytes.size(); i += sizeof(Word)) {
+    Word word;
+    std::memcpy(&word, bytes.data() + i, sizeof word);
+    worst = std::max(worst, static_cast<Word>(word & exponent));
+  }
+  return worst != exponent;
 }
 
 }  // namespace
@@ -215,6 +238,17 @@ void dequantize(NumberFormat format, ByteSpan bytes, std::span<float> out) {
   if (format == NumberFormat::kBF16) return read_bf16(bytes.data(), out);
   for (std::size_t block = 0; block < out.size() / row.block.elements; ++block)
     row.read(bytes.data() + block * row.block.bytes, out.data() + block * row.block.elements);
+}
+
+bool all_finite(NumberFormat format, ByteSpan bytes) {
+  constexpr std::uint16_t kHalfExponent = 0x7C00, kBfloatExponent = 0x7F80;
+  if (format == NumberFormat::kF32) return no_full_exponent<std::uint32_t>(bytes, 0x7F800000U);
+  if (format == NumberFormat::kF16) return no_full_exponent<std::uint16_t>(bytes, kHalfExponent);
+  if (format == NumberFormat::kBF16) return no_full_exponent<std::uint16_t>(bytes, kBfloatExponent);
+  const auto& row = find(format);
+  for (std::size_t at = row.scales_at; at < bytes.size(); at += row.block.bytes)
+    if (!no_full_exponent<std::uint16_t>(bytes.subspan(at, 2 * row.scales), kHalfExponent)) return false;
+  return true;
 }
 
 std::vector<float> to_floats(NumberFormat format, ByteSpan bytes, std::size_t elements) {

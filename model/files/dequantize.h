@@ -44,6 +44,8 @@ float bfloat16_to_float(std::uint16_t bits);  // the upper half of a binary32
 
 // `bytes` holds out.size() numbers, a whole number of blocks (a broken invariant otherwise).
 void dequantize(NumberFormat format, ByteSpan bytes, std::span<float> out);
+// Whether all numbers are finite: the numbers themselves, or the scales of their blocks.
+bool all_finite(NumberFormat format, ByteSpan bytes);
 std::vector<float> to_floats(NumberFormat format, ByteSpan bytes, std::size_t elements);
 
 }  // namespace sotto::model

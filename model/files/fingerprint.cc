@@ -9,7 +9,8 @@
 namespace sotto::model {
 namespace {
 
-constexpr const char* kTextFiles[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"};
+constexpr const char* kTextFiles[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                                      "special_tokens_map.json", "added_tokens.json"};
 
 }  // namespace
 

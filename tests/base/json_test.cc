@@ -47,8 +47,13 @@ TEST_CASE("bytes that are not UTF-8 never break a dump", "[base]") {
   CHECK_FALSE(Json(std::string("a\xff")).dump().empty());
 }
 
-TEST_CASE("of a member that occurs twice the last value counts, in the first one's place", "[base]") {
-  CHECK(Json::parse(R"({"a":1,"b":2,"a":3,"c":4,"b":5})", "x")->dump() == R"({"a":3,"b":5,"c":4})");
+TEST_CASE("a key that occurs twice in one object is refused by name, at any depth", "[base]") {
+  for (const char* text : {R"({"b":1,"a":2,"a":3})", R"([{"x":{"b":1,"a":2,"c":3,"a":2}}])", R"({"a":1,"\u0061":1})"}) {
+    const auto parsed = Json::parse(text, "x");
+    REQUIRE_FALSE(parsed.ok());
+    CHECK(parsed.error().message == "x: the key 'a' occurs twice in one JSON object; leave one of them out");
+  }
+  CHECK(Json::parse(R"([{"a":1},{"a":{"a":2}}])", "x").ok());
 }
 
 TEST_CASE("nesting is limited to a hundred levels, wide objects are not", "[base]") {

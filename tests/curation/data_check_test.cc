@@ -1,5 +1,7 @@
 #include "curation/data_check.h"
 
+#include <filesystem>
+
 #include "base/files.h"
 #include "curation/check_page.h"
 #include "tests/support/catch.h"
@@ -57,6 +59,63 @@ TEST_CASE("a messy file is counted line by line, both formats mixed, and the wor
   CHECK_FALSE(limit(report, "broken").at("ok").as_bool());
   CHECK_FALSE(limit(report, "damaged").at("ok").as_bool());
   CHECK(limit(report, "leaks").at("ok").as_bool());
+}
+
+TEST_CASE("ids that differ in case alone are reported, the file counts once, and blank ids are broken lines",
+          "[data_check]") {
+  const TemporaryFolder folder;
+  const auto path = folder.file("a.jsonl");
+  write_file_atomically(path, line("P1", "q", "a") + line(" P1 ", "q2", "b") + line("p1", "q3", "c") + line("  ", "q4", "d"))
+      .value();
+  std::filesystem::create_symlink(path, folder.file("again.jsonl"));
+  const CheckConfig config;
+  DataCheck check(config, {}, {});
+  REQUIRE(check.add_file(path, Part::kTraining).ok());
+  REQUIRE(check.add_file(folder.file("again.jsonl"), Part::kTraining).ok());
+  const Json report = check.report();
+  CHECK(report.at("records").as_int() == 3);
+  CHECK(report.at("patients").as_int() == 2);
+  CHECK(report.at("patients_spelled_alike").dump() == R"([["P1","p1"]])");
+  CHECK(report.at("warnings").items().size() == 2);
+  CHECK(report.at("broken").at("lines").as_int() == 1);
+  CHECK(report.at("broken").at("first").at(0).as_string().find(path + ":4: field 'patient_id'") == 0);
+}
+
+TEST_CASE("a file that is not UTF-8 is named with its encoding", "[data_check]") {
+  const TemporaryFolder folder;
+  const std::string latin =
+      "{\"patient_id\":\"1\",\"instruction\":\"Welche Gr\xf6\xdf"
+      "e hat der Tumor f\xfcr den Patienten?\","
+      "\"output\":\"Die Gr\xf6\xdf"
+      "e betr\xe4gt f\xfcnf Zentimeter.\"}\n";
+  write_file_atomically(folder.file("latin"), latin + latin).value();
+  const CheckConfig config;
+  DataCheck check(config, {}, {});
+  REQUIRE(check.add_file(folder.file("latin"), Part::kTraining).ok());
+  const Json report = check.report();
+  REQUIRE(report.at("warnings").items().size() == 1);
+  const std::string warning = report.at("warnings").at(0).as_string();
+  CHECK(warning.find("not UTF-8; it looks like ISO-8859-1") != std::string::npos);
+  CHECK(warning.find("iconv -f ISO-8859-1 -t UTF-8") != std::string::npos);
+}
+
+TEST_CASE("records and patients that would train nothing are counted", "[data_check]") {
+  const TemporaryFolder folder;
+  write_file_atomically(folder.file("a"), line("a", "short", "x") + line("a", "long", "x") + line("b", "long", "x") +
+                                              line("c", "refused", "x"))
+      .value();
+  CheckConfig config;
+  config.max_tokens = 100;
+  DataCheck check(config, {}, [](const data::Record& record) -> Result<TokenCounts> {
+    const auto& question = record.messages.front().content;
+    if (question == "refused") return invalid("no");
+    return question == "long" ? TokenCounts{100, 3, 100} : TokenCounts{99, 3, 99};
+  });
+  REQUIRE(check.add_file(folder.file("a"), Part::kTraining).ok());
+  const Json report = check.report();
+  CHECK(report.at("trains_nothing").at("records").as_int() == 3);
+  CHECK(report.at("trains_nothing").at("patients").as_int() == 2);
+  CHECK(report.at("warnings").at(0).as_string().find("3 records and 2 whole patients") == 0);
 }
 
 TEST_CASE("a leak into the validation set fails the check", "[data_check]") {

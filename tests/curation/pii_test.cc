@@ -1,10 +1,10 @@
-#include "curation/pii.h"
+#include "curation/pii/pii.h"
 
 #include <sstream>
 
 #include "base/files.h"
-#include "curation/minimisation.h"
-#include "curation/surrogate_dates.h"
+#include "curation/pii/minimisation.h"
+#include "curation/pii/surrogate_dates.h"
 #include "tests/support/catch.h"
 #include "tests/support/fixed_random.h"
 #include "tests/support/temporary_folder.h"
@@ -31,7 +31,7 @@ Minimiser minimiser(std::uint64_t seed = 1) {
 
 std::string replaced(const std::string& text, const std::string& patient, std::uint64_t seed = 1) {
   std::vector<Replacement> ignored;
-  return minimiser(seed).text(text, patient, ignored);
+  return minimiser(seed).text(text, patient, ignored).value();
 }
 
 }  // namespace
@@ -81,6 +81,102 @@ TEST_CASE("what only looks like it is left alone", "[pii]") {
   CHECK(PiiFinder::make(only).value().find("John Smith, 2021-03-04").size() == 1);
 }
 
+TEST_CASE("every spelling of the vectors goes, and every line of clinical text stays", "[pii]") {
+  const auto lines = [](const std::string& name) {
+    std::vector<Json> out;
+    std::istringstream in(read_text_file(SOTTO_VECTORS "/pii/" + name).value());
+    for (std::string one; std::getline(in, one);) out.push_back(Json::parse(one, name).value());
+    return out;
+  };
+  const auto go = lines("go.jsonl"), stay = lines("stay.jsonl");
+  CHECK(stay.size() >= go.size());
+  for (const auto& json : go) {
+    const std::string text = json.at("text").as_string(), gone = json.at("gone").as_string();
+    CAPTURE(text, found(text));
+    CHECK(replaced(text, "p").find(gone) == std::string::npos);
+  }
+  for (const auto& json : stay) {
+    const std::string text = json.at("text").as_string();
+    CAPTURE(text, found(text));
+    CHECK(replaced(text, "p") == text);
+  }
+}
+
+TEST_CASE("names keep their order, capitals and what stands between", "[pii]") {
+  const auto parts = [](const std::string& text) { return replaced(text, "p"); };
+  const std::string name = parts("John Miller"), given = name.substr(0, name.find(' ')),
+                    surname = name.substr(given.size() + 1);
+  CHECK(parts("Miller, John") == surname + ", " + given);
+  CHECK(parts("John\nMiller") == given + "\n" + surname);
+  CHECK(folded_name(parts("JOHN MILLER")) == folded_name(name));
+  CHECK(parts("JOHN MILLER") == [&] {
+    std::string capitals = name;
+    for (char& c : capitals) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+    return capitals;
+  }());
+}
+
+TEST_CASE("identifiers in any field of a record go, and the fields left alone are named", "[minimiser]") {
+  const TemporaryFolder folder;
+  auto own = minimiser();
+  const auto done = minimise_files(own, {SOTTO_VECTORS "/cases/other-fields.jsonl"}, {}, folder.file("out")).value();
+  const std::string text = read_text_file(folder.file("out")).value();
+  CAPTURE(text);
+  for (const char* gone : {"John", "Miller", "617", "555-0148"}) CHECK(text.find(gone) == std::string::npos);
+  CHECK(Json::parse(text, "out")->at("patient_id").as_string() == "P1");
+  CHECK(done.kept == std::set<std::string>{"patient_id"});
+  for (const auto& line :
+       {R"({"patient_id":"P","instruction":"q","output":"a","contact":{"John Miller":{"tel":["617-555-0148"]}}})"}) {
+    write_file_atomically(folder.file("deep"), std::string_view(line)).value();
+    REQUIRE(minimise_files(own, {folder.file("deep")}, {}, folder.file("deep.out")).ok());
+    CHECK(read_text_file(folder.file("deep.out"))->find("Miller") == std::string::npos);
+    CHECK(read_text_file(folder.file("deep.out"))->find("0148") == std::string::npos);
+  }
+}
+
+TEST_CASE("a detector of the site's own is asked beside the built-in patterns", "[minimiser]") {
+  const TemporaryFolder folder;
+  const auto program = folder.file("detector.py");
+  write_file_atomically(program, std::string_view(R"(import json, sys
+for line in sys.stdin:
+    text = json.loads(line)["text"]
+    spans = []
+    for word, kind in (("Zebulon", "PERSON"), ("ward 7\u00fc", "WARD"), ("John Miller Zebulon", "name")):
+        at = text.find(word)
+        if at >= 0: spans.append({"start": at, "end": at + len(word), "entity_type": kind})
+    print(json.dumps({"spans": spans}), flush=True)
+)"))
+      .value();
+  auto own = minimiser();
+  own.add(OutsideDetector::start({"python3", program}).value());
+  std::vector<Replacement> list;
+  const auto out = own.text("\xc3\xbc Zebulon is on ward 7\xc3\xbc.", "p", list).value();
+  CAPTURE(out);
+  CHECK(out.find("Zebulon") == std::string::npos);
+  CHECK(out.find("on [removed].") != std::string::npos);
+  const auto more = own.text("John Miller Zebulon, 617-555-0148", "p", list).value();
+  for (const char* gone : {"John", "Zebulon", "0148"}) CHECK(more.find(gone) == std::string::npos);
+  const std::string longer(300'000, 'x');
+  CHECK(own.text(longer, "p", list).value() == longer);  // more than the pipes hold
+}
+
+TEST_CASE("a detector that cannot be started, ends or answers something else is named", "[minimiser]") {
+  CHECK(OutsideDetector::start({"no-such-detector"}).error().message.find("'no-such-detector' cannot be started") !=
+        std::string::npos);
+  std::vector<Replacement> list;
+  const auto refusal = [&](const std::vector<std::string>& command) {
+    auto own = minimiser();
+    own.add(OutsideDetector::start(command).value());
+    const auto done = own.text("some text", "p", list);
+    REQUIRE_FALSE(done.ok());
+    return done.error().message;
+  };
+  CHECK(refusal({"true"}).find("'true' ended") != std::string::npos);
+  CHECK(refusal({"sh", "-c", "read x; echo hello; cat >/dev/null"}).find("answered hello") != std::string::npos);
+  CHECK(refusal({"sh", "-c", "read x; echo '{\"spans\":[{\"start\":3,\"end\":99}]}'; cat >/dev/null"})
+            .find("of a text of 9 characters") != std::string::npos);
+}
+
 TEST_CASE("dates move by days and keep their spelling", "[pii]") {
   CHECK(moved_date("2021-03-01", -1) == "2021-02-28");
   CHECK(moved_date("3/1/2021", -1) == "2/28/2021");
@@ -91,7 +187,18 @@ TEST_CASE("dates move by days and keep their spelling", "[pii]") {
   CHECK(moved_date("1 Mar 2021", -1) == "28 Feb 2021");
   CHECK(moved_date("Feb. 28, 2020", 1) == "Feb. 29, 2020");
   CHECK_FALSE(moved_date("2021-02-30", 1));
-  CHECK_FALSE(moved_date("March 2021", 1));
+  CHECK(moved_date("March 2021", 30) == "April 2021");
+  CHECK(moved_date("2021-03-01T10:30:00Z", -1) == "2021-02-28T10:30:00Z");
+  CHECK(moved_date("2021/03/01 10:30", -1) == "2021/02/28 10:30");
+  CHECK(moved_date("20210301", -1) == "20210228");
+  CHECK(moved_date("20210301T1030", -1) == "20210228T1030");
+  CHECK(moved_date("1-Mar-2021", -1) == "28-Feb-2021");
+  CHECK(moved_date("1-MAR-2021", -1) == "28-FEB-2021");
+  CHECK(moved_date("1 march 2021", -1) == "28 february 2021");
+  CHECK(moved_date("5 January", 30) == "4 February");
+  CHECK(moved_date("the 5th of January", 30) == "the 4th of February");
+  CHECK_FALSE(moved_date("20211301", 1));
+  CHECK_FALSE(moved_date("5 apples", 1));
 }
 
 TEST_CASE("surrogates are the same within a patient, others for another, and keep their form", "[minimiser]") {
@@ -99,7 +206,7 @@ TEST_CASE("surrogates are the same within a patient, others for another, and kee
       "John Smith, MRN: 12345678, card 4111 1111 1111 1111, seen 2021-03-04 and 2021-03-14. Mr. Smith called (555) "
       "123-4567.";
   std::vector<Replacement> list;
-  const std::string out = minimiser().text(text, "p1", list);
+  const std::string out = minimiser().text(text, "p1", list).value();
   REQUIRE(list.size() == 7);
   CHECK(out == replaced(text, "p1"));
   CHECK(out != replaced(text, "p2"));
@@ -115,11 +222,11 @@ TEST_CASE("surrogates are the same within a patient, others for another, and kee
   CHECK(luhn_valid(list[2].surrogate));
   CHECK(moved_date(list[3].surrogate, 10) == list[4].surrogate);  // the interval stays
   std::vector<Replacement> again;
-  CHECK(minimiser().text("nothing here", "p", again) == "nothing here");
+  CHECK(minimiser().text("nothing here", "p", again).value() == "nothing here");
   CHECK(again.empty());
 }
 
-TEST_CASE("a patient's records come out alike whoever else is in the file; all else in them stays", "[minimiser]") {
+TEST_CASE("a patient's records come out alike whoever else is in the file; numbers stay and are named", "[minimiser]") {
   const TemporaryFolder folder;
   const auto line = [](const std::string& patient, const std::string& question) {
     return Json::object({{"id", "John Smith"},
@@ -133,22 +240,24 @@ TEST_CASE("a patient's records come out alike whoever else is in the file; all e
   const std::string own = line("p", "Is John Smith well?\nBorn 1980-01-02.");
   write_file_atomically(folder.file("alone"), own).value();
   write_file_atomically(folder.file("company"), line("q", "Is John Smith ill?") + own).value();
-  const auto alone = minimise_files(minimiser(), {folder.file("alone")}, {}, folder.file("a")).value();
+  auto own_minimiser = minimiser();
+  const auto alone = minimise_files(own_minimiser, {folder.file("alone")}, {}, folder.file("a")).value();
   CHECK(alone.records == 1);
-  CHECK(alone.counts[static_cast<std::size_t>(PiiKind::kName)] == 2);
+  CHECK(alone.counts[static_cast<std::size_t>(PiiKind::kName)] == 3);
   CHECK(alone.counts[static_cast<std::size_t>(PiiKind::kDate)] == 1);
-  minimise_files(minimiser(), {folder.file("company")}, {}, folder.file("c")).value();
+  minimise_files(own_minimiser, {folder.file("company")}, {}, folder.file("c")).value();
   const std::string text = read_text_file(folder.file("a")).value();
   CHECK(read_text_file(folder.file("c")).value().ends_with(text));
   const Json record = Json::parse(text, "a").value();
   CHECK(record.at("n").as_int() == 3);
-  CHECK(record.at("id").as_string() == "John Smith");  // ids are the site's own and no model sees them
+  CHECK(record.at("id").as_string().starts_with("id-"));
+  CHECK(alone.kept == std::set<std::string>{"n", "patient_id"});
   std::ostringstream diff;
-  preview_files(minimiser(), {folder.file("alone")}, {}, diff).value();
+  preview_files(own_minimiser, {folder.file("alone")}, {}, diff).value();
   CHECK(diff.str().find("- Is John Smith well?\n+ Is ") != std::string::npos);
   CHECK(diff.str().starts_with("@@ " + folder.file("alone") + ":1\n"));
   write_file_atomically(folder.file("broken"), own + "{}\n").value();
-  const auto broken = minimise_files(minimiser(), {folder.file("broken")}, {}, folder.file("b"));
+  const auto broken = minimise_files(own_minimiser, {folder.file("broken")}, {}, folder.file("b"));
   REQUIRE_FALSE(broken.ok());
   CHECK(broken.error().message.find("broken:2") != std::string::npos);
   CHECK_FALSE(file_exists(folder.file("b")));

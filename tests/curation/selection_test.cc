@@ -46,6 +46,34 @@ TEST_CASE("kept lines are the lines themselves, and every other line says why it
   CHECK(selected(folder, good + good, {0.5, true}).kept == good + good);
 }
 
+TEST_CASE("a line with a key that occurs twice is not passed on", "[selection]") {
+  const TemporaryFolder folder;
+  const auto good = line("a", kQuestion, "S52.92XA");
+  const auto out = selected(
+      folder, good + R"({"patient_id":"P1","input":"first","input":"second","instruction":"q","output":"a"})" + "\n");
+  CHECK(out.kept == good);
+  CHECK(out.reasons.find("the key 'input' occurs twice") != std::string::npos);
+}
+
+TEST_CASE("all spellings of one patient's id stand on one side of a split", "[selection]") {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 40; ++i) {
+    const std::string id = "Pati\xc3\xabnt " + std::to_string(i);
+    text +=
+        line(id, "q", "a") + line(" " + id + "\xc2\xa0", "q", "b") + line("Patie\xcc\x88nt " + std::to_string(i), "q", "c");
+  }
+  write_file_atomically(folder.file("raw"), text).value();
+  FixedRandom random(3);
+  const auto count = split_files({folder.file("raw"), folder.file("./raw")},
+                                 data::HoldOut(data::HoldOutKey::random(random), 0.5), folder.file("out"), "")
+                         .value();
+  CHECK(count.training % 3 == 0);
+  CHECK(count.validation % 3 == 0);
+  CHECK(count.training + count.validation == 120);
+  CHECK(count.validation > 0);
+}
+
 TEST_CASE("files without any record are an error, and leave nothing behind", "[selection]") {
   const TemporaryFolder folder;
   write_file_atomically(folder.file("raw"), "\n \n").value();

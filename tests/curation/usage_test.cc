@@ -39,6 +39,20 @@ std::string refusal(const std::string& text) {
   return read.error().message;
 }
 
+TEST_CASE("a logged query's patient has one spelling", "[usage]") {
+  const TemporaryFolder folder;
+  const auto read = read_usage(write(folder, "log.jsonl",
+                                     R"({"id": "a", "prompt": "q", "patient_id": " P1 "}
+{"id": "b", "prompt": "q", "patient_id": 17}
+{"id": "c", "prompt": "q", "patient_id": ""}
+)"));
+  REQUIRE(read.ok());
+  CHECK((*read)[0].patient_id == "P1");
+  CHECK((*read)[1].patient_id == "17");
+  CHECK((*read)[2].patient_id.empty());
+  CHECK(refusal(R"({"id": "a", "prompt": "q", "patient_id": "  "})").find("'patient_id' is blank") != std::string::npos);
+}
+
 TEST_CASE("queries and what was said of them come together, in whichever line it stands", "[usage]") {
   const TemporaryFolder folder;
   const auto read = read_usage(write(

@@ -51,7 +51,7 @@ class Alone(unittest.TestCase):
         return path
 
     def command(self, *arguments):
-        return [str(a) for a in (BIN / "sotto-client", "train", *arguments, "--out", self.folder / "out")]
+        return [str(a) for a in (BIN / "sotto-client", "train", *arguments, "--yes", "--out", self.folder / "out")]
 
     def train(self, *arguments):
         return subprocess.run(self.command(*arguments), text=True, capture_output=True, timeout=240)

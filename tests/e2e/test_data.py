@@ -2,6 +2,7 @@
 import gzip
 import json
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -71,6 +72,46 @@ class Test(unittest.TestCase):
         self.assertIn("is sealed", without.stderr)
         scored = client("eval", "--model", FIXTURE, "--data", sealed, "--data-key", key, "--limit", 4, "--max-tokens", 64, "--json")
         self.assertEqual(scored.returncode, 0, scored.stderr)
+
+    def broken_model(self):
+        """The fixture's model with a NaN in its last norm; returns the folder."""
+        model = self.folder / "nan"
+        shutil.copytree(FIXTURE, model)
+        path = model / "model.safetensors"
+        data = bytearray(path.read_bytes())
+        header = 8 + struct.unpack("<Q", data[:8])[0]
+        at = header + json.loads(data[8:header])["model.norm.weight"]["data_offsets"][0]
+        data[at:at + 4] = b"\xff\x7f\xff\x7f"  # a NaN in F32, F16 and BF16
+        path.write_bytes(data)
+        return model
+
+    def test_every_command_that_loads_a_model_refuses_a_number_that_is_not_finite(self):
+        model = self.broken_model()
+        site = self.folder / "site.toml"
+        site.write_text(f'model = "{model}"\ndata = ["{FIXTURE.resolve()}/records.jsonl"]\n[policy]\nepsilon_limit = 1\n')
+        for command in (("doctor", "--config", site), ("eval", "--model", model, "--data", FIXTURE / "records.jsonl", "--limit", 2),
+                        ("score", "--model", model), ("generate", "--model", model), ("export", "--model", model, "--to", "gguf", "--out", self.folder / "x.gguf")):
+            with self.subTest(command=command[0]):
+                done = subprocess.run([BIN / "sotto-client", *map(str, command)], input='{"text": "a b"}\n', text=True, capture_output=True, timeout=120)
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.assertIn("model.norm.weight has a number that is not finite", done.stderr)
+        self.assertFalse((self.folder / "x.gguf").exists())
+
+    def test_doctor_counts_patients_and_says_what_would_train_nothing(self):
+        records = [{"patient_id": f"P{i}", "instruction": "q " * (400 if i < 30 else 1), "output": "a"} for i in range(60)]
+        data, link = self.folder / "data.jsonl", self.folder / "link.jsonl"
+        data.write_text("".join(json.dumps(r) + "\n" for r in records))
+        link.symlink_to(data)
+        site = self.folder / "site.toml"
+        site.write_text(f'model = "{FIXTURE.resolve()}"\ndata = ["data.jsonl", "link.jsonl"]\n[policy]\nepsilon_limit = 1\n')
+        told = json.loads(client("doctor", "--config", site, "--json").stdout)
+        self.assertEqual((told["records"], told["patients"], told["declare"], told["files_named_twice"]), (60, 60, 60, 1))
+        idle = told["trains_nothing"][0]
+        self.assertEqual((idle["records"], idle["patients"], idle["max_tokens"]), (30, 30, 128))
+        self.assertGreater(idle["max_tokens_needed"], 400)
+        said = client("doctor", "--config", site).stdout
+        self.assertIn("30 of 60 records and 30 of 60 patients train nothing", said)
+        self.assertNotIn("all is in place\n", said)
 
 
 if __name__ == "__main__":

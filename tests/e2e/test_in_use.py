@@ -219,7 +219,7 @@ class Test(unittest.TestCase):
         (self.folder / "run.toml").write_text(PLAN)
         for out, epsilon in (("alone", "2.0"), ("together", "4.0")):
             (self.folder / "run.toml").write_text(PLAN.replace("epsilon = 2.0", f"epsilon = {epsilon}").replace('"alone"', f'"{out}"'))
-            done = client("train", self.folder / "run.toml", "--out", self.folder / out)
+            done = client("train", self.folder / "run.toml", "--yes", "--out", self.folder / out)
             self.assertEqual(done.returncode, 0, done.stderr)
         told = client("benefit", "--config", self.folder / "site.toml", "--local", self.folder / "alone/adapter", "--federated", self.folder / "together/adapter", "--json")
         self.assertEqual(told.returncode, 0, told.stderr)

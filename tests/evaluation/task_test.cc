@@ -36,6 +36,18 @@ void check_refusal(const std::string& toml, const std::string& items, const std:
 
 }  // namespace
 
+TEST_CASE("an item's patient has one spelling, and a blank one is refused", "[evaluation]") {
+  const std::string head = kHead + "kind = \"choice\"\n";
+  const auto item = [](const std::string& patient) {
+    return R"({"q": "a", "choices": ["x", "y"], "answer": "y", "patient_id": ")" + patient + "\"}\n";
+  };
+  Written w;
+  const auto task = w.read(head, item("P1") + item(" P1") + item("U\xcc\x88") + item("\xc3\x9c ")).value();
+  CHECK(task.items[0].unit == task.items[1].unit);
+  CHECK(task.items[2].unit == task.items[3].unit);
+  check_refusal(head, item("P1") + item("  "), "'patient_id' is blank");
+}
+
 TEST_CASE("a choice task: prompts are filled, answers are indices or texts, patients are units", "[evaluation]") {
   Written w;
   const auto task =

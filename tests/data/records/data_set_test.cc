@@ -61,6 +61,20 @@ TEST_CASE("a long example is cut at the end and skipped when no answer is left",
   CHECK(gone.units.empty());
 }
 
+TEST_CASE("units none of whose records is encoded are counted, because they train nothing", "[data_set]") {
+  const Loaded model;
+  const Example whole = model.chat.example(record("a", "q", "x").messages).value();
+  const std::string longer = "question " + std::string(300, 'x');
+  const auto records = {record("a", "q", "x"), record("a", longer, "x"), record("b", longer, "x"), record("b", longer, "y"),
+                        record("c", longer, "z")};
+  const auto patients = encode(records, model.chat, {.max_tokens = whole.ids.size()});
+  CHECK(patients.skipped == 4);
+  CHECK(patients.units.size() == 1);
+  CHECK(patients.idle_units == 2);
+  CHECK(encode(records, model.chat, {.unit = PrivacyUnit::kRecord, .max_tokens = whole.ids.size()}).idle_units == 4);
+  CHECK(encode(records, model.chat, {.max_tokens = 4096}).idle_units == 0);
+}
+
 TEST_CASE("what becomes of a record does not depend on the others", "[data_set]") {
   const Loaded model;
   auto records = read_records(SOTTO_VECTORS "/fixture/records.jsonl").value();

@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "data/files/gguf_file.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tests/support/catch.h"
 
 namespace sotto::data {
@@ -22,6 +23,7 @@ class Folder {
   }
   ~Folder() { std::filesystem::remove_all(path_); }
   std::string path(const std::string& name = "") const { return (path_ / name).string(); }
+  void put(const std::string& name, const Json& json) const { write_file_atomically(path(name), json.dump()).value(); }
 
  private:
   std::filesystem::path path_;
@@ -73,8 +75,6 @@ TEST_CASE("settings that would change the ids are refused by their name", "[toke
   CHECK(refused_with(
       with("normalizer", Json::object({{"type", "Sequence"}, {"normalizers", Json::array({step("NFC"), step("Strip")})}})),
       "'normalizer[1]' is {\"type\":\"Strip\"}"));
-  CHECK(refused_with(with("truncation", Json::object({{"max_length", 8}})), "'truncation'"));
-  CHECK(refused_with(with("padding", Json::object()), "'padding'"));
   CHECK(refused_with(with("post_processor", step("TemplateProcessing")), "'post_processor'"));
   CHECK(refused_with(with("post_processor", step("RobertaProcessing")), "'post_processor'"));
   CHECK(refused_with(with("decoder", step("WordPiece")), "'decoder'"));
@@ -124,7 +124,8 @@ TEST_CASE("the unknown token must be in the vocabulary unless every byte has a t
   CHECK(refused_with(with("model", model), "'model.unk_token'"));
 }
 
-TEST_CASE("BOS and EOS come from the post-processor unless the configuration speaks of them", "[tokenizer_spec]") {
+TEST_CASE("what stands around a text comes from the post-processor, whatever the configuration's flags say",
+          "[tokenizer_spec]") {
   const auto item = [](const char* kind, const char* id) {
     return Json::object({{kind, Json::object({{"id", id}, {"type_id", 0}})}});
   };
@@ -142,14 +143,90 @@ TEST_CASE("BOS and EOS come from the post-processor unless the configuration spe
   const auto spec = tokenizer_spec_from_folder(folder.path()).value();
   CHECK(spec.before == std::vector<std::int32_t>{1});
   CHECK(spec.after == std::vector<std::int32_t>{2});
-  write_file_atomically(folder.path("tokenizer_config.json"),
-                        Json::object({{"bos_token", "<|endoftext|>"}, {"add_bos_token", true}}).dump())
-      .value();
-  const auto overruled = tokenizer_spec_from_folder(folder.path()).value();
-  CHECK(overruled.before == std::vector<std::int32_t>{0});
-  CHECK(overruled.after.empty());
-  write_file_atomically(folder.path("tokenizer_config.json"), Json::object({{"add_eos_token", true}}).dump()).value();
-  CHECK(tokenizer_spec_from_folder(folder.path()).error().message.find("add_eos_token") != std::string::npos);
+  // transformers 5.24 drops both flags where there is a tokenizer.json.
+  folder.put("tokenizer_config.json",
+             Json::object({{"bos_token", "<|endoftext|>"}, {"add_bos_token", false}, {"add_eos_token", true}}));
+  const auto same = tokenizer_spec_from_folder(folder.path()).value();
+  CHECK(same.bos == 0);
+  CHECK(same.before == std::vector<std::int32_t>{1});
+  CHECK(same.after == std::vector<std::int32_t>{2});
+}
+
+// Ids from transformers 5.24.0 (PreTrainedTokenizerFast.from_pretrained) and tokenizers 0.23.3.
+TEST_CASE("tokens that only the files beside tokenizer.json name get the reference's ids", "[tokenizer_spec]") {
+  using Ids = std::vector<std::int32_t>;
+  const Json named = Json::array({"<new>"}), map = Json::object({{"x_token", "<new>"}});
+  const Json numbered = Json::object({{"448", Json::object({{"content", "<new>"}, {"special", true}})}});
+  const Folder folder(fixture());
+  const auto ids = [&](const Json& config, const std::string& file = "", const Json& json = Json()) {
+    folder.put("tokenizer_config.json", config);
+    if (!file.empty()) folder.put(file, json);
+    const auto tokenizer = Tokenizer::make(tokenizer_spec_from_folder(folder.path()).value()).value();
+    if (!file.empty()) std::filesystem::remove(folder.path(file));
+    return tokenizer.encode("a<new>b <p> the", ControlTokens::kRecognise);
+  };
+  const Ids plain = {67, 30, 80, 71, 89, 32, 68, 223, 30, 82, 32, 346}, cut = {67, 448, 68, 223, 30, 82, 32, 346};
+  CHECK(ids(Json::object()) == plain);
+  CHECK(ids(Json::object({{"extra_special_tokens", named}})) == cut);
+  CHECK(ids(Json::object({{"extra_special_tokens", map}})) == cut);
+  CHECK(ids(Json::object({{"additional_special_tokens", named}})) == cut);
+  CHECK(ids(Json::object({{"pad_token", "<new>"}})) == cut);
+  CHECK(ids(Json::object({{"image_token", "<new>"}})) == cut);
+  CHECK(ids(Json::object({{"added_tokens_decoder", numbered}})) == cut);
+  CHECK(ids(Json::object(), "added_tokens.json", Json::object({{"<new>", 448}})) == cut);
+  CHECK(ids(Json::object(), "special_tokens_map.json", Json::object({{"pad_token", "<new>"}})) == cut);
+  CHECK(ids(Json::object({{"added_tokens_decoder", Json::object()}}), "special_tokens_map.json",
+            Json::object({{"pad_token", "<new>"}})) == plain);
+  CHECK(ids(Json::object({{"pad_token", "the"}})) == Ids{67, 30, 80, 71, 89, 32, 68, 223, 30, 82, 32, 223, 448});
+}
+
+TEST_CASE("a token to which two files give different ids is refused by name", "[tokenizer_spec]") {
+  const Folder folder(fixture());
+  const auto refusal = [&](const std::string& file, const Json& json) {
+    folder.put(file, json);
+    const auto spec = tokenizer_spec_from_folder(folder.path());
+    std::filesystem::remove(folder.path(file));
+    REQUIRE_FALSE(spec.ok());
+    return spec.error().message;
+  };
+  const auto numbered = [](const char* id, const char* text) {
+    return Json::object({{"added_tokens_decoder", Json::object({{id, Json::object({{"content", text}})}})}});
+  };
+  CHECK(refusal("tokenizer_config.json", numbered("453", "<new>")).find("'<new>' the id 453") != std::string::npos);
+  CHECK(refusal("tokenizer_config.json", numbered("5", "<|im_end|>")).find("'<|im_end|>' the id 5") != std::string::npos);
+  CHECK(refusal("tokenizer_config.json", numbered("x", "<new>")).find("added_tokens_decoder.x") != std::string::npos);
+  CHECK(refusal("added_tokens.json", Json::object({{"<new>", 450}})).find("added_tokens.json") != std::string::npos);
+  CHECK(refusal("tokenizer_config.json", Json::object({{"split_special_tokens", true}})).find("split_special_tokens") !=
+        std::string::npos);
+  CHECK(refusal("tokenizer_config.json", Json::object({{"extra_special_tokens", 7}})).find("extra_special_tokens") !=
+        std::string::npos);
+}
+
+TEST_CASE("ids of added tokens that leave a hole are refused, because the library gives others", "[tokenizer_spec]") {
+  Json added = fixture().at("added_tokens");
+  Json token = added.at(0);
+  token.set("content", "<hole>").set("id", 451);  // tokenizers 0.23.3 makes it 448
+  CHECK(refused_with(with("added_tokens", Json(added).push(token)), "'<hole>' has the id 451"));
+  token.set("id", 448);
+  const Folder folder(with("added_tokens", added.push(token)));
+  CHECK(tokenizer_spec_from_folder(folder.path()).value().tokens.at(448) == "<hole>");
+}
+
+TEST_CASE("truncation and padding left in tokenizer.json change no ids, as in the reference", "[tokenizer_spec]") {
+  Json json = fixture();
+  json.set("truncation", Json::object({{"max_length", 2}, {"direction", "Right"}, {"stride", 0}}));
+  json.set("padding", Json::object({{"strategy", Json::object({{"Fixed", 20}})}, {"pad_id", 0}}));
+  const Folder folder(json);
+  const auto tokenizer = Tokenizer::make(tokenizer_spec_from_folder(folder.path()).value()).value();
+  CHECK(tokenizer.encode("a b the", ControlTokens::kRecognise, Ends::kAsModel).size() > 2);
+  CHECK(tokenizer.encode("a b the", ControlTokens::kRecognise, Ends::kAsModel).size() < 20);
+}
+
+TEST_CASE("a token's flags in added_tokens_decoder count more than those in tokenizer.json", "[tokenizer_spec]") {
+  const Folder folder(fixture());
+  const Json end = Json::object({{"content", "<|im_end|>"}, {"special", true}, {"lstrip", true}});
+  folder.put("tokenizer_config.json", Json::object({{"added_tokens_decoder", Json::object({{"2", end}})}}));
+  CHECK(tokenizer_spec_from_folder(folder.path()).value().added.at(2).lstrip);
 }
 
 TEST_CASE("merges as texts, a named template and a template file are read too", "[tokenizer_spec]") {

@@ -69,7 +69,16 @@ std::string page() {
       "\n* Hugging Face folders: config.json and model.safetensors, or several files with model.safetensors.index.json; "
       "F32, F16 and BF16.\n"
       "* GGUF, versions 2 and 3: " +
-      known_gguf_formats() + ".\n";
+      known_gguf_formats() +
+      ". A model that is split over several GGUF files must be joined first.\n"
+      "* A head that differs from the embedding counts, also where config.json says `tie_word_embeddings`, as in transformers "
+      "5.\n"
+      "* A tensor that is neither used nor known to be harmless (rotary frequencies and causal masks with the values that are "
+      "computed) is refused by its name; so are a number that is not finite, and an adapter beside a model's weights.\n"
+      "* Tokens count wherever a folder names them: tokenizer.json, tokenizer_config.json, special_tokens_map.json and "
+      "added_tokens.json, with the ids that transformers 5 gives them. Two files that give one token different ids are "
+      "refused, and so is `split_special_tokens`. What stands around a text is what tokenizer.json's post-processor says; "
+      "`add_bos_token`, `add_eos_token`, truncation and padding do not count, as in transformers 5.\n";
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "curation/pii/names.h"
 #include "data/text/regex.h"
 
 namespace sotto::curation {
@@ -25,9 +26,10 @@ enum class PiiKind : std::uint8_t {
   kSsn,
   kCard,
   kIban,
-  kNhsNumber
+  kNhsNumber,
+  kOther  // what a detector of the site's own found and gave another name
 };
-inline constexpr std::size_t kPiiKinds = 12;
+inline constexpr std::size_t kPiiKinds = 13;
 const char* name_of(PiiKind kind);
 Result<PiiKind> pii_kind(const std::string& name);
 
@@ -39,9 +41,11 @@ struct PiiSpan {
 };
 
 struct PiiConfig {
-  std::set<PiiKind> kinds;         // empty: all
-  std::vector<std::string> names;  // more given names and surnames
-  std::vector<std::string> keep;   // texts that are never replaced: the hospital's own name, eponyms
+  std::set<PiiKind> kinds;                                // empty: all
+  std::vector<std::string> names;                         // more given names and surnames
+  std::vector<std::string> keep;                          // texts that are never replaced: the hospital's own name, eponyms
+  std::vector<std::string> phone_regions = {"US", "GB"};  // whose telephone numbers are known without a plus sign
+  std::vector<std::string> detector;  // a command of the site's own, beside the built-in patterns (outside_detector.h)
 };
 Result<PiiConfig> read_pii_config(const std::string& path);
 
@@ -50,7 +54,9 @@ class PiiFinder {
   static Result<PiiFinder> make(const PiiConfig& config);
   // Not overlapping, in order. `text` is well-formed UTF-8.
   std::vector<PiiSpan> find(std::string_view text) const;
-  bool is_given_name(const std::string& word) const { return given_.contains(word); }
+  const NameFinder& names() const { return names_; }
+  bool keeps(std::string_view text) const { return keep_.contains(text); }
+  bool wants(PiiKind kind) const { return kinds_.empty() || kinds_.contains(kind); }
 
  private:
   struct Rule {
@@ -59,16 +65,18 @@ class PiiFinder {
     bool (*valid)(std::string_view);  // of what matched; nullptr: always
     bool behind_label = false;        // the match is a label and a value; the value alone is meant
   };
+  explicit PiiFinder(NameFinder names) : names_(std::move(names)) {}
   Result<void> add(PiiKind kind, const std::string& pattern, bool (*valid)(std::string_view) = nullptr,
                    bool behind_label = false);
+  Result<void> add_dates();
+  Result<void> add_addresses();
+  Result<void> add_phones();
   void find_rule(const Rule& rule, std::string_view text, std::vector<PiiSpan>& out) const;
-  void find_names(std::string_view text, std::vector<PiiSpan>& out) const;
 
   std::set<PiiKind> kinds_;
   std::vector<Rule> rules_;
-  std::vector<data::Regex> words_;  // capitalized words
-  std::set<std::string, std::less<>> given_;
-  std::set<std::string, std::less<>> surnames_;
+  NameFinder names_;
+  std::vector<std::string> phone_regions_;
   std::set<std::string, std::less<>> keep_;
 };
 

@@ -1,4 +1,4 @@
-#include "curation/name_lists.h"
+#include "curation/pii/name_lists.h"
 
 namespace sotto::curation {
 namespace {

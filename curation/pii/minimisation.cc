@@ -1,4 +1,4 @@
-#include "curation/minimisation.h"
+#include "curation/pii/minimisation.h"
 
 #include <functional>
 
@@ -10,14 +10,14 @@ namespace {
 
 using Done = std::function<Result<void>(const std::string& where, const Json& before, const Json& after)>;
 
-Result<Minimised> minimise_each(const Minimiser& minimiser, const std::vector<std::string>& files,
-                                const std::string& key_file, const Done& done) {
+Result<Minimised> minimise_each(Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
+                                const Done& done) {
   Minimised out;
   SOTTO_TRY_VOID(for_each_record(
       files, key_file, [&](const std::string& line, const std::string& where, const data::Record& record) -> Result<void> {
         SOTTO_TRY(const Json before, Json::parse(line, where));
         std::vector<Replacement> replaced;
-        const Json after = minimiser.record(before, record.patient_id, replaced);
+        SOTTO_TRY(const Json after, minimiser.record(before, record.patient_id, replaced, out.kept));
         ++out.records;
         out.changed += replaced.empty() ? 0 : 1;
         for (const auto& one : replaced) ++out.counts[static_cast<std::size_t>(one.kind)];
@@ -45,21 +45,21 @@ void show_text(const std::string& before, const std::string& after, std::ostream
     if (old[i] != fresh[i]) out << "- " << old[i] << "\n+ " << fresh[i] << '\n';
 }
 
-void show_record(const Json& before, const Json& after, std::ostream& out) {
-  for (const auto& [name, value] : before.members()) {
-    if (value.is_string()) {
-      show_text(value.as_string(), after.at(name).as_string(), out);
-    } else if (name == "messages") {
-      for (std::size_t i = 0; i < value.items().size(); ++i)
-        show_text(value.at(i).at("content").as_string(), after.at(name).at(i).at("content").as_string(), out);
-    }
+void show_value(const Json& before, const Json& after, std::ostream& out) {
+  if (before.is_string()) return show_text(before.as_string(), after.as_string(), out);
+  if (before.is_array())
+    for (std::size_t i = 0; i < before.items().size(); ++i) show_value(before.at(i), after.at(i), out);
+  if (!before.is_object()) return;
+  for (std::size_t i = 0; i < before.members().size(); ++i) {  // members stay in their order
+    show_text(before.members()[i].first, after.members()[i].first, out);
+    show_value(before.members()[i].second, after.members()[i].second, out);
   }
 }
 
 }  // namespace
 
-Result<Minimised> minimise_files(const Minimiser& minimiser, const std::vector<std::string>& files,
-                                 const std::string& key_file, const std::string& out) {
+Result<Minimised> minimise_files(Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
+                                 const std::string& out) {
   SOTTO_TRY(auto writer, FileWriter::create(out));
   SOTTO_TRY(const auto done,
             minimise_each(minimiser, files, key_file,
@@ -68,13 +68,13 @@ Result<Minimised> minimise_files(const Minimiser& minimiser, const std::vector<s
   return done;
 }
 
-Result<Minimised> preview_files(const Minimiser& minimiser, const std::vector<std::string>& files,
-                                const std::string& key_file, std::ostream& out) {
+Result<Minimised> preview_files(Minimiser& minimiser, const std::vector<std::string>& files, const std::string& key_file,
+                                std::ostream& out) {
   return minimise_each(minimiser, files, key_file,
                        [&](const std::string& where, const Json& before, const Json& after) -> Result<void> {
                          if (before.dump() == after.dump()) return {};
                          out << "@@ " << where << '\n';
-                         show_record(before, after, out);
+                         show_value(before, after, out);
                          return {};
                        });
 }
