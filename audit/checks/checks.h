@@ -59,8 +59,9 @@ Finding check_run_files(const RunFolder& folder);   // run.json, roster, plan an
 Finding check_identities(const RunFolder& folder);  // logs and heads are of the roster's keys
 Finding check_approvals(const RunFolder& folder);
 Finding check_descriptors(const RunFolder& folder);
-Finding check_survivors(const RunFolder& folder);   // sets, REPORT and CONFIRM signatures, results
-Finding check_one_opened(const RunFolder& folder);  // one UNMASK a round and site
+Finding check_survivors(const RunFolder& folder);     // sets, REPORT and CONFIRM signatures, results
+Finding check_adapter_file(const RunFolder& folder);  // where an adapter lies beside the logs: it is the last result's
+Finding check_one_opened(const RunFolder& folder);    // one UNMASK a round and site
 
 // checks_privacy.cc
 Finding check_ledger(const RunFolder& folder, const PartyLog& site);     // reserved, committed, reported in order

@@ -1,6 +1,7 @@
 // The checks of a run as its parties tell it: files, identities, approvals, descriptors, survivors and their signatures, one
 // opened attempt a round.
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -325,6 +326,23 @@ Finding check_one_opened(const RunFolder& folder) {
     }
   }
   return std::to_string(answers) + " UNMASK answers, at most one a site and round";
+}
+
+Finding check_adapter_file(const RunFolder& folder) {
+  std::error_code error;
+  const std::string path = folder.path + "/" + kAdapterFile;
+  const auto status = std::filesystem::symlink_status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found) return std::string("not delivered");
+  if (status.type() != std::filesystem::file_type::regular)
+    return invalid(std::string(kAdapterFile) + " is not a plain file");
+  const auto results = all_of<RoundResult>(folder.coordinator, folder.run);
+  if (results.empty()) return invalid(std::string(kAdapterFile) + " is there, and the coordinator's log has no result");
+  SOTTO_TRY(const Digest found, crypto::sha256_file(path));
+  const auto& last = results.back();
+  if (found == last.event->adapter) return "is the result of round " + std::to_string(last.event->round.value());
+  return invalid(std::string(kAdapterFile) + " has the hash " + to_hex(found) + ", and " +
+                 folder.coordinator.entry(last.entry) + " names " + to_hex(last.event->adapter) +
+                 ": it is not the adapter that the sites made");
 }
 
 }  // namespace sotto::audit

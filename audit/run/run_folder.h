@@ -5,6 +5,7 @@
 //   sites/NAME/log                            each site's event log
 //   heads/coordinator.json, heads/NAME.json   each party's signed head over its whole log
 //   report/report.json, report/report.html    the epsilon report: a function of all the above
+//   adapter/adapter.bin                       the adapter after the last round (base/adapter.h); may be left out
 // Reading trusts nothing and judges nothing: what is missing or damaged is kept for verify (verify.h) to name.
 #pragma once
 
@@ -22,6 +23,7 @@ constexpr const char* kCoordinatorParty = "coordinator";
 std::string log_file(const std::string& party);
 std::string head_file(const std::string& party);
 constexpr const char* kReportJsonFile = "report/report.json";
+constexpr const char* kAdapterFile = "adapter/adapter.bin";
 constexpr const char* kReportHtmlFile = "report/report.html";
 
 struct PartyLog {

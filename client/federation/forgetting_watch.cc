@@ -53,7 +53,7 @@ double ForgettingWatch::risen_by() const { return points_.empty() ? 0 : points_.
 
 Result<void> ForgettingWatch::save() const {
   Json points = Json::array();
-  audit::PlotSeries series{"general text", {}};
+  PlotSeries series{"general text", {}};
   for (const auto& p : points_) {
     points.push(Json::object({{"rounds", p.rounds}, {"loss", p.loss}}));
     series.points.emplace_back(p.rounds, p.loss);
@@ -65,7 +65,7 @@ Result<void> ForgettingWatch::save() const {
   if (points_.size() < 2) return {};
   return write_file_atomically(
       folder_ + "/forgetting.svg",
-      audit::svg_of({"Loss on general text", "rounds", "nats a token", false, {std::move(series)}, false}),
+      svg_file_of({"Loss on general text", "rounds", "nats a token", false, {std::move(series)}, false}),
       FileMode::kPrivate);
 }
 

@@ -84,8 +84,8 @@ Result<Json> measure_canaries(const LocalContext& context, const AdapterState& a
 }
 
 Result<void> write_curve(const std::string& path, const std::vector<Evaluation>& evaluations) {
-  audit::Plot plot{"Loss on data outside the guarantee", "steps", "nats a token", false, {}, false};
-  audit::PlotSeries domain{"validation", {}}, general{"general text", {}};
+  Plot plot{"Loss on data outside the guarantee", "steps", "nats a token", false, {}, false};
+  PlotSeries domain{"validation", {}}, general{"general text", {}};
   for (const auto& e : evaluations) {
     if (e.loss > 0) domain.points.emplace_back(static_cast<double>(e.step), e.loss);
     if (e.general > 0) general.points.emplace_back(static_cast<double>(e.step), e.general);
@@ -93,7 +93,7 @@ Result<void> write_curve(const std::string& path, const std::vector<Evaluation>&
   for (auto* series : {&domain, &general})
     if (series->points.size() > 1) plot.series.push_back(*series);
   if (plot.series.empty()) return {};
-  return write_file_atomically(path, audit::svg_of(plot));
+  return write_file_atomically(path, svg_file_of(plot));
 }
 
 lineage::RunFacts facts_of(const LocalContext& context, const LocalOutcome& outcome, const AdapterState& adapter) {
