@@ -116,7 +116,7 @@ Result<void> RunSession::load_data() {
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
   SOTTO_TRY_VOID(claim_patients(*context_.book, context_.ledger->spending().budget_of(plan.run), records));
-  data_fingerprint_ = fingerprint_of(*context_.book, records);
+  data_fingerprint_ = fingerprint_of(*context_.book, plan.run, records);
   data::Split parts = data::split(std::move(records), hold_out_of(*context_.book, config));
   std::ranges::move(planted_of(make_canaries(plan, context_.folder->run_key())), std::back_inserter(parts.training));
   const auto unit = plan.unit;

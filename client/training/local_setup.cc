@@ -174,7 +174,7 @@ Result<TrainData> read_train_data(const LocalSetup& in, const PatientBook& book,
   const RunPlan& plan = in.file.plan;
   TrainData out;
   SOTTO_TRY(auto records, read_site_records(in.config, plan.system_prompt));
-  out.fingerprint = fingerprint_of(book, records);
+  out.fingerprint = fingerprint_of(book, plan.run, records);
   if (plan.privacy) SOTTO_TRY_VOID(claim_patients(book, in.config.policy.budget, records));
   data::Split parts = data::split(std::move(records), hold_out_of(book, in.config));
   std::ranges::move(planted_of(make_canaries(plan, key)), std::back_inserter(parts.training));

@@ -2,7 +2,6 @@
 
 #include "audit/ledger/spending.h"
 #include "base/log.h"
-#include "crypto/kdf.h"
 #include "model/adapter/lora.h"
 #include "privacy/mechanism/noise.h"
 
@@ -21,31 +20,19 @@ LocalTraining::LocalTraining(const RunPlan& plan, SiteIndex site, model::Trainin
       own_(&plan.sites.at(site.value())),
       training_(&training),
       data_(&data),
-      key_(&key),
-      threshold_(plan.clip_norm) {
+      threshold_(plan.clip_norm),
+      streams_(key, plan.run, data, plan.unit) {
   for (const auto& unit : data.units) records_of_unit_.push_back(static_cast<std::uint32_t>(unit.examples.size()));
 }
 
-// PRF(secret run key; run, step, unit, record, layer): a record's dropout masks depend on nothing that another patient
-// changes.
 model::DropoutStreams LocalTraining::dropout(std::uint64_t step) const {
   if (plan_->lora.dropout == 0) return {};
   return [this, step](std::uint32_t unit, std::uint32_t record, std::uint32_t layer) -> std::unique_ptr<RandomSource> {
-    ByteWriter info;
-    info.text("sotto/dropout/v1").text(plan_->run.value()).u64(step).u32(unit).u32(record).u32(layer);
-    return std::make_unique<crypto::StreamRandom>(
-        crypto::StreamKey(crypto::hkdf_sha256<32>({}, key_->reveal(), info.view())));
+    return std::make_unique<crypto::StreamRandom>(streams_.dropout(step, unit, record, layer));
   };
 }
 
-// The stream that says in which step of an epoch each unit takes part: the same for all steps of the epoch.
-crypto::StreamRandom LocalTraining::allocation(std::uint64_t epoch) const {
-  ByteWriter info;
-  info.text("sotto/allocation/v1").text(plan_->run.value()).u64(epoch);
-  return crypto::StreamRandom(crypto::StreamKey(crypto::hkdf_sha256<32>({}, key_->reveal(), info.view())));
-}
-
-privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& random) const {
+privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& random) {
   const RunPlan& plan = *plan_;
   const privacy::Population from{unit_of(plan.unit), records_of_unit_, plan.max_records};
   const privacy::SamplingRate rate(own_->sampling_rate);
@@ -56,14 +43,13 @@ privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& rand
     case SamplingScheme::kFixedSize:
       return privacy::SampledUnits::draw_fixed_size(from, static_cast<std::uint64_t>(plan.expected_batch), random);
     case SamplingScheme::kMinSeparation: {
-      auto stream = allocation(0);  // once for the whole run
       const std::uint64_t all = std::uint64_t{plan.rounds} * plan.local_steps;
-      return privacy::SampledUnits::draw_separated(from, {epoch_steps(plan, *own_), all, step + 1}, stream, random);
+      return privacy::SampledUnits::draw_separated(from, {epoch_steps(plan, *own_), all, step + 1}, streams_.slots_in(0),
+                                                   random);
     }
     case SamplingScheme::kRandomAllocation: {
       const std::uint64_t steps = epoch_steps(plan, *own_);
-      auto stream = allocation(step / steps);
-      return privacy::SampledUnits::draw_allocated(from, {steps, step % steps + 1}, stream, random);
+      return privacy::SampledUnits::draw_allocated(from, {steps, step % steps + 1}, streams_.slots_in(step / steps), random);
     }
   }
   return privacy::SampledUnits::draw(from.unit, from.records_of_unit, rate, from.max_records, random);

@@ -79,7 +79,7 @@ SampledUnits SampledUnits::draw_fixed_size(const Population& from, std::uint64_t
                       with_records(from, subset(first_numbers(from.records_of_unit.size()), batch_size, random), random));
 }
 
-SampledUnits SampledUnits::draw_allocated(const Population& from, const EpochStep& at, RandomSource& allocation,
+SampledUnits SampledUnits::draw_allocated(const Population& from, const EpochStep& at, const SlotOf& slot_of,
                                           RandomSource& random) {
   SOTTO_CHECK(at.step >= 1 && at.step <= at.steps);
   DpEvent event = event_of(from, SamplingKind::kRandomAllocation);
@@ -87,11 +87,11 @@ SampledUnits SampledUnits::draw_allocated(const Population& from, const EpochSte
   event.epoch_step = at.step;
   std::vector<std::uint32_t> units;
   for (std::size_t u = 0; u < from.records_of_unit.size(); ++u)
-    if (allocation.below(at.steps) + 1 == at.step) units.push_back(static_cast<std::uint32_t>(u));
+    if (slot_of(static_cast<std::uint32_t>(u), at.steps) + 1 == at.step) units.push_back(static_cast<std::uint32_t>(u));
   return SampledUnits(event, with_records(from, units, random));
 }
 
-SampledUnits SampledUnits::draw_separated(const Population& from, const RunStep& at, RandomSource& allocation,
+SampledUnits SampledUnits::draw_separated(const Population& from, const RunStep& at, const SlotOf& slot_of,
                                           RandomSource& random) {
   SOTTO_CHECK(at.separation >= 1 && at.step >= 1 && at.step <= at.steps);
   DpEvent event = event_of(from, SamplingKind::kMinSeparation);
@@ -100,7 +100,8 @@ SampledUnits SampledUnits::draw_separated(const Population& from, const RunStep&
   event.run_step = at.step;
   std::vector<std::uint32_t> units;
   for (std::size_t u = 0; u < from.records_of_unit.size(); ++u)
-    if (allocation.below(at.separation) == (at.step - 1) % at.separation) units.push_back(static_cast<std::uint32_t>(u));
+    if (slot_of(static_cast<std::uint32_t>(u), at.separation) == (at.step - 1) % at.separation)
+      units.push_back(static_cast<std::uint32_t>(u));
   return SampledUnits(event, with_records(from, units, random));
 }
 
