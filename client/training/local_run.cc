@@ -364,7 +364,6 @@ Json to_json(const LocalOutcome& outcome, const RunPlan& plan) {
                            {"clip_norm", plan.clip_norm},
                            {"noise_multiplier", site.noise_multiplier},
                            {"delta", plan.delta},
-                           {"seconds", outcome.seconds},
                            {"evaluations", evaluations_json(outcome.evaluations)},
                            {"forgetting", outcome.forgetting}});
   out.set("epsilon", std::isfinite(outcome.epsilon) ? Json(outcome.epsilon) : Json("none"));
