@@ -165,7 +165,7 @@ Result<void> check_acceptance(const Attempt& a, const RoundResult& result) {
 Finding check_run_files(const RunFolder& folder) {
   if (!folder.facts) return invalid("coordinator/log has no readable run_submitted of run '" + folder.run.value() + "'");
   const RunFacts& facts = *folder.facts;
-  const auto& submitted = std::get<RunSubmitted>(folder.coordinator.events[static_cast<std::size_t>(facts.entry)]);
+  const auto& submitted = std::get<RunSubmitted>(folder.coordinator.at(facts.entry)->event);
   if (encode(facts.plan) != submitted.plan || encode(facts.roster) != submitted.roster) {
     return at_entry(folder.coordinator, facts.entry, "plan or roster are not in canonical form");
   }
@@ -198,13 +198,13 @@ Finding check_identities(const RunFolder& folder) {
       return invalid(head_file(log.party) + " is signed by another key than the roster's");
     return {};
   };
-  SOTTO_TRY_VOID(
-      check(folder.coordinator, std::get<CoordinatorCreated>(folder.coordinator.events[0]).identity, roster.coordinator));
+  SOTTO_TRY_VOID(check(folder.coordinator, std::get<CoordinatorCreated>(folder.coordinator.entries[0].event).identity,
+                       roster.coordinator));
   for (const auto& site : roster.sites) {
     const PartyLog* log = folder.find(site.name);
     if (!log) return invalid("sites/" + site.name + " is missing");
     if (log->missing) continue;
-    const auto& created = std::get<SiteCreated>(log->events[0]);
+    const auto& created = std::get<SiteCreated>(log->entries[0].event);
     if (created.site != site.name) return at_entry(*log, 0, "the log is of site '" + created.site + "'");
     SOTTO_TRY_VOID(check(*log, created.identity, site.identity));
   }
