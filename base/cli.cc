@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/spelling.h"
 
@@ -193,6 +194,12 @@ int Cli::run(int argc, char** argv) {
     return outcome.ok() ? 0 : report(program, outcome.error());
   } catch (const Failure& failure) {
     std::fprintf(stderr, "%s: internal failure: %s\n", program.c_str(), failure.what());
+    return 1;
+  } catch (const std::filesystem::filesystem_error& failure) {  // a folder without permission, a disk that is gone
+    const std::string what =
+        failure.path1().empty() ? failure.what() : "'" + failure.path1().string() + "': " + failure.code().message();
+    std::fprintf(stderr, "%s: cannot use %s; check that it is there and that this user may read and write it\n",
+                 program.c_str(), what.c_str());
     return 1;
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "%s: internal failure: %s\n", program.c_str(), failure.what());

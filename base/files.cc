@@ -6,8 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
+
+#include "base/new_file.h"
 
 namespace sotto {
 namespace {
@@ -18,27 +22,8 @@ Error system_error(const std::string& what, const std::string& path) {
   return {kind, what + " '" + path + "': " + std::strerror(code)};
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 template <class Container>
-Result<Container> read_whole(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return system_error("cannot open", path);
-  struct stat info{};
-  if (::fstat(file.get(), &info) != 0) return system_error("cannot read", path);
-  if (S_ISDIR(info.st_mode)) return invalid("'" + path + "' is a folder, not a file");
+Result<Container> read_open(const Descriptor& file, const std::string& path) {
   Container out;
   constexpr std::size_t kChunk = 1 << 20;
   for (;;) {
@@ -55,22 +40,14 @@ Result<Container> read_whole(const std::string& path) {
   }
 }
 
-Result<void> write_all(int fd, ByteSpan bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return system_error("cannot write", path);
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-  return {};
-}
-
-Result<void> sync_folder_of(const std::string& path) {
-  auto folder = std::filesystem::path(path).parent_path().string();
-  if (folder.empty()) folder = ".";
-  const Descriptor dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (dir.get() < 0 || ::fsync(dir.get()) != 0) return system_error("cannot sync", folder);
-  return {};
+template <class Container>
+Result<Container> read_whole(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return system_error("cannot open", path);
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0) return system_error("cannot read", path);
+  if (S_ISDIR(info.st_mode)) return invalid("'" + path + "' is a folder, not a file");
+  return read_open<Container>(file, path);
 }
 
 }  // namespace
@@ -78,37 +55,54 @@ Result<void> sync_folder_of(const std::string& path) {
 Result<std::string> read_text_file(const std::string& path) { return read_whole<std::string>(path); }
 Result<Bytes> read_binary_file(const std::string& path) { return read_whole<Bytes>(path); }
 
-Result<void> write_file_atomically(const std::string& path, ByteSpan bytes, FileMode mode) {
-  const std::string beside = path + ".new";
-  const mode_t bits = mode == FileMode::kPrivate ? 0600 : 0644;
-  {
-    const Descriptor file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, bits));
-    if (file.get() < 0) return system_error("cannot write", beside);
-    SOTTO_TRY_VOID(write_all(file.get(), bytes, beside));
-    if (::fsync(file.get()) != 0) return system_error("cannot sync", beside);
+Result<Bytes> read_private_file(const std::string& path, std::size_t most) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));  // a pipe in its place does not hold us up
+  if (file.get() < 0) return system_error("cannot open", path);
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0) return system_error("cannot read", path);
+  if (!S_ISREG(info.st_mode)) return invalid("'" + path + "' is not a plain file");
+  if ((info.st_mode & 077) != 0) {
+    char mode[8];
+    std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(info.st_mode & 07777));
+    return refused("'" + path + "' has mode " + mode +
+                   ": others on this machine may read or change it. If nobody else had access to it, "
+                   "run 'chmod 600 " +
+                   path + "'; if somebody may have read it, replace it");
   }
-  if (::rename(beside.c_str(), path.c_str()) != 0) return system_error("cannot rename to", path);
-  return sync_folder_of(path);
-}
-
-Result<void> write_file_atomically(const std::string& path, std::string_view text, FileMode mode) {
-  return write_file_atomically(path, as_bytes(text), mode);
+  if (static_cast<std::size_t>(info.st_size) > most)
+    return invalid("'" + path + "' has " + std::to_string(info.st_size) + " bytes, at most " + std::to_string(most) +
+                   " are expected");
+  return read_open<Bytes>(file, path);
 }
 
 Result<void> make_folder(const std::string& path, FileMode mode) {
-  const bool existed = std::filesystem::is_directory(path);
+  struct stat info{};
+  const bool existed = ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  if (!existed) std::filesystem::create_directories(path, error);
   if (error) return unavailable("cannot make folder '" + path + "': " + error.message());
   if (!existed && mode == FileMode::kPrivate && ::chmod(path.c_str(), 0700) != 0)
     return system_error("cannot protect", path);
   return {};
 }
 
-bool file_exists(const std::string& path) { return std::filesystem::exists(path); }
+Result<void> make_own_folder(const std::string& path) {
+  SOTTO_TRY_VOID(make_folder(path));
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return system_error("cannot read", path);
+  if ((info.st_mode & 077) == 0 || ::chmod(path.c_str(), 0700) == 0) return {};
+  // A folder that was mounted for us may belong to root: its group is then ours by the operator's will, everybody is not.
+  if (errno == EPERM && (info.st_mode & 007) == 0) return {};
+  return system_error("cannot take away the rights that others have to the folder", path);
+}
+
+bool file_exists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
 
 Result<FileLock> FileLock::acquire(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return system_error("cannot open lock", path);
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     ::close(fd);

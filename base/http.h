@@ -1,5 +1,6 @@
-// A small HTTP/1.1 server for pages on this machine: one handler, called by one thread at a time. No TLS: it listens on
-// loopback unless told otherwise. cpp-httplib does the protocol (http.cc). Requests are limited in size; a request whose
+// A small HTTP/1.1 server for pages on this machine: one handler, called by the thread in serve(). No TLS: it listens on
+// loopback unless told otherwise, and a port that another program listens on is refused. libmicrohttpd does the protocol (http.cc).
+// Requests are limited in size and in the time that they may take as a whole, so that slow clients hold up nobody. A request whose
 // Host is not one of ours is refused, so that no other page's name can be pointed at it (DNS rebinding).
 #pragma once
 

@@ -73,10 +73,10 @@ def run(cell):
     (WORK / f"{name}.site.toml").write_text(SITE.format(**values))
     out = subprocess.run([ROOT / "build/bin/sotto-client", "train", WORK / f"{name}.toml", "--out", WORK / f"{name}.out", "--json"],
                          check=True, capture_output=True, text=True)
-    summary = json.loads(out.stdout.splitlines()[-1])
-    forecast = summary["forecast"]
-    return {"cell": cell, "seconds": summary["seconds"] / STEPS, "seconds_forecast": forecast["seconds_per_step"],
-            "mb": summary["peak_memory_bytes"] / 1e6, "mb_forecast": forecast["peak_memory_bytes"] / 1e6}
+    own = json.loads(out.stdout.splitlines()[-1])["for_this_site_alone"]
+    forecast = own["forecast"]
+    return {"cell": cell, "seconds": own["seconds"] / STEPS, "seconds_forecast": forecast["seconds_per_step"],
+            "mb": own["peak_memory_bytes"] / 1e6, "mb_forecast": forecast["peak_memory_bytes"] / 1e6}
 
 
 def table(results):

@@ -109,7 +109,7 @@ def write(results):
         first, last = run["evaluations"][0], run["evaluations"][-1]
         epsilon = run["epsilon"] if isinstance(run["epsilon"], str) else f"{run['epsilon']:.3f}"
         lines.append(f"| {name} | {epsilon} | {run['noise_multiplier']:.3f} | {run['steps']} | {first['loss']:.3f} | {last['loss']:.3f} | "
-                     f"{first['token_accuracy']:.3f} -> {last['token_accuracy']:.3f} | {run['seconds']:.0f} |")
+                     f"{first['token_accuracy']:.3f} -> {last['token_accuracy']:.3f} | {run['for_this_site_alone']['seconds']:.0f} |")
         rows.append({"case": f"{name}: held-out loss after training", "ours": last["loss"], "peer": "before", "theirs": first["loss"],
                      "unit": "nats/token", "ratio": last["loss"] / first["loss"]})
     (ROOT / "bench/learning.md").write_text("\n".join(lines) + "\n")
@@ -129,7 +129,7 @@ def main():
             parser.error(f"--runs has '{name}', which is none of {', '.join(RUNS)}")
         if train(name, arguments.rounds) != 0:
             return 1
-    results = {name: json.loads((WORK / name / "summary.json").read_text()) for name in RUNS if (WORK / name / "summary.json").exists()}
+    results = {name: json.loads((WORK / name / "summary.json").read_text()) | {"for_this_site_alone": json.loads((WORK / name / "site-only.json").read_text())} for name in RUNS if (WORK / name / "summary.json").exists()}
     store = WORK / "results.json"
     store.write_text(json.dumps(results))
     draw(store)

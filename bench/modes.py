@@ -202,10 +202,11 @@ def read_again(mode, summary):
 
 def measure(mode, patients):
     summary = train(mode, patients)
+    own = summary["for_this_site_alone"]
     losses = [e["loss"] for e in summary["evaluations"]]
     result = {"mode": mode.name, "text": mode.text, "private": mode.private, "trained": summary["trained_parameters"], "epsilon": summary["epsilon"],
               "before": losses[0], "after": losses[-1], "read_again": read_again(mode, summary), "steps": summary["steps"],
-              "seconds": summary["seconds"] / summary["steps"], "mb": summary["peak_memory_bytes"] / 1e6}
+              "seconds": own["seconds"] / summary["steps"], "mb": own["peak_memory_bytes"] / 1e6}
     for large in (WORK / f"{mode.name}.out/checkpoint", WORK / f"{mode.name}.out/model"):
         if not mode.is_adapter():
             shutil.rmtree(large, ignore_errors=True) if large.is_dir() else large.unlink(missing_ok=True)

@@ -9,10 +9,12 @@
 
 namespace sotto::crypto {
 
-// Key is a Secret<N, Tag>.
+inline constexpr std::size_t kLargestKeyFile = 4096;
+
+// Key is a Secret<N, Tag>. Refused where others may read the file.
 template <class Key>
 Result<Key> read_key(const std::string& path) {
-  SOTTO_TRY(Bytes bytes, read_binary_file(path));
+  SOTTO_TRY(Bytes bytes, read_private_file(path, kLargestKeyFile));
   if (bytes.size() != Key::kSize)
     return invalid("'" + path + "' has " + std::to_string(bytes.size()) + " bytes, a key has " + std::to_string(Key::kSize) +
                    "; restore it from a backup");

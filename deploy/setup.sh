@@ -17,7 +17,7 @@ stop() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 packages=(ca-certificates ccache cmake g++ git ninja-build make pkg-config python3 python3-pip unzip
   libssl-dev libzmq3-dev libprotobuf-dev protobuf-compiler libeigen3-dev catch2 libtomlplusplus-dev nlohmann-json3-dev
-  libcli11-dev libcld2-dev libcpp-httplib-dev libicu-dev libphonenumber-dev libsqlite3-dev libpcre2-dev libzstd-dev zlib1g-dev dict-wn)
+  libcli11-dev libcld2-dev libicu-dev libmicrohttpd-dev libphonenumber-dev libsqlite3-dev libpcre2-dev libzstd-dev zlib1g-dev dict-wn)
 
 # install_debian WHAT PACKAGE...: what apt-get says is shown only where it fails.
 install_debian() {

@@ -60,7 +60,7 @@ Result<void> list_models(const ModelRegistry& registry, const RegistryQuery& que
 
 Result<void> show_lineage(const ModelRegistry& registry, const RegistryQuery& query) {
   if (!query.out.empty()) {
-    SOTTO_TRY_VOID(write_file_atomically(query.out, lineage_svg(registry)));
+    SOTTO_TRY_VOID(write_file_atomically(query.out, lineage_svg(registry), FileMode::kPublic));
     std::cerr << "picture: " << query.out << '\n';
   }
   std::cout << (query.json ? lineage_json(registry).dump() + "\n" : lineage_text(registry));
@@ -109,7 +109,7 @@ Result<void> roll_back(ModelRegistry& registry, const RegistryQuery& query) {
 Result<void> show_card(const ModelRegistry& registry, const RegistryQuery& query) {
   SOTTO_TRY(const Model* model, registry.find(query.model));
   const std::string card = model_card(registry, *model);
-  if (!query.out.empty()) return write_file_atomically(query.out, card);
+  if (!query.out.empty()) return write_file_atomically(query.out, card, FileMode::kPublic);
   std::cout << card;
   return {};
 }

@@ -20,7 +20,7 @@ Result<Json> gate_json(const std::string& text) {
 }  // namespace
 
 Result<ModelRegistry> ModelRegistry::open(const std::string& folder, const crypto::SigningKey& key, RandomSource& random) {
-  SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
+  SOTTO_TRY_VOID(make_own_folder(folder));
   SOTTO_TRY(auto log, audit::EventLog::open(folder + "/log"));
   ModelRegistry registry(folder, std::move(log), key);
   if (registry.log_.size() == 0) {

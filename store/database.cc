@@ -1,8 +1,13 @@
 #include "store/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 namespace sotto::store {
@@ -19,7 +24,10 @@ struct Finalizer {
 };
 using Statement = std::unique_ptr<sqlite3_stmt, Finalizer>;
 
+// kInvalid: the file is damaged or of another kind; kUnavailable: it may be another time (locked, disk full).
 Error error_of(sqlite3* db, const std::string& path) {
+  const int code = sqlite3_errcode(db);
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return invalid("index '" + path + "': " + sqlite3_errmsg(db));
   return unavailable("index '" + path + "': " + sqlite3_errmsg(db) +
                      "; if it stays so, stop 'sotto-coordinator serve' and delete the file: it is rebuilt from the log");
 }
@@ -111,6 +119,11 @@ Database& Database::operator=(Database&&) noexcept = default;
 Database::~Database() = default;
 
 Result<Database> Database::open(const std::string& path) {
+  // SQLite would make it readable by all; its other files take the mode of this one.
+  const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (made < 0) return unavailable("cannot open the index '" + path + "': " + std::strerror(errno));
+  ::fchmod(made, 0600);
+  ::close(made);
   SOTTO_TRY(auto state, State::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
   Database database(std::move(state));
   // Readers go on while one process writes. The file is an index that can be rebuilt: it need not survive a power cut.

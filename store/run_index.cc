@@ -1,5 +1,9 @@
 #include "store/run_index.h"
 
+#include <unistd.h>
+
+#include "base/log.h"
+
 namespace sotto::store {
 namespace {
 
@@ -33,17 +37,31 @@ Result<std::int64_t> version_of(const Database& database) {
 
 }  // namespace
 
-Result<RunIndex> RunIndex::open(const std::string& path) {
+Result<Database> RunIndex::open_tables(const std::string& path) {
   SOTTO_TRY(auto database, Database::open(path));
+  SOTTO_TRY(const auto sound, database.query("PRAGMA quick_check(1)"));
+  if (sound.empty() || sound[0].text(0) != "ok") return invalid("index '" + path + "' is damaged");
   SOTTO_TRY(const auto version, version_of(database));
-  if (version == kVersion) return RunIndex(std::move(database));
+  if (version == kVersion) return database;
   SOTTO_TRY(auto transaction, database.begin());
   for (const char* table : {"position", "site", "run", "round"})
     SOTTO_TRY_VOID(database.execute("DROP TABLE IF EXISTS " + std::string(table)));
   for (const auto table : kTables) SOTTO_TRY_VOID(database.execute(table));
   SOTTO_TRY_VOID(database.execute("PRAGMA user_version = " + std::to_string(kVersion)));
   SOTTO_TRY_VOID(transaction.commit());
-  return RunIndex(std::move(database));
+  return database;
+}
+
+Result<RunIndex> RunIndex::open(const std::string& path) {
+  auto database = open_tables(path);
+  if (!database.ok() && database.error().code == ErrorCode::kInvalid) {
+    // Nothing in it is not in the log: it begins anew, at position 0, and is filled again from there.
+    log(Level::kWarning, "index_rebuilt", {{"why", database.error().message}});
+    for (const char* file : {"", "-wal", "-shm"}) ::unlink((path + file).c_str());
+    database = open_tables(path);
+  }
+  if (!database.ok()) return database.error();
+  return RunIndex(std::move(database).value());
 }
 
 Result<RunIndex> RunIndex::open_read_only(const std::string& path) {

@@ -50,7 +50,8 @@ struct RoundRow {
 
 class RunIndex {
  public:
-  // Makes the tables when the file has none; an index of another version is dropped.
+  // Makes the tables when the file has none. An index of another version, or one that is damaged, begins anew: it is filled again from
+  // the log.
   static Result<RunIndex> open(const std::string& path);
   static Result<RunIndex> open_read_only(const std::string& path);
 
@@ -76,6 +77,7 @@ class RunIndex {
   Result<std::vector<RoundRow>> rounds(const std::string& run) const;  // in order
 
  private:
+  static Result<Database> open_tables(const std::string& path);
   explicit RunIndex(Database database) : database_(std::move(database)) {}
   Database database_;
 };

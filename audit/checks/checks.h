@@ -14,7 +14,7 @@ namespace sotto::audit {
 
 using Finding = Result<std::string>;
 
-// An event of one type with its place in a log.
+// An event of one type with its place in a log. Only entries that a PartyLog keeps are found.
 template <class E>
 struct Placed {
   std::uint64_t entry;
@@ -24,9 +24,8 @@ struct Placed {
 template <class E>
 std::vector<Placed<E>> all_of(const PartyLog& log) {
   std::vector<Placed<E>> out;
-  for (std::uint64_t i = 0; i < log.events.size(); ++i) {
-    if (const E* e = std::get_if<E>(&log.events[static_cast<std::size_t>(i)])) out.push_back({i, e});
-  }
+  for (const LogEntry& entry : log.entries)
+    if (const E* e = std::get_if<E>(&entry.event)) out.push_back({entry.index, e});
   return out;
 }
 
@@ -61,6 +60,7 @@ Finding check_approvals(const RunFolder& folder);
 Finding check_descriptors(const RunFolder& folder);
 Finding check_survivors(const RunFolder& folder);                  // sets, REPORT and CONFIRM signatures, results
 Finding check_end(const RunFolder& folder, const PartyLog& site);  // one end, the coordinator's, after the last result
+Finding check_adapter_file(const RunFolder& folder);               // where an adapter lies beside the logs: the last result's
 Finding check_one_opened(const RunFolder& folder);                 // one UNMASK a round and site
 
 // checks_privacy.cc

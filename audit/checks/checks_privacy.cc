@@ -59,22 +59,13 @@ std::uint64_t dimension_of(const RunFolder& folder, RoundId round) {
 }
 
 // Up to the first entry that contradicts those before it, which check_ledger names.
-Spent spent_by(const PartyLog& site, const RunId& run) {
-  Spending spending;
-  for (const Event& event : site.events) {
-    if (!spending.apply(event).ok()) break;
-  }
-  return spending.of_run(run);
-}
+Spent spent_by(const PartyLog& site, const RunId& run) { return site.spending.of_run(run); }
 
 }  // namespace
 
 Finding check_ledger(const RunFolder& folder, const PartyLog& site) {
-  Spending spending;
-  for (std::uint64_t i = 0; i < site.events.size(); ++i) {
-    const auto applied = spending.apply(site.events[static_cast<std::size_t>(i)]);
-    if (!applied.ok()) return at_entry(site, i, applied.error().message);
-  }
+  if (site.contradiction) return at_entry(site, site.contradiction->entry, site.contradiction->why);
+  const Spending& spending = site.spending;
   std::size_t of_run = 0;
   for (const auto& [key, spend] : spending.rounds()) of_run += key.first == folder.run ? 1 : 0;
   return std::to_string(of_run) + " rounds of this run, " + std::to_string(spending.rounds().size() - of_run) +

@@ -1,6 +1,7 @@
 // The checks of a run as its parties tell it: files, identities, approvals, descriptors, survivors and their signatures, one
 // opened attempt a round.
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -164,7 +165,7 @@ Result<void> check_acceptance(const Attempt& a, const RoundResult& result) {
 Finding check_run_files(const RunFolder& folder) {
   if (!folder.facts) return invalid("coordinator/log has no readable run_submitted of run '" + folder.run.value() + "'");
   const RunFacts& facts = *folder.facts;
-  const auto& submitted = std::get<RunSubmitted>(folder.coordinator.events[static_cast<std::size_t>(facts.entry)]);
+  const auto& submitted = std::get<RunSubmitted>(folder.coordinator.at(facts.entry)->event);
   if (encode(facts.plan) != submitted.plan || encode(facts.roster) != submitted.roster) {
     return at_entry(folder.coordinator, facts.entry, "plan or roster are not in canonical form");
   }
@@ -197,13 +198,13 @@ Finding check_identities(const RunFolder& folder) {
       return invalid(head_file(log.party) + " is signed by another key than the roster's");
     return {};
   };
-  SOTTO_TRY_VOID(
-      check(folder.coordinator, std::get<CoordinatorCreated>(folder.coordinator.events[0]).identity, roster.coordinator));
+  SOTTO_TRY_VOID(check(folder.coordinator, std::get<CoordinatorCreated>(folder.coordinator.entries[0].event).identity,
+                       roster.coordinator));
   for (const auto& site : roster.sites) {
     const PartyLog* log = folder.find(site.name);
     if (!log) return invalid("sites/" + site.name + " is missing");
     if (log->missing) continue;
-    const auto& created = std::get<SiteCreated>(log->events[0]);
+    const auto& created = std::get<SiteCreated>(log->entries[0].event);
     if (created.site != site.name) return at_entry(*log, 0, "the log is of site '" + created.site + "'");
     SOTTO_TRY_VOID(check(*log, created.identity, site.identity));
   }
@@ -341,6 +342,23 @@ Finding check_one_opened(const RunFolder& folder) {
     }
   }
   return std::to_string(answers) + " UNMASK answers, at most one a site and round";
+}
+
+Finding check_adapter_file(const RunFolder& folder) {
+  std::error_code error;
+  const std::string path = folder.path + "/" + kAdapterFile;
+  const auto status = std::filesystem::symlink_status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found) return std::string("not delivered");
+  if (status.type() != std::filesystem::file_type::regular)
+    return invalid(std::string(kAdapterFile) + " is not a plain file");
+  const auto results = all_of<RoundResult>(folder.coordinator, folder.run);
+  if (results.empty()) return invalid(std::string(kAdapterFile) + " is there, and the coordinator's log has no result");
+  SOTTO_TRY(const Digest found, crypto::sha256_file(path));
+  const auto& last = results.back();
+  if (found == last.event->adapter) return "is the result of round " + std::to_string(last.event->round.value());
+  return invalid(std::string(kAdapterFile) + " has the hash " + to_hex(found) + ", and " +
+                 folder.coordinator.entry(last.entry) + " names " + to_hex(last.event->adapter) +
+                 ": it is not the adapter that the sites made");
 }
 
 }  // namespace sotto::audit

@@ -186,8 +186,8 @@ Bytes frame_of(const Record& record) {
 }
 
 Digest LogImage::id() const {
-  SOTTO_CHECK(!records.empty());
-  return records.front().hash;
+  SOTTO_CHECK(tree.size() > 0);
+  return tree.leaf(0);
 }
 
 LogChecker::Step LogChecker::next(ByteSpan rest) {
@@ -299,16 +299,17 @@ Result<LogImage> read_log(const std::string& path) {
   return invalid("log '" + path + "': entry " + std::to_string(parsed.damage->entry) + " is bad: " + parsed.damage->why);
 }
 
-Result<LogSummary> scan_log(const std::string& path,
-                            const std::function<std::optional<LogDamage>(const RecordView&)>& on_record) {
+namespace {
+
+Result<LogSummary> scan_files(const std::vector<std::string>& files, const OnRecord& on_record) {
   LogSummary out;
   LogChecker checker;
-  std::function<std::optional<LogDamage>(const RecordView&)> see = [&](const RecordView& record) {
+  const OnRecord see = [&](const RecordView& record) {
     if (record.index == 0) out.first_time = record.time;
     return on_record ? on_record(record) : std::nullopt;
   };
   FileScan scan(checker, out, see);
-  for (const auto& file : files_of(path)) {
+  for (const auto& file : files) {
     SOTTO_TRY(out.damage, scan.run(file));
     ++out.files;
     out.damaged_file = out.damage ? file : "";
@@ -318,6 +319,15 @@ Result<LogSummary> scan_log(const std::string& path,
   out.head = checker.head();
   out.last_time = checker.last_time();
   return out;
+}
+
+}  // namespace
+
+Result<LogSummary> scan_log(const std::string& path, const OnRecord& on_record) {
+  return scan_files(files_of(path), on_record);
+}
+Result<LogSummary> scan_log_file(const std::string& path, const OnRecord& on_record) {
+  return scan_files({path}, on_record);
 }
 
 }  // namespace sotto::audit

@@ -42,12 +42,12 @@ Bytes frame_of(const Record& record);
 // {"index", "time", "type", "hash", "event": {..}}
 Result<Json> to_json(const Record& record);
 
-// What a log holds.
+// What a log holds. Whoever reads a long log piece by piece leaves `records` empty: id() and head() need the tree alone.
 struct LogImage {
   std::vector<Record> records;
   MerkleTree tree;
 
-  Digest id() const;  // hash of record 0, which names the log; a broken invariant when empty
+  Digest id() const;  // hash of record 0, which names the log; a broken invariant when there is none
   TreeHead head() const { return {tree.size(), tree.root()}; }
 };
 
@@ -123,7 +123,9 @@ struct LogSummary {
 };
 // `on_record` is told of each good record and may find damage of its own (an event that does not decode, say). Fails only
 // when a file cannot be read.
-Result<LogSummary> scan_log(const std::string& path,
-                            const std::function<std::optional<LogDamage>(const RecordView&)>& on_record = {});
+using OnRecord = std::function<std::optional<LogDamage>(const RecordView&)>;
+Result<LogSummary> scan_log(const std::string& path, const OnRecord& on_record = {});
+// The same for one file, whatever lies beside it.
+Result<LogSummary> scan_log_file(const std::string& path, const OnRecord& on_record = {});
 
 }  // namespace sotto::audit

@@ -69,6 +69,11 @@ Digest MerkleTree::range(std::uint64_t begin, std::uint64_t end) const {
   return node_hash(range(begin, begin + k), range(begin + k, end));
 }
 
+const Digest& MerkleTree::leaf(std::uint64_t index) const {
+  SOTTO_CHECK(index < size());
+  return levels_[0][static_cast<std::size_t>(index)];
+}
+
 Digest MerkleTree::root_at(std::uint64_t size) const {
   SOTTO_CHECK(size <= this->size());
   return size == 0 ? empty_root() : range(0, size);

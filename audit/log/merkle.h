@@ -19,6 +19,7 @@ class MerkleTree {
   void append(const Digest& leaf);
   std::uint64_t size() const;
   Digest root() const { return root_at(size()); }
+  const Digest& leaf(std::uint64_t index) const;  // index < size()
   // The root when the tree had `size` leaves; a larger size than the tree's is a broken invariant.
   Digest root_at(std::uint64_t size) const;
 

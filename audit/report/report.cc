@@ -192,9 +192,8 @@ std::string report_json_text(const Json& report) { return report.dump(2) + "\n";
 
 Result<void> write_report(const RunFolder& folder) {
   SOTTO_TRY(const Json report, make_report(folder));
-  SOTTO_TRY_VOID(make_folder(folder.path + "/report"));
-  SOTTO_TRY_VOID(write_file_atomically(folder.path + "/" + kReportJsonFile, report_json_text(report)));
-  SOTTO_TRY_VOID(write_file_atomically(folder.path + "/" + kReportHtmlFile, report_html_text(report)));
+  SOTTO_TRY_VOID(write_file_inside(folder.path, kReportJsonFile, report_json_text(report), FileMode::kPublic));
+  SOTTO_TRY_VOID(write_file_inside(folder.path, kReportHtmlFile, report_html_text(report), FileMode::kPublic));
   if (report.at("holds").as_bool()) return {};
   return refused("the report was written and does not hold: " + report.at("failures").at(std::size_t{0}).as_string());
 }

@@ -29,27 +29,62 @@ Result<Bytes> read_limited(const std::string& path, std::uintmax_t most) {
   return read_binary_file(path);
 }
 
-PartyLog read_party(const std::string& folder, const std::string& party) {
+// Whether the event is about the run, of those that have one.
+bool is_about(const Event& event, const RunId& run) {
+  return std::visit(
+      [&](const auto& e) {
+        if constexpr (requires { e.run; })
+          return e.run == run;
+        else
+          return false;
+      },
+      event);
+}
+
+std::optional<std::string> misplaced(const std::string& party, std::uint64_t index, EventType type) {
+  const bool belongs = party == kCoordinatorParty ? may_stand_in_coordinator_log(type) : may_stand_in_site_log(type);
+  if (!belongs) return std::string(name_of(type)) + " does not belong in this party's log";
+  const bool creates = type == EventType::kSiteCreated || type == EventType::kCoordinatorCreated;
+  if (creates != (index == 0)) return "a log begins with its creation, and nothing else does";
+  return std::nullopt;
+}
+
+void take(PartyLog& out, const RecordView& record, Event&& event, const RunId& run) {
+  if (!out.misplaced)
+    if (const auto why = misplaced(out.party, record.index, record.type))
+      out.misplaced = LogDamage{record.index, *why, false};
+  out.sealed += std::holds_alternative<Sealed>(event) ? 1 : 0;
+  if (out.party != kCoordinatorParty && !out.contradiction)
+    if (const auto applied = out.spending.apply(event); !applied.ok())
+      out.contradiction = LogDamage{record.index, applied.error().message, false};
+  if (record.index == 0 || std::holds_alternative<HeadSeen>(event) || is_about(event, run))
+    out.entries.push_back({record.index, record.time, std::move(event)});
+}
+
+void read_log_of(PartyLog& out, const std::string& path, const RunId& run) {
+  if (const auto fit = check_file(path, kLargestLog); !fit.ok()) {
+    out.missing = fit.error().code == ErrorCode::kNotFound;
+    out.damage = LogDamage{0, fit.error().message, false};
+    return;
+  }
+  const auto scanned = scan_log_file(path, [&](const RecordView& record) -> std::optional<LogDamage> {
+    auto event = decode_event(record.type, record.payload);
+    if (!event.ok()) return LogDamage{record.index, event.error().message, false};
+    out.image.tree.append(record.hash);
+    take(out, record, std::move(event).value(), run);
+    return std::nullopt;
+  });
+  if (!scanned.ok())
+    out.damage = LogDamage{0, scanned.error().message, false};
+  else
+    out.damage = scanned->damage;
+  if (!out.damage && out.image.tree.size() == 0) out.damage = LogDamage{0, "the log is empty", false};
+}
+
+PartyLog read_party(const std::string& folder, const std::string& party, const RunId& run) {
   PartyLog out;
   out.party = party;
-  const auto file = read_limited(folder + "/" + log_file(party), kLargestLog);
-  if (!file.ok()) {
-    out.missing = file.error().code == ErrorCode::kNotFound;
-    out.damage = LogDamage{0, file.error().message, false};
-  } else {
-    ParsedLog parsed = parse_log(*file);
-    out.image = std::move(parsed.image);
-    out.damage = std::move(parsed.damage);
-    if (!out.damage && out.image.records.empty()) out.damage = LogDamage{0, "the log is empty", false};
-  }
-  for (const Record& record : out.image.records) {
-    auto event = decode_event(record.type, record.payload);
-    if (!event.ok()) {
-      out.damage = LogDamage{record.index, event.error().message, false};
-      break;
-    }
-    out.events.push_back(std::move(event).value());
-  }
+  read_log_of(out, folder + "/" + log_file(party), run);
   const auto read_head = [&]() -> Result<SignedHead> {
     SOTTO_TRY_VOID(check_file(folder + "/" + head_file(party), kLargestHead));
     SOTTO_TRY(const Json json, Json::read_file(folder + "/" + head_file(party)));
@@ -84,13 +119,14 @@ std::vector<std::string> site_names(const std::string& folder, ByteSpan roster_b
 }
 
 std::optional<RunFacts> facts_of(const PartyLog& coordinator, const RunId& run) {
-  for (std::uint64_t i = 0; i < coordinator.events.size(); ++i) {
-    const auto* submitted = std::get_if<RunSubmitted>(&coordinator.events[static_cast<std::size_t>(i)]);
+  for (const LogEntry& entry : coordinator.entries) {
+    const auto* submitted = std::get_if<RunSubmitted>(&entry.event);
     if (!submitted || submitted->run != run) continue;
     auto plan = decode_plan(submitted->plan);
     auto roster = decode_roster(submitted->roster);
     if (!plan.ok() || !roster.ok()) return std::nullopt;
-    return RunFacts{std::move(plan).value(), std::move(roster).value(), submitted->plan_hash, submitted->roster_hash, i};
+    return RunFacts{std::move(plan).value(), std::move(roster).value(), submitted->plan_hash, submitted->roster_hash,
+                    entry.index};
   }
   return std::nullopt;
 }
@@ -102,6 +138,11 @@ std::string log_file(const std::string& party) {
 }
 
 std::string head_file(const std::string& party) { return "heads/" + party + ".json"; }
+
+const LogEntry* PartyLog::at(std::uint64_t index) const {
+  const auto found = std::ranges::find(entries, index, &LogEntry::index);
+  return found == entries.end() ? nullptr : &*found;
+}
 
 const PartyLog* RunFolder::find(const std::string& party) const {
   if (party == kCoordinatorParty) return &coordinator;
@@ -122,8 +163,8 @@ Result<RunFolder> read_run_folder(const std::string& path) {
   out.run = RunId(*run);
   const auto roster = read_limited(path + "/roster", kLargestText);
   if (roster.ok()) out.roster_bytes = *roster;
-  out.coordinator = read_party(path, kCoordinatorParty);
-  for (const auto& name : site_names(path, out.roster_bytes)) out.sites.push_back(read_party(path, name));
+  out.coordinator = read_party(path, kCoordinatorParty, out.run);
+  for (const auto& name : site_names(path, out.roster_bytes)) out.sites.push_back(read_party(path, name, out.run));
   out.facts = facts_of(out.coordinator, out.run);
   return out;
 }

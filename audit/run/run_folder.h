@@ -5,6 +5,7 @@
 //   sites/NAME/log                            each site's event log
 //   heads/coordinator.json, heads/NAME.json   each party's signed head over its whole log
 //   report/report.json, report/report.html    the epsilon report: a function of all the above
+//   adapter/adapter.bin                       the adapter after the last round (base/adapter.h); may be left out
 // Reading trusts nothing and judges nothing: what is missing or damaged is kept for verify (verify.h) to name.
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/ledger/spending.h"
 #include "audit/log/signed_head.h"
 
 namespace sotto::audit {
@@ -22,17 +24,33 @@ constexpr const char* kCoordinatorParty = "coordinator";
 std::string log_file(const std::string& party);
 std::string head_file(const std::string& party);
 constexpr const char* kReportJsonFile = "report/report.json";
+constexpr const char* kAdapterFile = "adapter/adapter.bin";
 constexpr const char* kReportHtmlFile = "report/report.html";
 
+// An entry of a log that matters to the run.
+struct LogEntry {
+  std::uint64_t index = 0;
+  Time time{};
+  Event event;
+};
+
+// A party's log, read once from front to back: memory grows with what it says of this run (and with one hash an entry), whatever else
+// stands in it.
 struct PartyLog {
   std::string party;
-  LogImage image;                   // the entries before any damage
-  std::vector<Event> events;        // the same, decoded
-  bool missing = false;             // there is no such file
+  LogImage image;                          // the tree over the entries before any damage; no records
+  std::vector<LogEntry> entries;           // of those: the first, those about the run, and heads that were seen
+  std::uint64_t sealed = 0;                // sealed ones
+  Spending spending;                       // of a site's log: what it adds up to, all runs, up to the first contradiction
+  std::optional<LogDamage> contradiction;  // .. which is here
+  std::optional<LogDamage> misplaced;      // the first entry that belongs in no log of such a party
+  bool missing = false;                    // there is no such file
   std::optional<LogDamage> damage;  // the first entry that does not fit or does not decode; a missing file damages entry 0
   std::optional<SignedHead> head;
   std::string head_problem;  // why there is no head; empty when there is one
 
+  std::uint64_t size() const { return image.tree.size(); }  // entries before any damage
+  const LogEntry* at(std::uint64_t index) const;            // nullptr when it was not kept
   std::string file() const { return log_file(party); }
   // "sites/a/log, entry 7"
   std::string entry(std::uint64_t index) const { return file() + ", entry " + std::to_string(index); }

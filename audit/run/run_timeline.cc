@@ -45,33 +45,18 @@ void add_coordinator_event(RunTimeline& history, const Event& event, const RunFa
   }
 }
 
-// Whether the event is about the run, of those that have one.
-bool is_about(const Event& event, const RunId& run) {
-  return std::visit(
-      [&](const auto& e) {
-        if constexpr (requires { e.run; }) {
-          return e.run == run;
-        } else {
-          return false;
-        }
-      },
-      event);
-}
-
 SiteTimeline site_history(const PartyLog& log, const RunId& run) {
   SiteTimeline site;
   site.name = log.party;
-  Spending spending;
-  for (const Event& event : log.events) {
+  const Spending& spending = log.spending;
+  for (const LogEntry& entry : log.entries) {
     // A log that contradicts itself fails verification; the report shows what could be accounted up to there.
-    if (!spending.apply(event).ok()) break;
-    if (const auto* refusal = std::get_if<RunRefused>(&event)) site.refused_runs += refusal->run == run ? 1 : 0;
-    if (const auto* measured = std::get_if<AuditMeasured>(&event); measured && measured->run == run)
-      site.measured = *measured;
-    if (const auto* program = std::get_if<ProgramRan>(&event); program && program->run == run)
-      site.programs.push_back(*program);
-    site.sealed += std::holds_alternative<Sealed>(event) ? 1 : 0;
+    if (log.contradiction && entry.index >= log.contradiction->entry) break;
+    site.refused_runs += std::holds_alternative<RunRefused>(entry.event) ? 1 : 0;
+    if (const auto* measured = std::get_if<AuditMeasured>(&entry.event)) site.measured = *measured;
+    if (const auto* program = std::get_if<ProgramRan>(&entry.event)) site.programs.push_back(*program);
   }
+  site.sealed = log.sealed;
   std::set<std::string> others;
   site.budget = spending.budget_of(run);
   if (const BudgetBound* bound = spending.binding_of(run)) site.binding = *bound;
@@ -95,12 +80,12 @@ RunTimeline history_of(const RunFolder& folder) {
   SOTTO_CHECK(folder.facts.has_value());
   const RunFacts& facts = *folder.facts;
   RunTimeline history;
-  history.started = folder.coordinator.image.records[static_cast<std::size_t>(facts.entry)].time;
+  history.started = folder.coordinator.at(facts.entry)->time;
   history.ended = history.started;
-  for (std::size_t i = 0; i < folder.coordinator.events.size(); ++i) {
-    const Event& event = folder.coordinator.events[i];
-    add_coordinator_event(history, event, facts);
-    if (is_about(event, facts.plan.run)) history.ended = std::max(history.ended, folder.coordinator.image.records[i].time);
+  for (const LogEntry& entry : folder.coordinator.entries) {
+    add_coordinator_event(history, entry.event, facts);
+    if (entry.index > 0 && !std::holds_alternative<HeadSeen>(entry.event))
+      history.ended = std::max(history.ended, entry.time);
   }
   for (auto& [id, round] : history.rounds) {
     for (const auto& site : facts.roster.sites) {

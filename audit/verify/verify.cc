@@ -205,6 +205,7 @@ Verdict verify(const RunFolder& folder, const std::optional<Expectation>& expect
     run.check("survivors", check_survivors(folder));
     run.check("one opened attempt", check_one_opened(folder));
     run.each_delivered("end", [&](const PartyLog& site) { return check_end(folder, site); });
+    run.check("adapter file", check_adapter_file(folder));
     run.each_delivered("ledger", [&](const PartyLog& site) { return check_ledger(folder, site); });
     run.each_delivered("sampling and noise", [&](const PartyLog& site) { return check_mechanism(folder, site); });
     check_report(run, folder);

@@ -4,10 +4,11 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "base/page/html.h"
 
-namespace sotto::audit {
+namespace sotto {
 namespace {
 
 constexpr double kWidth = 640;
@@ -37,9 +38,10 @@ std::string fixed(double v, int digits = 1) {
 struct Axes {
   double x_min = 0;
   double x_max = 1;
+  double y_min = 0;
   double y_max = 1;
   double x(double v) const { return kLeft + (v - x_min) / (x_max - x_min) * (kWidth - kLeft - kRight); }
-  double y(double v) const { return kHeight - kBottom - v / y_max * (kHeight - kTop - kBottom); }
+  double y(double v) const { return kHeight - kBottom - (v - y_min) / (y_max - y_min) * (kHeight - kTop - kBottom); }
 };
 
 // 1, 2 or 5 times a power of ten, so that about `count` steps cover `range`.
@@ -52,19 +54,29 @@ double tick_step(double range, int count) {
   return 10 * power;
 }
 
-Axes axes_of(const Plot& plot) {
+enum class Vertical { kFromZero, kSpansValues };
+
+Axes axes_of(const Plot& plot, Vertical vertical) {
   Axes axes;
   bool first = true;
   double top = 0;
+  double bottom = std::numeric_limits<double>::infinity();
   for (const auto& series : plot.series) {
     for (const auto& [x, y] : series.points) {
       axes.x_min = first ? x : std::min(axes.x_min, x);
       axes.x_max = first ? x : std::max(axes.x_max, x);
       top = std::max(top, y);
+      bottom = std::min(bottom, y);
       first = false;
     }
   }
   if (axes.x_max - axes.x_min < 1e-9) axes.x_max = axes.x_min + 1;
+  if (vertical == Vertical::kSpansValues && bottom < top) {
+    const double step = tick_step(top - bottom, 5);
+    axes.y_min = std::floor(bottom / step) * step;
+    axes.y_max = std::ceil(top / step) * step;
+    return axes;
+  }
   const double step = tick_step(std::max(top, 1e-3), 5);
   axes.y_max = std::ceil(std::max(top, 1e-3) / step) * step;
   return axes;
@@ -81,11 +93,12 @@ std::string line(double x1, double y1, double x2, double y2, const std::string& 
 
 std::string frame(const Plot& plot, const Axes& axes) {
   std::string out;
-  const double y_step = tick_step(axes.y_max, 5);
-  for (int i = 0; i * y_step <= axes.y_max * 1.0001; ++i) {
-    const double v = i * y_step;
+  const double y_step = tick_step(axes.y_max - axes.y_min, 5);
+  const int y_digits = y_step < 0.001 ? 5 : y_step < 0.1 ? 3 : y_step < 1 ? 1 : 0;
+  for (int i = 0; axes.y_min + i * y_step <= axes.y_max + 1e-4 * y_step; ++i) {
+    const double v = axes.y_min + i * y_step;
     out += line(kLeft, axes.y(v), kWidth - kRight, axes.y(v), i == 0 ? "stroke=\"#333\"" : "stroke=\"#ddd\"");
-    out += text_at(kLeft - 6, axes.y(v) + 4, "end", fixed(v, y_step < 0.1 ? 3 : y_step < 1 ? 1 : 0));
+    out += text_at(kLeft - 6, axes.y(v) + 4, "end", fixed(v, y_digits));
   }
   const double x_step = plot.x_is_share ? 0.2 : std::max(1.0, tick_step(axes.x_max - axes.x_min, 8));
   // NOLINTNEXTLINE(cert-flp30-c): some ten ticks, and a tick too many or too few would show
@@ -112,13 +125,11 @@ std::string drawn(const PlotSeries& series, const Axes& axes, const Stroke& stro
          stroke.dash + "\" points=\"" + points + "\"/>\n" + dots;
 }
 
-}  // namespace
-
-std::string svg_of(const Plot& plot) {
+std::string drawing(const Plot& plot, Vertical vertical, const std::string& attributes) {
   const bool empty = std::all_of(plot.series.begin(), plot.series.end(), [](const auto& s) { return s.points.empty(); });
   if (empty) return "";
-  const Axes axes = axes_of(plot);
-  std::string out = "<svg viewBox=\"0 0 " + fixed(kWidth, 0) + " " + fixed(kHeight, 0) +
+  const Axes axes = axes_of(plot, vertical);
+  std::string out = "<svg " + attributes + "viewBox=\"0 0 " + fixed(kWidth, 0) + " " + fixed(kHeight, 0) +
                     "\" role=\"img\" font-size=\"12\" font-family=\"sans-serif\" fill=\"#222\">\n<title>" +
                     escape_html(plot.title) + "</title>\n" + frame(plot, axes);
   double legend_x = kLeft;
@@ -136,4 +147,14 @@ std::string svg_of(const Plot& plot) {
   return out + "</svg>\n";
 }
 
-}  // namespace sotto::audit
+}  // namespace
+
+std::string svg_of(const Plot& plot) { return drawing(plot, Vertical::kFromZero, ""); }
+
+std::string svg_file_of(const Plot& plot) {
+  return drawing(
+      plot, Vertical::kSpansValues,
+      "xmlns=\"http://www.w3.org/2000/svg\" width=\"" + fixed(kWidth, 0) + "\" height=\"" + fixed(kHeight, 0) + "\" ");
+}
+
+}  // namespace sotto

@@ -1,4 +1,4 @@
-// A line plot as inline SVG: axes, ticks, one line a series, a legend. Colours differ in dash pattern too, for paper. Pure:
+// A line plot as SVG: axes, ticks, one line a series, a legend. Colours differ in dash pattern too, for paper. Pure:
 // the same numbers give the same text.
 #pragma once
 
@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace sotto::audit {
+namespace sotto {
 
 struct PlotSeries {
   std::string name;
@@ -22,7 +22,9 @@ struct Plot {
   bool x_is_share = false;  // x runs from 0 to 1, with ticks between
 };
 
-// Empty when no series has a point. The vertical axis starts at 0.
+// For a page. Empty when no series has a point. The vertical axis starts at 0.
 std::string svg_of(const Plot& plot);
+// The same as a file of its own that browsers show. The vertical axis spans the values alone, so that a curve shows its course.
+std::string svg_file_of(const Plot& plot);
 
-}  // namespace sotto::audit
+}  // namespace sotto

@@ -47,7 +47,7 @@ Result<void> ForgettingWatch::look(const model::LanguageModel& model, std::uint3
 
 Result<void> ForgettingWatch::save() const {
   Json points = Json::array();
-  audit::PlotSeries series{"general text", {}};
+  PlotSeries series{"general text", {}};
   for (const auto& p : curve_.points()) {
     points.push(Json::object({{"rounds", p.at}, {"loss", p.loss}}));
     series.points.emplace_back(static_cast<double>(p.at), p.loss);
@@ -61,7 +61,7 @@ Result<void> ForgettingWatch::save() const {
   if (curve_.points().size() < 2) return {};
   return write_file_atomically(
       folder_ + "/forgetting.svg",
-      audit::svg_of({"Loss on general text", "rounds", "nats a token", false, {std::move(series)}, false}),
+      svg_file_of({"Loss on general text", "rounds", "nats a token", false, {std::move(series)}, false}),
       FileMode::kPrivate);
 }
 

@@ -18,7 +18,7 @@ Result<RunData> load_run_data(const RunDataSource& source) {
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
   RunData out;
-  out.fingerprint = fingerprint_of(*source.book, records);
+  out.fingerprint = fingerprint_of(*source.book, plan.run, records);
   data::Split parts = data::split(std::move(records), hold_out_of(*source.book, config));
   SOTTO_TRY_VOID(claim_patients(*source.book, source.budget, parts));
   std::ranges::move(planted_of(make_canaries(plan, source.folder->run_key())), std::back_inserter(parts.training));

@@ -33,7 +33,7 @@ Result<std::unique_ptr<Opened>> open(const std::string& folder, Missing missing 
     if (file_exists(folder + "/log"))
       return refused("'" + folder +
                      "' has a log and no registry.key; restore the key from a backup, or name another folder");
-    SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
+    SOTTO_TRY_VOID(make_own_folder(folder));
     SOTTO_TRY_VOID(crypto::write_new_key<crypto::SigningKey>(key_file, random));
   }
   SOTTO_TRY(auto key, crypto::read_key<crypto::SigningKey>(key_file));
@@ -47,7 +47,7 @@ Result<std::unique_ptr<Opened>> open(const std::string& folder, Missing missing 
 Result<void> keep_adapter(const ModelRegistry& registry, const lineage::Model& model, const std::string& adapter) {
   const std::string folder = registry.model_folder(model.passport.model);
   const auto* promotion = lineage::promotion_of(registry, model);
-  SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
+  SOTTO_TRY_VOID(make_own_folder(folder));
   return copy_adapter(adapter, folder + "/adapter",
                       promotion ? lineage::passport_after(model, *promotion) : model.passport.json);
 }

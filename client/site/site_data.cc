@@ -76,14 +76,18 @@ data::HoldOut hold_out_of(const PatientBook& book, const SiteConfig& config) {
   return {book.hold_out_key(), config.holdout_fraction};
 }
 
-Digest fingerprint_of(const PatientBook& book, const std::vector<data::Record>& records) {
-  crypto::Sha256 hash;
+Digest fingerprint_of(const PatientBook& book, const RunId& run, const std::vector<data::Record>& records) {
+  std::vector<Digest> each;
   for (const auto& record : records) {
     ByteWriter one;
     one.text(record.patient_id).u32(static_cast<std::uint32_t>(record.messages.size()));
     for (const auto& message : record.messages) one.text(message.role).text(message.content);
-    hash.update(one.view());
+    each.push_back(crypto::sha256(one.view()));
   }
+  std::ranges::sort(each);
+  crypto::Sha256 hash;
+  hash.update(ByteWriter().text("sotto/data/v2").text(run.value()).view());
+  for (const Digest& one : each) hash.update(one);
   return book.fingerprint(hash.finish());
 }
 

@@ -29,7 +29,8 @@ Result<void> check_outside(const PatientBook& book, const OutsideFile& file, boo
 // Derived from the site's book of patients: the same patients are held out for the life of the site, in every run.
 data::HoldOut hold_out_of(const PatientBook& book, const SiteConfig& config);
 
-// A keyed hash of the records, in their order, however their files are packed or sealed.
-Digest fingerprint_of(const PatientBook& book, const std::vector<data::Record>& records);
+// A keyed hash of the records of a run, in whatever order and however their files are packed or sealed. Another run of the same
+// records has another one, so that two passports do not tell whether a record changed in between.
+Digest fingerprint_of(const PatientBook& book, const RunId& run, const std::vector<data::Record>& records);
 
 }  // namespace sotto::client

@@ -52,9 +52,8 @@ Result<SiteFolder> SiteFolder::create(const std::string& path, const SiteIdentit
   if (file_exists(path + "/site.json"))
     return refused("'" + path + "' already holds a site; use another folder with --dir, or go on with 'sotto-client run'");
   crypto::SystemRandom random;
-  SOTTO_TRY_VOID(make_folder(path, FileMode::kPrivate));
-  for (const char* inside : {"/offers", "/decisions", "/state", "/runs"})
-    SOTTO_TRY_VOID(make_folder(path + inside, FileMode::kPrivate));
+  SOTTO_TRY_VOID(make_own_folder(path));
+  for (const char* inside : {"/offers", "/decisions", "/state", "/runs"}) SOTTO_TRY_VOID(make_own_folder(path + inside));
   SOTTO_TRY_VOID(crypto::write_new_key<crypto::SigningKey>(path + "/identity.key", random));
   SOTTO_TRY_VOID(crypto::write_new_key<wire::TransportKey>(path + "/transport.key", random));
   SOTTO_TRY_VOID(crypto::write_new_key<RunKey>(path + "/run.key", random));

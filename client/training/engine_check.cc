@@ -25,7 +25,7 @@ privacy::NoisySum noise_of(const RunPlan& plan, const SitePlan& own, RandomSourc
     return privacy::add_noise(privacy::GridAccumulator(std::move(nobody), privacy::Grid(clip, kDraws)).finish(), sigma,
                               random);
   }
-  auto nobody = privacy::SampledUnits::draw_separated({}, {epoch_steps(plan, own), correlation.steps, 1}, random, random);
+  auto nobody = privacy::SampledUnits::draw_separated({}, {epoch_steps(plan, own), correlation.steps, 1}, {}, random);
   auto zero = privacy::GridAccumulator(std::move(nobody), privacy::correlated_grid(clip, kDraws)).finish();
   return privacy::CorrelatedNoise(correlation, kDraws).add_noise(std::move(zero), sigma, random);
 }

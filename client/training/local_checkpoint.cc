@@ -106,9 +106,10 @@ Result<std::optional<LocalCheckpoint>> load_checkpoint(const std::string& path, 
   auto checkpoint = decode(body);
   if (!checkpoint.ok()) return invalid("'" + path + "': " + checkpoint.error().message + next_step);
   if (checkpoint->at.plan != plan)
-    return refused(
-        "'" + path +
-        "' belongs to another plan than the one given; name another folder with --out, or give the plan that it began with");
+    return refused("'" + path +
+                   "' belongs to another plan, or to other records, than those given: a run goes on with the plan and the "
+                   "records that it began "
+                   "with. Give those again, or name another folder with --out to begin anew (what was spent stays spent)");
   return std::optional(std::move(checkpoint).value());
 }
 

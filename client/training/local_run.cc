@@ -97,7 +97,9 @@ Result<void> LocalRun::serve() {
 
 Result<void> LocalRun::resume() {
   const RunPlan& plan = file().plan;
-  const Digest digest = digest_of(*in_.setup);
+  // With records added, removed or changed, what was drawn so far and what is drawn from here on would not be one run.
+  const Digest digest =
+      crypto::sha256(ByteWriter().text("sotto/position/v1").raw(digest_of(*in_.setup)).raw(in_.data->fingerprint).view());
   SOTTO_TRY(auto stored, load_checkpoint(in_.setup->out + "/checkpoint", digest));
   if (!stored) {
     at_.plan = digest;
@@ -371,7 +373,6 @@ Json to_json(const LocalOutcome& outcome, const RunPlan& plan) {
                            {"clip_norm", plan.clip_norm},
                            {"noise_multiplier", site.noise_multiplier},
                            {"delta", plan.delta},
-                           {"seconds", outcome.seconds},
                            {"evaluations", evaluations_json(outcome.evaluations)},
                            {"forgetting", outcome.forgetting}});
   out.set("epsilon", std::isfinite(outcome.epsilon) ? Json(outcome.epsilon) : Json("none"));

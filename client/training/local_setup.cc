@@ -193,7 +193,7 @@ Result<TrainData> read_train_data(const LocalSetup& in, const PatientBook& book,
   const RunPlan& plan = in.file.plan;
   TrainData out;
   SOTTO_TRY(auto records, read_site_records(in.config, plan.system_prompt));
-  out.fingerprint = fingerprint_of(book, records);
+  out.fingerprint = fingerprint_of(book, plan.run, records);
   data::Split parts = data::split(std::move(records), hold_out_of(book, in.config));
   SOTTO_TRY_VOID(plan.privacy ? claim_patients(book, in.config.policy.budget, parts) : check_held_out(book, parts.held_out));
   SOTTO_TRY_VOID(check_files_outside(in, book));

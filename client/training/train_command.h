@@ -3,8 +3,8 @@
 //   adapter/        the tuned adapter, as a PEFT folder with its passport (lineage/passport.h); of full fine-tuning model/,
 //                   a Hugging Face folder
 //   log             the event log: every round reserved before its data is touched and committed as it ran (the ledger)
-//   summary.json    what ran: steps, noise, epsilon, parameters, losses on data outside the guarantee, time; curve.svg: the
-//                   losses
+//   summary.json    what ran: steps, noise, epsilon, parameters, losses on data outside the guarantee; curve.svg: the losses
+//   site-only.json  time, memory, counts: they follow from the true records, no epsilon covers them, and they stay at the site
 //   checkpoint      where a killed run goes on; run.key: what dropout and canaries derive from
 // It charges the same budget of the site's patients as federated runs (client/site/patient_book.h). The same command
 // continues a run that was killed, and changes nothing when the run is finished. One thread.
@@ -41,7 +41,7 @@ struct TrainRequest {
 
 // `stop` is asked after each step; a stopped run leaves a checkpoint.
 Result<void> train(const TrainRequest& request, const std::function<bool()>& stop = {});
-// The same without printing; returns summary.json.
+// The same without printing; returns summary.json, with site-only.json as its member "for_this_site_alone".
 Result<Json> train_once(const TrainRequest& request, const std::function<bool()>& stop = {});
 
 // `sotto-client replay ADAPTER --plan RUN.toml`: trains a model again from its passport's plan and compares the weights.

@@ -1,46 +1,34 @@
 #include "client/training/update.h"
 
 #include "base/log.h"
-#include "crypto/kdf.h"
 #include "model/adapter/lora.h"
 #include "plan/planned_events.h"
 #include "privacy/mechanism/noise.h"
 
 namespace sotto::client {
+
 LocalTraining::LocalTraining(const RunPlan& plan, SiteIndex site, model::Training& training, const data::DataSet& data,
                              const RunKey& key)
     : plan_(&plan),
       own_(&plan.sites.at(site.value())),
       training_(&training),
       data_(&data),
-      key_(&key),
-      threshold_(plan.clip_norm) {
+      threshold_(plan.clip_norm),
+      streams_(key, plan.run, data, plan.unit) {
   for (const auto& unit : data.units) records_of_unit_.push_back(static_cast<std::uint32_t>(unit.examples.size()));
 }
 
-// PRF(secret run key; run, step, unit, record, layer): a record's dropout masks depend on nothing that another patient
-// changes.
 model::DropoutStreams LocalTraining::dropout(std::uint64_t step) const {
   if (plan_->lora.dropout == 0) return {};
   return [this, step](std::uint32_t unit, std::uint32_t record, std::uint32_t layer) -> std::unique_ptr<RandomSource> {
-    ByteWriter info;
-    info.text("sotto/dropout/v1").text(plan_->run.value()).u64(step).u32(unit).u32(record).u32(layer);
-    return std::make_unique<crypto::StreamRandom>(
-        crypto::StreamKey(crypto::hkdf_sha256<32>({}, key_->reveal(), info.view())));
+    return std::make_unique<crypto::StreamRandom>(streams_.dropout(step, unit, record, layer));
   };
 }
 
-// The stream that says in which step of an epoch each unit takes part: the same for all steps of the epoch.
-crypto::StreamRandom LocalTraining::allocation(std::uint64_t epoch) const {
-  ByteWriter info;
-  info.text("sotto/allocation/v1").text(plan_->run.value()).u64(epoch);
-  return crypto::StreamRandom(crypto::StreamKey(crypto::hkdf_sha256<32>({}, key_->reveal(), info.view())));
-}
-
-privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& random) const {
+privacy::SampledUnits LocalTraining::draw(std::uint64_t step, RandomSource& random) {
   const auto sampling = plan::step_sampling(*plan_, *own_, step);
-  auto stream = allocation(sampling.epoch);
-  return privacy::SampledUnits::draw(sampling.event, {plan_->unit, records_of_unit_, plan_->max_records}, stream, random);
+  return privacy::SampledUnits::draw(sampling.event, {plan_->unit, records_of_unit_, plan_->max_records},
+                                     streams_.slots_in(sampling.epoch), random);
 }
 
 privacy::Clipping LocalTraining::clipping() const {

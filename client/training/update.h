@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "client/site/site_folder.h"
 #include "client/training/public_mix.h"
+#include "client/training/unit_streams.h"
 #include "crypto/stream_random.h"
 #include "data/records/data_set.h"
 #include "model/training/adapter_trainer.h"
@@ -77,8 +78,7 @@ class LocalTraining {
     double threshold;
   };
   model::DropoutStreams dropout(std::uint64_t step) const;
-  crypto::StreamRandom allocation(std::uint64_t epoch) const;
-  privacy::SampledUnits draw(std::uint64_t step, RandomSource& random) const;
+  privacy::SampledUnits draw(std::uint64_t step, RandomSource& random);
   privacy::Clipping clipping() const;
   void note_clipped(double fraction);
 
@@ -88,12 +88,12 @@ class LocalTraining {
   const SitePlan* own_;
   model::Training* training_;
   const data::DataSet* data_;
-  const RunKey* key_;
   std::optional<privacy::CorrelatedNoise> correlated_;  // of the run, from its first step on
   const PublicMix* mix_ = nullptr;
   std::vector<Clipped> clipped_;  // not yet told
   double threshold_;              // of clipping; moves where clipping is adaptive
   std::vector<std::uint32_t> records_of_unit_;
+  UnitStreams streams_;
 };
 
 }  // namespace sotto::client

@@ -43,8 +43,8 @@ Result<CoordinatorFolder> CoordinatorFolder::create(const std::string& path, con
   if (file_exists(path + "/coordinator.json"))
     return refused("'" + path +
                    "' already holds a coordinator; use another folder with --dir, or go on with 'sotto-coordinator serve'");
-  SOTTO_TRY_VOID(make_folder(path, FileMode::kPrivate));
-  for (const char* inside : {"/spool", "/runs"}) SOTTO_TRY_VOID(make_folder(path + inside, FileMode::kPrivate));
+  SOTTO_TRY_VOID(make_own_folder(path));
+  for (const char* inside : {"/spool", "/runs"}) SOTTO_TRY_VOID(make_own_folder(path + inside));
   SOTTO_TRY_VOID(crypto::write_new_key<crypto::SigningKey>(path + "/identity.key", random));
   SOTTO_TRY_VOID(crypto::write_new_key<wire::TransportKey>(path + "/transport.key", random));
   Json json = Json::object({{"listen", addresses.listen}, {"reachable", addresses.reachable}});

@@ -145,8 +145,8 @@ Result<void> SiteList::join(const wire::Join& m, const PublicKeyBytes& transport
   return save();
 }
 
-Result<Site> SiteList::approve(const SiteName& name) {
-  Site* site = find_mutable(name);
+Result<Site> SiteList::approvable(const SiteName& name) const {
+  const Site* site = find(name);
   if (!site) return not_found("there is no site '" + name.value() + "'; 'sotto-coordinator sites' lists them");
   switch (site->state) {
     case SiteState::kInvited:
@@ -155,9 +155,13 @@ Result<Site> SiteList::approve(const SiteName& name) {
     case SiteState::kJoined:
     case SiteState::kApproved: break;
   }
-  site->state = SiteState::kApproved;
-  SOTTO_TRY_VOID(save());
   return *site;
+}
+
+Result<void> SiteList::approve(const SiteName& name) {
+  SOTTO_TRY([[maybe_unused]] const Site site, approvable(name));
+  find_mutable(name)->state = SiteState::kApproved;
+  return save();
 }
 
 Result<void> SiteList::revoke(const SiteName& name) {

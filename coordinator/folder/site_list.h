@@ -43,7 +43,9 @@ class SiteList {
   // Takes a Join over a connection with this transport key. Checks token and signature, and that no other site has these
   // keys. The same site may repeat it. The error is the text for the site.
   Result<void> join(const wire::Join& message, const PublicKeyBytes& transport);
-  Result<Site> approve(const SiteName& name);
+  // The site as it stands, when it may be approved (or is already); changes nothing.
+  Result<Site> approvable(const SiteName& name) const;
+  Result<void> approve(const SiteName& name);
   Result<void> revoke(const SiteName& name);
 
   // Joined and approved sites may connect; strangers only while an invite is open.

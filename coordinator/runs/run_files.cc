@@ -33,8 +33,8 @@ Result<void> write_private(const std::string& path, ByteSpan bytes) {
 
 Result<void> RunFiles::make_folders() const {
   for (const char* inside : {"/approvals", "/refusals", "/outcomes", "/proofs"})
-    SOTTO_TRY_VOID(make_folder(state_ + inside, FileMode::kPrivate));
-  return make_folder(path_ + "/adapter", FileMode::kPrivate);
+    SOTTO_TRY_VOID(make_own_folder(state_ + inside));
+  return make_own_folder(path_ + "/adapter");
 }
 
 Result<void> RunFiles::save(const std::string& site, const wire::RunApproval& approval) const {
@@ -128,7 +128,7 @@ Result<void> RunFiles::save_final_adapter(ByteSpan adapter) const {
 Result<void> RunFiles::save(const std::string& site, const wire::SiteRecord& record) const {
   SOTTO_TRY(const auto head, audit::decode_head(record.head));
   const std::string log = path_ + "/" + audit::log_file(site);
-  SOTTO_TRY_VOID(make_folder(std::filesystem::path(log).parent_path().string(), FileMode::kPrivate));
+  SOTTO_TRY_VOID(make_own_folder(std::filesystem::path(log).parent_path().string()));
   SOTTO_TRY_VOID(write_private(log, record.log));
   return audit::write_head(path_, head);
 }
@@ -139,7 +139,7 @@ Result<void> RunFiles::publish(const RunPlan& plan, const Roster& roster, const 
                                const crypto::SigningKey& key) const {
   SOTTO_TRY_VOID(audit::write_run_files(path_, plan, roster));
   const std::string copy = path_ + "/" + audit::log_file(audit::kCoordinatorParty);
-  SOTTO_TRY_VOID(make_folder(std::filesystem::path(copy).parent_path().string(), FileMode::kPrivate));
+  SOTTO_TRY_VOID(make_own_folder(std::filesystem::path(copy).parent_path().string()));
   SOTTO_TRY(const Bytes bytes, audit::read_log_bytes(log.path()));
   SOTTO_TRY_VOID(write_private(copy, bytes));
   return audit::write_head(path_, audit::sign_head(log.image(), audit::kCoordinatorParty, key));

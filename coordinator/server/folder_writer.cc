@@ -1,6 +1,7 @@
 #include "coordinator/server/folder_writer.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/log.h"
 
@@ -18,6 +19,37 @@ Result<Bytes> bytes_of(const Json& request, const char* member) {
   return from_hex(text);
 }
 
+// registry.json decides who is let in, and only the log is signed: every site that it calls approved must stand in the log as it is.
+Result<void> check_against_log(const CoordinatorFolder& folder, const SiteList& sites, const audit::LogImage& log) {
+  std::map<std::string, audit::SiteEnrolled> enrolled;
+  for (const auto& record : log.records) {
+    if (record.index == 0) {
+      SOTTO_TRY(const auto event, audit::decode_event(record.type, record.payload));
+      const auto* created = std::get_if<audit::CoordinatorCreated>(&event);
+      if (!created || created->identity != folder.identity())
+        return refused("'" + folder.path() + "/identity.key' is not the key that '" + folder.log_path() +
+                       "' was begun with; restore the key that belongs to this log from a backup");
+    }
+    if (record.type != audit::EventType::kSiteEnrolled) continue;
+    SOTTO_TRY(auto event, audit::decode_event(record.type, record.payload));
+    auto& site = std::get<audit::SiteEnrolled>(event);
+    enrolled[site.site] = std::move(site);
+  }
+  for (const Site& site : sites.approved()) {
+    const auto at = enrolled.find(site.name.value());
+    if (at != enrolled.end() && at->second.identity == site.identity && at->second.transport == site.transport &&
+        at->second.declared_size == site.declared_size)
+      continue;
+    return refused("'" + folder.registry_path() + "' calls site '" + site.name.value() + "' approved with " +
+                   (at == enrolled.end() ? "keys of which the log knows nothing"
+                                         : "other keys, or another declared size, than the log") +
+                   ": the file was changed by hand. Restore it from a backup, or set the site's state to \"revoked\" there "
+                   "and invite it "
+                   "anew");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<FolderWriter>> FolderWriter::open(const CoordinatorFolder& folder, RandomSource& random) {
@@ -28,6 +60,7 @@ Result<std::unique_ptr<FolderWriter>> FolderWriter::open(const CoordinatorFolder
   std::unique_ptr<FolderWriter> writer(new FolderWriter(folder, random, std::move(lock), std::move(event_log)));
   SOTTO_TRY(writer->history_, History::replay(writer->log_.image()));
   SOTTO_TRY(auto registry, SiteList::open(folder.registry_path()));
+  SOTTO_TRY_VOID(check_against_log(folder, registry, writer->log_.image()));
   writer->registry_.emplace(std::move(registry));
   SOTTO_TRY(auto index, store::RunIndex::open(folder.index_path()));
   writer->index_.emplace(std::move(index));
@@ -69,12 +102,12 @@ Result<FolderWriter::Answer> FolderWriter::invite(const SiteName& site) {
 }
 
 Result<FolderWriter::Answer> FolderWriter::approve(const SiteName& name) {
-  const Site* before = registry_->find(name);
-  const bool already = before && before->state == SiteState::kApproved;
-  SOTTO_TRY(const Site site, registry_->approve(name));
-  if (!already) {
-    const auto event = audit::SiteEnrolled{site.name.value(), site.identity, site.transport, site.declared_size};
-    SOTTO_TRY_VOID(run_log().append(event));
+  SOTTO_TRY(const Site site, registry_->approvable(name));
+  if (site.state != SiteState::kApproved) {
+    // The log first: a site that is approved and does not stand there would be taken for a forgery after a crash.
+    SOTTO_TRY_VOID(
+        run_log().append(audit::SiteEnrolled{site.name.value(), site.identity, site.transport, site.declared_size}));
+    SOTTO_TRY_VOID(registry_->approve(name));
     SOTTO_TRY_VOID(scheduler_->refresh_sites());
     log(Level::kInfo, "site_approved", {{"site", name.value()}, {"fingerprint", site.fingerprint()}});
   }

@@ -87,7 +87,7 @@ Result<GgufWriter> GgufWriter::create(const std::string& path, const GgufMetadat
     header.u32(tensor.type).u64(offset);
     offset = padded(offset + tensor.bytes);
   }
-  SOTTO_TRY(auto file, NewFile::create(path));
+  SOTTO_TRY(auto file, NewFile::create(path, FileMode::kPublic));
   GgufWriter writer(std::move(file), std::move(tensors));
   SOTTO_TRY_VOID(writer.file_.append(header.view()));
   SOTTO_TRY_VOID(writer.pad());

@@ -6,7 +6,7 @@ namespace sotto::data {
 
 Result<SafetensorsWriter> SafetensorsWriter::create(const std::string& path, std::vector<SafetensorsShape> tensors,
                                                     const std::map<std::string, std::string, std::less<>>& metadata) {
-  SOTTO_TRY(auto file, NewFile::create(path));
+  SOTTO_TRY(auto file, NewFile::create(path, FileMode::kPublic));
   SOTTO_TRY_VOID(file.append(safetensors_header(tensors, metadata)));
   return SafetensorsWriter(std::move(file), std::move(tensors));
 }

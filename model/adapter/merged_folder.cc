@@ -103,7 +103,8 @@ Result<WrittenModel> write_weights(const MergedModel& model, const NewFolder& fo
   if (shards.size() == 1) return written;
   const Json index =
       Json::object({{"metadata", Json::object({{"total_size", written.bytes}})}, {"weight_map", Json(std::move(names))}});
-  SOTTO_TRY_VOID(write_file_atomically(folder.path("model.safetensors.index.json"), index.dump(2) + "\n"));
+  SOTTO_TRY_VOID(
+      write_file_atomically(folder.path("model.safetensors.index.json"), index.dump(2) + "\n", FileMode::kPublic));
   return written;
 }
 
@@ -113,15 +114,15 @@ Result<void> write_config(const std::string& base, const MergedModel& model, con
   config.set(config.find("torch_dtype") != nullptr && config.find("dtype") == nullptr ? "torch_dtype" : "dtype",
              dtype_name(format));
   config.set("tie_word_embeddings", model.config().tied_embeddings);
-  return write_file_atomically(folder.path("config.json"), config.dump(2) + "\n");
+  return write_file_atomically(folder.path("config.json"), config.dump(2) + "\n", FileMode::kPublic);
 }
 
 Result<void> write_tokenizer(const std::string& gguf, const NewFolder& folder) {
   SOTTO_TRY(const auto file, data::GgufFile::open(gguf));
   if (const auto kind = file.get_string("tokenizer.ggml.model"); kind.ok() && *kind == "none") return {};
   SOTTO_TRY(const auto files, data::tokenizer_from_gguf(file));
-  SOTTO_TRY_VOID(write_file_atomically(folder.path("tokenizer.json"), files.tokenizer.dump(2) + "\n"));
-  return write_file_atomically(folder.path("tokenizer_config.json"), files.config.dump(2) + "\n");
+  SOTTO_TRY_VOID(write_file_atomically(folder.path("tokenizer.json"), files.tokenizer.dump(2) + "\n", FileMode::kPublic));
+  return write_file_atomically(folder.path("tokenizer_config.json"), files.config.dump(2) + "\n", FileMode::kPublic);
 }
 
 Result<void> copy_files(const std::string& base, const NewFolder& folder) {
@@ -129,7 +130,7 @@ Result<void> copy_files(const std::string& base, const NewFolder& folder) {
     const std::string source = base + "/" + name;
     if (!file_exists(source)) continue;
     SOTTO_TRY(const auto bytes, read_binary_file(source));
-    SOTTO_TRY_VOID(write_file_atomically(folder.path(name), bytes));
+    SOTTO_TRY_VOID(write_file_atomically(folder.path(name), bytes, FileMode::kPublic));
   }
   return {};
 }

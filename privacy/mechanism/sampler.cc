@@ -80,7 +80,7 @@ SampledUnits SampledUnits::draw_fixed_size(const Population& from, std::uint64_t
                       with_records(from, subset(first_numbers(from.records_of_unit.size()), batch_size, random), random));
 }
 
-SampledUnits SampledUnits::draw_allocated(const Population& from, const EpochStep& at, RandomSource& allocation,
+SampledUnits SampledUnits::draw_allocated(const Population& from, const EpochStep& at, const SlotOf& slot_of,
                                           RandomSource& random) {
   SOTTO_CHECK(at.step >= 1 && at.step <= at.steps);
   DpEvent event = event_of(from, SamplingKind::kRandomAllocation);
@@ -88,11 +88,11 @@ SampledUnits SampledUnits::draw_allocated(const Population& from, const EpochSte
   event.epoch_step = at.step;
   std::vector<std::uint32_t> units;
   for (std::size_t u = 0; u < from.records_of_unit.size(); ++u)
-    if (allocation.below(at.steps) + 1 == at.step) units.push_back(static_cast<std::uint32_t>(u));
+    if (slot_of(static_cast<std::uint32_t>(u), at.steps) + 1 == at.step) units.push_back(static_cast<std::uint32_t>(u));
   return SampledUnits(event, with_records(from, units, random));
 }
 
-SampledUnits SampledUnits::draw_separated(const Population& from, const RunStep& at, RandomSource& allocation,
+SampledUnits SampledUnits::draw_separated(const Population& from, const RunStep& at, const SlotOf& slot_of,
                                           RandomSource& random) {
   SOTTO_CHECK(at.separation >= 1 && at.step >= 1 && at.step <= at.steps);
   DpEvent event = event_of(from, SamplingKind::kMinSeparation);
@@ -101,12 +101,12 @@ SampledUnits SampledUnits::draw_separated(const Population& from, const RunStep&
   event.run_step = at.step;
   std::vector<std::uint32_t> units;
   for (std::size_t u = 0; u < from.records_of_unit.size(); ++u)
-    if (allocation.below(at.separation) == (at.step - 1) % at.separation) units.push_back(static_cast<std::uint32_t>(u));
+    if (slot_of(static_cast<std::uint32_t>(u), at.separation) == (at.step - 1) % at.separation)
+      units.push_back(static_cast<std::uint32_t>(u));
   return SampledUnits(event, with_records(from, units, random));
 }
 
-SampledUnits SampledUnits::draw(const DpEvent& asked, const Population& from, RandomSource& allocation,
-                                RandomSource& random) {
+SampledUnits SampledUnits::draw(const DpEvent& asked, const Population& from, const SlotOf& slot_of, RandomSource& random) {
   SOTTO_CHECK(asked.unit == from.unit);
   switch (asked.sampling) {
     case SamplingKind::kPoisson: return draw(from.unit, from.records_of_unit, asked.sampling_rate, from.max_records, random);
@@ -114,9 +114,9 @@ SampledUnits SampledUnits::draw(const DpEvent& asked, const Population& from, Ra
       return draw_truncated(from, {asked.sampling_rate, asked.batch_size, asked.population}, random);
     case SamplingKind::kFixedSize: return draw_fixed_size(from, asked.batch_size, random);
     case SamplingKind::kRandomAllocation:
-      return draw_allocated(from, {asked.epoch_steps, asked.epoch_step}, allocation, random);
+      return draw_allocated(from, {asked.epoch_steps, asked.epoch_step}, slot_of, random);
     case SamplingKind::kMinSeparation:
-      return draw_separated(from, {asked.min_separation, asked.run_steps, asked.run_step}, allocation, random);
+      return draw_separated(from, {asked.min_separation, asked.run_steps, asked.run_step}, slot_of, random);
   }
   throw Failure("a sampling kind outside its enumeration");
 }

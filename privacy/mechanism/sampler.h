@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -64,29 +65,32 @@ class SampledUnits {
   // batch_size of all units, uniformly without replacement; at most as many as there are.
   static SampledUnits draw_fixed_size(const Population& from, std::uint64_t batch_size, RandomSource& random);
 
-  // Step `step` (1 to steps) of an epoch in which each unit takes part once. `allocation` must be the same stream, from its
-  // beginning, for every step of the epoch, and for no other; `random` draws the records.
+  // Where a unit falls among `slots` equally likely ones. It must be a function of who the unit is, under a key that nobody else has,
+  // and not of the unit's place among the others: data that are sorted anew, or that grow, between two steps of one epoch would
+  // otherwise give a unit more steps than are accounted.
+  using SlotOf = std::function<std::uint64_t(std::uint32_t unit, std::uint64_t slots)>;
+
+  // Step `step` (1 to steps) of an epoch in which each unit takes part once. `slot_of` must be the same function for every step of the
+  // epoch, and independent of every other epoch's; `random` draws the records.
   struct EpochStep {
     std::uint64_t steps = 1;
     std::uint64_t step = 1;
   };
-  static SampledUnits draw_allocated(const Population& from, const EpochStep& at, RandomSource& allocation,
+  static SampledUnits draw_allocated(const Population& from, const EpochStep& at, const SlotOf& slot_of,
                                      RandomSource& random);
 
-  // Step `step` (1 to steps) of a run in which each unit takes part once in every `separation` steps, always as far apart.
-  // `allocation` must be the same stream, from its beginning, for every step of the run, and for no other; `random` draws
-  // the records.
+  // Step `step` (1 to steps) of a run in which each unit takes part once in every `separation` steps, always as far apart. `slot_of`
+  // must be the same function for every step of the run; `random` draws the records.
   struct RunStep {
     std::uint64_t separation = 1;
     std::uint64_t steps = 1;
     std::uint64_t step = 1;
   };
-  static SampledUnits draw_separated(const Population& from, const RunStep& at, RandomSource& allocation,
-                                     RandomSource& random);
+  static SampledUnits draw_separated(const Population& from, const RunStep& at, const SlotOf& slot_of, RandomSource& random);
 
-  // As `asked` says: the members of an event about unit and sampling, which the result's own event then has. `allocation` is
-  // the stream of the epoch or run that the two samplers above have; others take nothing from it. `random` draws the rest.
-  static SampledUnits draw(const DpEvent& asked, const Population& from, RandomSource& allocation, RandomSource& random);
+  // As `asked` says: the members of an event about unit and sampling, which the result's own event then has. `slot_of` is for samplers
+  // that allocate units to steps; others do not call it.
+  static SampledUnits draw(const DpEvent& asked, const Population& from, const SlotOf& slot_of, RandomSource& random);
 
   SampledUnits(SampledUnits&&) noexcept = default;
   SampledUnits& operator=(SampledUnits&&) noexcept = default;

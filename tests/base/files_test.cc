@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "base/new_file.h"
 #include "tests/support/catch.h"
 
 using namespace sotto;
@@ -48,4 +49,71 @@ TEST_CASE("a second lock on the same file is refused while the first lives", "[b
     CHECK(FileLock::acquire(folder.path + "/lock").error().code == ErrorCode::kRefused);
   }
   CHECK(FileLock::acquire(folder.path + "/lock").ok());
+}
+
+TEST_CASE("a link that somebody laid beside a file is not followed, and what a killed process left is taken away",
+          "[base]") {
+  const Folder folder;
+  const std::string victim = folder.path + "/victim", path = folder.path + "/report.json";
+  REQUIRE(write_file_atomically(victim, "mine").ok());
+  std::filesystem::create_symlink(victim, path + ".new");
+  REQUIRE(write_file_atomically(path, "report").ok());
+  CHECK(*read_text_file(victim) == "mine");
+  CHECK(*read_text_file(path) == "report");
+  const std::string left = path + ".0123456789abcdef.new";
+  REQUIRE(write_file_atomically(left, "half").ok());
+  REQUIRE(write_file_atomically(path, "again").ok());
+  CHECK_FALSE(file_exists(left));
+  CHECK(file_exists(path + ".new"));  // not ours: it stays
+}
+
+TEST_CASE("two writers of one file do not take each other's half for a left-over", "[base]") {
+  const Folder folder;
+  const std::string path = folder.path + "/big";
+  auto first = NewFile::create(path);
+  REQUIRE(first.ok());
+  REQUIRE(first->append(as_bytes("first")).ok());
+  REQUIRE(write_file_atomically(path, "second").ok());
+  REQUIRE(first->commit().ok());
+  CHECK(*read_text_file(path) == "first");
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
+}
+
+TEST_CASE("what is written inside of a folder that somebody else filled stays inside of it", "[base]") {
+  const Folder folder;
+  const std::string given = folder.path + "/run", outside = folder.path + "/home";
+  REQUIRE(make_folder(given).ok());
+  REQUIRE(make_folder(outside).ok());
+  REQUIRE(write_file_inside(given, "report/report.json", "{}", FileMode::kPublic).ok());
+  CHECK(*read_text_file(given + "/report/report.json") == "{}");
+  std::filesystem::remove_all(given + "/report");
+  std::filesystem::create_directory_symlink(outside, given + "/report");
+  const auto refused = write_file_inside(given, "report/report.json", "{}", FileMode::kPublic);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message.find("report' is a link") != std::string::npos);
+  CHECK(std::filesystem::is_empty(outside));
+  CHECK_FALSE(write_file_inside(given, "../home/x", "{}", FileMode::kPublic).ok());
+}
+
+TEST_CASE("a folder that is a program's own is closed to others, also one that was there", "[base]") {
+  const Folder folder;
+  const std::string own = folder.path + "/own";
+  REQUIRE(make_folder(own, FileMode::kPublic).ok());
+  ::chmod(own.c_str(), 0755);
+  REQUIRE(make_folder(own).ok());
+  CHECK(mode_of(own) == 0755);  // a folder of the user's
+  REQUIRE(make_own_folder(own).ok());
+  CHECK(mode_of(own) == 0700);
+}
+
+TEST_CASE("a key file that others may read, a pipe in its place and one too large are refused by name", "[base]") {
+  const Folder folder;
+  const std::string path = folder.path + "/identity.key";
+  REQUIRE(write_file_atomically(path, "secret").ok());
+  CHECK(read_private_file(path, 32).ok());
+  CHECK(read_private_file(path, 3).error().message.find("6 bytes") != std::string::npos);
+  ::chmod(path.c_str(), 0640);
+  CHECK(read_private_file(path, 32).error().message.find("mode 0640") != std::string::npos);
+  REQUIRE(::mkfifo((path + ".pipe").c_str(), 0600) == 0);
+  CHECK(read_private_file(path + ".pipe", 32).error().message.find("not a plain file") != std::string::npos);
 }

@@ -44,7 +44,7 @@ TEST_CASE("every sampler draws what is reserved for it, step by step", "[plan]")
       for (std::uint64_t k = 0; k < p.local_steps; ++k) {
         const auto asked = plan::step_sampling(p, site, std::uint64_t{round} * p.local_steps + k);
         REQUIRE(privacy::check_population(asked.event, records.size()).ok());
-        FixedRandom epoch(100 + asked.epoch);
+        const auto epoch = fixed_slots(100 + asked.epoch);
         auto units = privacy::SampledUnits::draw(asked.event, {p.unit, records, p.max_records}, epoch, random);
         CHECK(units.event().event() == asked.event);
         if (sampling == SamplingKind::kFixedSize) continue;  // draws from as many as it is told, never from none
@@ -68,7 +68,7 @@ TEST_CASE("each unit is drawn once in an epoch of random allocation, whatever ro
   for (std::uint64_t step = 0; step < steps; ++step) {
     const auto asked = plan::step_sampling(p, p.sites.front(), step);
     CHECK(asked.epoch == 0);
-    FixedRandom epoch(7);
+    const auto epoch = fixed_slots(7);
     const auto units = privacy::SampledUnits::draw(asked.event, {p.unit, records, 1}, epoch, random);
     for (const auto& unit : units.units()) ++drawn[unit.unit];
   }

@@ -1,5 +1,8 @@
 #include "store/run_index.h"
 
+#include <filesystem>
+
+#include "base/files.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_folder.h"
 
@@ -79,6 +82,28 @@ TEST_CASE("an index of another version is dropped by the writer and refused by a
   auto index = RunIndex::open(path);
   REQUIRE(index.ok());
   CHECK(index->runs()->empty());
+}
+
+TEST_CASE("an index that is damaged begins anew, and nobody else may read it", "[store]") {
+  TemporaryFolder folder;
+  const std::string path = folder.file("index.sqlite");
+  {
+    auto index = RunIndex::open(path);
+    REQUIRE(index.ok());
+    for (int i = 0; i < 200; ++i) REQUIRE(index->put(a_run("run-" + std::to_string(i))).ok());
+    REQUIRE(index->set_position({"ab", 7}).ok());
+  }
+  CHECK((std::filesystem::status(path).permissions() & std::filesystem::perms(077)) == std::filesystem::perms::none);
+  auto bytes = *read_text_file(path);
+  for (std::size_t i = 2000; i < bytes.size(); i += 7) bytes[i] = static_cast<char>(bytes[i] ^ 0x55);
+  for (const std::string& damaged : {bytes, std::string("this is no database"), bytes.substr(0, bytes.size() / 2)}) {
+    REQUIRE(write_file_atomically(path, damaged).ok());
+    auto index = RunIndex::open(path);
+    REQUIRE(index.ok());
+    CHECK(*index->position() == RunIndex::Position{});
+    CHECK(index->runs()->empty());
+    CHECK(index->put(a_run("again")).ok());
+  }
 }
 
 }  // namespace

@@ -14,4 +14,9 @@ class FixedRandom final : public RandomSource {
   std::uint64_t state_;
 };
 
+// Slots of units that follow from `seed` and the unit alone: what a keyed function gives a sampler.
+inline auto fixed_slots(std::uint64_t seed) {
+  return [seed](std::uint32_t unit, std::uint64_t slots) { return FixedRandom(seed * 1000003 + unit).below(slots); };
+}
+
 }  // namespace sotto

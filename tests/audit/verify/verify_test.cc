@@ -297,6 +297,36 @@ TEST_CASE("a site that delivered no log fails by that alone, and the others are 
   CHECK(south);
 }
 
+TEST_CASE("the report of a hostile folder is written inside of it and nowhere else", "[verify]") {
+  const Published run;
+  const std::string victim = run.folder.path() + ".victim";
+  REQUIRE(write_file_atomically(victim, "mine").ok());
+  const std::string report = run.folder.path() + "/report";
+  std::filesystem::remove_all(report);
+  std::filesystem::create_directory(report);
+  std::filesystem::create_symlink(victim, report + "/report.json");
+  std::filesystem::create_symlink(victim, report + "/report.json.new");
+  CHECK(write_report(*read_run_folder(run.folder.path())).ok());
+  CHECK(*read_text_file(victim) == "mine");
+  CHECK_FALSE(std::filesystem::is_symlink(report + "/report.json"));
+  std::filesystem::remove_all(report);
+  std::filesystem::create_directory_symlink(std::filesystem::temp_directory_path(), report);
+  const auto refused = write_report(*read_run_folder(run.folder.path()));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(has(refused.error().message, "is a link"));
+  std::filesystem::remove(victim);
+}
+
+TEST_CASE("an adapter beside the logs must be the one that the last round made", "[verify]") {
+  const Published run;
+  const auto found = [&] { return check_adapter_file(*read_run_folder(run.folder.path())); };
+  CHECK(*found() == "not delivered");
+  run.write("adapter/adapter.bin", as_bytes("another adapter"));
+  REQUIRE_FALSE(found().ok());
+  CHECK(has(found().error().message, "it is not the adapter that the sites made"));
+  CHECK_FALSE(verify(*read_run_folder(run.folder.path())).ok);
+}
+
 TEST_CASE("run.json that says something else than the logs fails", "[verify]") {
   const Published run;
   run.replace_text("run.json", "\"target_epsilon\": 8", "\"target_epsilon\": 1");

@@ -22,9 +22,9 @@ const std::vector<Correlation> kBoth = {
 // The clipped sum of step `step` (from 1) over `gradients`, units drawn as for a run of `steps`.
 ClippedSum sum_of(const std::vector<std::vector<float>>& gradients, const Grid& grid, std::uint64_t steps,
                   std::uint64_t step) {
-  FixedRandom allocation(7), random(8);
+  FixedRandom random(8);
   const std::vector<std::uint32_t> units(gradients.size(), 1);
-  auto drawn = SampledUnits::draw_separated({Unit::kPatient, units, 1}, {kSeparation, steps, step}, allocation, random);
+  auto drawn = SampledUnits::draw_separated({Unit::kPatient, units, 1}, {kSeparation, steps, step}, fixed_slots(7), random);
   std::vector<std::uint32_t> which;
   for (const auto& unit : drawn.units()) which.push_back(unit.unit);
   GridAccumulator sum(std::move(drawn), grid);
@@ -206,8 +206,8 @@ TEST_CASE("units that are kept apart take part once in every separation steps, e
   const std::vector<std::uint32_t> units(200, 1);
   std::vector<std::vector<std::uint64_t>> steps_of(units.size());
   for (std::uint64_t t = 1; t <= 15; ++t) {
-    FixedRandom allocation(5), random(t);
-    const auto drawn = SampledUnits::draw_separated({Unit::kPatient, units, 1}, {6, 15, t}, allocation, random);
+    FixedRandom random(t);
+    const auto drawn = SampledUnits::draw_separated({Unit::kPatient, units, 1}, {6, 15, t}, fixed_slots(5), random);
     CHECK(drawn.event().event().run_step == t);
     for (const auto& unit : drawn.units()) steps_of[unit.unit].push_back(t);
   }

@@ -150,8 +150,7 @@ TEST_CASE("in an epoch of random allocation every unit takes part exactly once",
   FixedRandom random(24);
   std::vector<int> seen(97);
   for (std::uint64_t step = 1; step <= 8; ++step) {
-    FixedRandom allocation(25);  // the same stream for every step of the epoch
-    const SampledUnits drawn = SampledUnits::draw_allocated({Unit::kRecord, records, 1}, {8, step}, allocation, random);
+    const SampledUnits drawn = SampledUnits::draw_allocated({Unit::kRecord, records, 1}, {8, step}, fixed_slots(25), random);
     CHECK(drawn.event().event().epoch_steps == 8);
     CHECK(drawn.event().event().epoch_step == step);
     for (const auto& unit : drawn.units()) ++seen[unit.unit];
@@ -166,8 +165,7 @@ TEST_CASE("each step of an epoch is equally likely for a unit, whatever its neig
   FixedRandom random(26);
   std::vector<std::uint64_t> step_of(records.size());
   for (std::uint64_t step = 1; step <= 8; ++step) {
-    FixedRandom allocation(27);
-    const SampledUnits drawn = SampledUnits::draw_allocated({Unit::kRecord, records, 1}, {8, step}, allocation, random);
+    const SampledUnits drawn = SampledUnits::draw_allocated({Unit::kRecord, records, 1}, {8, step}, fixed_slots(27), random);
     for (const auto& unit : drawn.units()) step_of[unit.unit] = step - 1;
   }
   std::vector<double> steps(8), pairs(64);
