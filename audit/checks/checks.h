@@ -60,8 +60,8 @@ Finding check_approvals(const RunFolder& folder);
 Finding check_descriptors(const RunFolder& folder);
 Finding check_survivors(const RunFolder& folder);                  // sets, REPORT and CONFIRM signatures, results
 Finding check_end(const RunFolder& folder, const PartyLog& site);  // one end, the coordinator's, after the last result
-Finding check_adapter_file(const RunFolder& folder);               // where an adapter lies beside the logs: the last result's
-Finding check_one_opened(const RunFolder& folder);                 // one UNMASK a round and site
+Finding check_adapter_file(const RunFolder& folder);  // where an adapter lies beside the logs: the last result's
+Finding check_one_opened(const RunFolder& folder);    // one UNMASK a round and site
 
 // checks_privacy.cc
 Finding check_ledger(const RunFolder& folder, const PartyLog& site);     // reserved, committed, reported in order

@@ -14,7 +14,7 @@ struct JoinRequest {
   std::string config;              // path of site.toml; must be readable now
   std::int64_t declared_size = 0;  // units, rounded by the operator to one or two digits
   bool json = false;
-  bool yes = false;                // it is taken however far it is from the data
+  bool yes = false;  // it is taken however far it is from the data
 };
 
 // Prints both fingerprints, for the operators to compare by another way. A refused or unanswered join leaves the folder, so

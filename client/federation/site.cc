@@ -230,9 +230,9 @@ class Site {
       const auto consent =
           check_run(config_->policy, facts, plan, offer.roster, shared_.ledger->spending().total(config_->policy.budget));
       if (!consent.ok()) return refuse(offer, consent.error().message);
-      const auto bound = shared_.ledger->bind({plan.run, config_->policy.budget, to_string(plan.unit),
-                                               config_->policy.epsilon_limit, config_->policy.delta},
-                                              wall_clock());
+      const auto bound = shared_.ledger->bind(
+          {plan.run, config_->policy.budget, to_string(plan.unit), config_->policy.epsilon_limit, config_->policy.delta},
+          wall_clock());
       if (!bound.ok() && bound.error().code != ErrorCode::kRefused) return bound.error();
       if (!bound.ok()) return refuse(offer, bound.error().message);
       SOTTO_TRY(

@@ -139,11 +139,12 @@ Result<Json> save(const LocalContext& context, const TrainingTarget& tuning, con
   result.set(tuning.name(), in.out + "/" + tuning.name());
   SOTTO_TRY_VOID(write_file_atomically(in.out + "/summary.json", result.dump(2) + "\n"));
   // Times, memory and counts follow from the true records, which no epsilon covers: they stand apart from what may be passed on.
-  const Json own = Json::object({{"note", "for this site alone: these numbers follow from the true records and are covered by no epsilon"},
-                                 {"seconds", outcome.seconds},
-                                 {"peak_memory_bytes", static_cast<std::int64_t>(peak_memory())},
-                                 {"forecast", findings.forecast},
-                                 {"validation_records", context.data->validation.examples.size()}});
+  const Json own = Json::object(
+      {{"note", "for this site alone: these numbers follow from the true records and are covered by no epsilon"},
+       {"seconds", outcome.seconds},
+       {"peak_memory_bytes", static_cast<std::int64_t>(peak_memory())},
+       {"forecast", findings.forecast},
+       {"validation_records", context.data->validation.examples.size()}});
   SOTTO_TRY_VOID(write_file_atomically(in.out + "/site-only.json", own.dump(2) + "\n"));
   result.set("for_this_site_alone", own);
   return result;

@@ -57,7 +57,8 @@ struct Served {
   }
   std::string ask(const std::string& line, const std::string& more = "", const std::string& host = "127.0.0.1") const {
     const Client client(server.port());
-    client.send(line + " HTTP/1.1\r\nHost: " + host + ":" + std::to_string(server.port()) + "\r\nConnection: close\r\n" + more);
+    client.send(line + " HTTP/1.1\r\nHost: " + host + ":" + std::to_string(server.port()) + "\r\nConnection: close\r\n" +
+                more);
     return client.rest();
   }
 };
@@ -66,7 +67,8 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 HttpResponse echo(const HttpRequest& in) {
   HttpResponse out;
-  out.body = in.method + " " + in.path + " q=" + (in.query.contains("q") ? in.query.at("q") : "-") + " " + in.body + " " + in.cookie("b");
+  out.body = in.method + " " + in.path + " q=" + (in.query.contains("q") ? in.query.at("q") : "-") + " " + in.body + " " +
+             in.cookie("b");
   out.headers["X-Mine"] = "yes";
   return out;
 }
