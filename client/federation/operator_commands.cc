@@ -136,7 +136,7 @@ Result<Json> data_report(const SiteConfig& config, const SiteFolder* folder, con
   Json idle = Json::array();
   for (const auto& reach : reaches_of(folder)) {
     SOTTO_TRY(const auto chat, text.chat(reach.chat_template));
-    const auto data = data::encode(records, chat, {PrivacyUnit::kPatient, reach.max_tokens});
+    const auto data = data::encode(records, chat, {privacy::Unit::kPatient, reach.max_tokens});
     idle.push(Json::object({{"run", reach.of},
                             {"max_tokens", reach.max_tokens},
                             {"records", data.skipped + data.refused},

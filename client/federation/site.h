@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 
+#include "client/federation/policy.h"
 #include "client/federation/run_session.h"
 
 namespace sotto::client {

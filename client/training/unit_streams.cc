@@ -20,7 +20,7 @@ std::vector<Digest> identities_of(const data::DataSet& data, PrivacyUnit unit) {
   for (const auto& u : data.units) {
     ByteWriter who;
     who.text("sotto/unit/v1").text(u.patient_id);
-    if (unit == PrivacyUnit::kRecord) {
+    if (unit == privacy::Unit::kRecord) {
       for (const auto& message : data.records.at(u.examples.at(0)).messages) who.text(message.role).text(message.content);
       const std::uint64_t number = equal[crypto::sha256(who.view())]++;
       who.u64(number);

@@ -44,7 +44,7 @@ DataSet encode(std::vector<Record> records, const ChatTemplate& chat, const Enco
     out.records.push_back(std::move(record));
     out.examples.push_back(std::move(example));
   }
-  if (options.unit == PrivacyUnit::kRecord)
+  if (options.unit == privacy::Unit::kRecord)
     out.idle_units = out.skipped + out.refused;
   else
     out.idle_units = static_cast<std::size_t>(

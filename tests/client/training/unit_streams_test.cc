@@ -18,7 +18,7 @@ data::DataSet data_of(const std::vector<std::pair<std::string, std::string>>& re
     record.messages = {{"user", text}, {"assistant", "answer"}};
     const auto index = static_cast<std::uint32_t>(out.records.size());
     out.records.push_back(std::move(record));
-    if (unit == PrivacyUnit::kPatient && place.contains(patient)) {
+    if (unit == privacy::Unit::kPatient && place.contains(patient)) {
       out.units[place[patient]].examples.push_back(index);
       continue;
     }
@@ -50,7 +50,7 @@ std::map<std::string, std::uint64_t> slots_of(const data::DataSet& data, Privacy
 }
 
 TEST_CASE("a unit keeps its place in an epoch when records are sorted anew, added or removed", "[client][draws]") {
-  for (const auto unit : {PrivacyUnit::kPatient, PrivacyUnit::kRecord}) {
+  for (const auto unit : {privacy::Unit::kPatient, privacy::Unit::kRecord}) {
     auto records = some(200);
     const auto before = slots_of(data_of(records, unit), unit, 4);
     std::ranges::rotate(records, records.begin() + 60);
@@ -69,14 +69,14 @@ TEST_CASE("a unit keeps its place in an epoch when records are sorted anew, adde
 }
 
 TEST_CASE("equal records are units of their own, and dropout goes by who the unit is", "[client][draws]") {
-  const auto twice = data_of({{"P", "same"}, {"P", "same"}, {"Q", "same"}}, PrivacyUnit::kRecord);
-  UnitStreams streams(key(), RunId("run"), twice, PrivacyUnit::kRecord);
+  const auto twice = data_of({{"P", "same"}, {"P", "same"}, {"Q", "same"}}, privacy::Unit::kRecord);
+  UnitStreams streams(key(), RunId("run"), twice, privacy::Unit::kRecord);
   std::vector<std::uint64_t> first;
   for (std::uint32_t u = 0; u < 3; ++u) first.push_back(streams.dropout(1, u, 0, 0).below(~std::uint64_t{0}));
   CHECK(first[0] != first[1]);
   CHECK(first[1] != first[2]);
-  const auto turned = data_of({{"Q", "same"}, {"P", "same"}, {"P", "same"}}, PrivacyUnit::kRecord);
-  UnitStreams others(key(), RunId("run"), turned, PrivacyUnit::kRecord);
+  const auto turned = data_of({{"Q", "same"}, {"P", "same"}, {"P", "same"}}, privacy::Unit::kRecord);
+  UnitStreams others(key(), RunId("run"), turned, privacy::Unit::kRecord);
   CHECK(others.dropout(1, 0, 0, 0).below(~std::uint64_t{0}) == first[2]);
   CHECK(others.dropout(1, 1, 0, 0).below(~std::uint64_t{0}) == first[0]);
 }

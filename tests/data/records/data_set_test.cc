@@ -71,7 +71,7 @@ TEST_CASE("units none of whose records is encoded are counted, because they trai
   CHECK(patients.skipped == 4);
   CHECK(patients.units.size() == 1);
   CHECK(patients.idle_units == 2);
-  CHECK(encode(records, model.chat, {.unit = PrivacyUnit::kRecord, .max_tokens = whole.ids.size()}).idle_units == 4);
+  CHECK(encode(records, model.chat, {.unit = privacy::Unit::kRecord, .max_tokens = whole.ids.size()}).idle_units == 4);
   CHECK(encode(records, model.chat, {.max_tokens = 4096}).idle_units == 0);
 }
 
