@@ -66,7 +66,8 @@ Result<void> serve_model(const ServeCommand& command, const std::function<bool()
   }
   std::optional<UsageLog> usage;  // a log of real questions is the site's choice
   if (!command.log.empty()) {
-    SOTTO_TRY(usage, UsageLog::open(command.log));
+    SOTTO_TRY(auto opened, UsageLog::open(command.log));
+    usage.emplace(std::move(opened));
   }
   crypto::SystemRandom random;
   CompletionServer completions(served, usage ? &*usage : nullptr, key, random);
