@@ -42,6 +42,7 @@ Result<Offer> find_offer(const SiteFolder& folder, const RunId& run) {
   while (std::chrono::steady_clock::now() < deadline) {
     const auto event = link.receive(500ms);
     if (!event) continue;
+    if (event->kind == wire::DealerEvent::Kind::kOtherVersion) return refused(event->detail);
     if (event->kind == wire::DealerEvent::Kind::kRefused)
       return refused("the coordinator does not let this site in: " + event->detail +
                      "; has its operator approved the site?");
