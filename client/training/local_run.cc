@@ -197,7 +197,7 @@ Result<void> LocalRun::commit(RoundId round) {
     return refused("'" + in_.setup->out + "/log' does not know round " + std::to_string(round.value()) +
                    ", which the checkpoint beside it has: they are not of one run; name another folder with --out");
   if (spent->second.state == audit::RoundSpend::State::kReserved)
-    SOTTO_TRY_VOID(is_charged() ? client::commit(shared(), {file().plan.run, round, at_.events, {}}, wall_clock())
+    SOTTO_TRY_VOID(is_charged() ? client::commit(in_.shared(), {file().plan.run, round, at_.events, {}}, wall_clock())
                                 : in_.ledger->commit(file().plan.run, round, at_.events, wall_clock()));
   at_.events.clear();
   return {};
@@ -228,7 +228,7 @@ Result<void> LocalRun::evaluate() {
 // What the last steps came to: not before their checkpoint, for until then they may be taken again, with other noise; nor before
 // the book knows of them, for a checkpoint can be lost or put back.
 Result<void> LocalRun::tell() {
-  if (is_charged()) SOTTO_TRY_VOID(keep(shared(), file().plan.run, at_.steps));
+  if (is_charged()) SOTTO_TRY_VOID(keep(in_.shared(), file().plan.run, at_.steps));
   say();
   return {};
 }
