@@ -49,8 +49,9 @@ class JsonFields {
   void move_behind(std::string_view name, std::string_view after) {
     close();
     const auto at = [&](std::string_view wanted) { return std::ranges::find(members_, wanted, &Json::Member::first); };
-    Json::Member member = std::move(*at(name));
-    members_.erase(at(name));
+    const auto from = at(name);
+    Json::Member member = std::move(*from);
+    members_.erase(from);
     members_.insert(at(after) + 1, std::move(member));
   }
 
