@@ -22,13 +22,12 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string probably_meant(std::string_view typed, const std::vector<std::string>& known) {
+  const auto begins_alike = [&](const std::string& word) { return std::ranges::mismatch(typed, word).in1 - typed.begin(); };
   std::string best;
-  std::size_t nearest = 0;
   for (const auto& word : known) {
-    const std::size_t away = edit_distance(typed, word);
-    if (3 * away > word.size() || (!best.empty() && away >= nearest)) continue;
-    best = word;
-    nearest = away;
+    const std::size_t away = edit_distance(typed, word), nearest = edit_distance(typed, best);
+    if (3 * away > word.size()) continue;
+    if (best.empty() || away < nearest || (away == nearest && begins_alike(word) > begins_alike(best))) best = word;
   }
   return best;
 }

@@ -11,7 +11,8 @@ namespace sotto {
 // (Damerau and Levenshtein's restricted distance).
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
-// The nearest of `known`, the first of several; empty when none is near: more than a third of its letters would differ.
+// The nearest of `known`, and of several the one that begins most alike; empty when none is near: more than a third of its
+// letters would differ.
 std::string probably_meant(std::string_view typed, const std::vector<std::string>& known);
 
 }  // namespace sotto

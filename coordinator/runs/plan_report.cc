@@ -5,6 +5,7 @@
 
 #include "audit/ledger/spending.h"
 #include "audit/log/statements.h"
+#include "base/number.h"
 #include "plan/noise/plan_noise.h"
 
 namespace sotto::coordinator {
@@ -110,8 +111,8 @@ std::string to_text(const PlanReport& report) {
                       : ": NOT protected, privacy is off: every site must allow this run by name\n\n";
   out += format("  %-20s %10s %12s %8s %10s\n", "site", "units", "sampled", "sigma", "epsilon");
   for (const auto& s : report.sites)
-    out += format("  %-20s %10llu %12.6f %8.4f %10.4f\n", s.site.c_str(), static_cast<unsigned long long>(s.declared_size),
-                  s.sampling_rate, s.noise_multiplier, s.epsilon);
+    out += format("  %-20s %10llu %12.6f %8.4f %10s\n", s.site.c_str(), static_cast<unsigned long long>(s.declared_size),
+                  s.sampling_rate, s.noise_multiplier, shown_up(s.epsilon).c_str());
   out += format("\n  n = %u sites, c = %u may collude with the coordinator, t = %u open a sum, tau = %u fewest survivors\n",
                 n, plan.colluders, report.threshold, plan.min_sites);
   out += format(

@@ -135,6 +135,7 @@ TEST_CASE("words are compared by insertions, deletions, replacements and swaps",
   CHECK(edit_distance("abcd", "acbd") == 1);
   CHECK(edit_distance("kitten", "sitting") == 3);
   CHECK(probably_meant("aproove", {"approve", "refuse"}) == "approve");
+  CHECK(probably_meant("invit", {"init", "invite"}) == "invite");
   CHECK(probably_meant("frobnicate", {"approve", "refuse"}).empty());
   CHECK(probably_meant("x", {}).empty());
 }
