@@ -69,11 +69,11 @@ Result<void> LockedBook::begin() {
   return write(created);
 }
 
-// A kill between an entry and its head leaves a log that is longer than its head.
+// A kill between an entry and its head leaves a log that is longer than its head; after the first entry, one without a head.
 Result<void> LockedBook::check_head() const {
   const audit::LogImage& log = log_.image();
   if (!file_exists(head_file())) {
-    if (log.tree.size() == 1 && !file_exists(folder_ + "/spent")) return {};
+    if (log.tree.size() == 1 && !file_exists(folder_ + "/spent")) return write_head();
     return changed(folder_, "its head.json is gone");
   }
   SOTTO_TRY(const Json json, Json::read_file(head_file()));
@@ -134,6 +134,10 @@ Result<void> LockedBook::apply(const audit::Event& event) {
 Result<void> LockedBook::write(const audit::Event& event) {
   SOTTO_TRY([[maybe_unused]] const auto index, log_.append(event, wall_clock()));
   SOTTO_TRY_VOID(apply(event));
+  return write_head();
+}
+
+Result<void> LockedBook::write_head() const {
   const Json head =
       Json::object({{"format", kHeadFormat}, {"log", to_hex(id())}, {"size", log_.size()}, {"root", to_hex(log_.root())}});
   return write_file_atomically(head_file(), head.dump(2) + "\n", FileMode::kPrivate);

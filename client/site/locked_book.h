@@ -78,6 +78,7 @@ class LockedBook {
   Result<void> check_head() const;
   Result<void> apply(const audit::Event& event);
   Result<void> write(const audit::Event& event);
+  Result<void> write_head() const;
   Result<void> write_people(const std::string& budget, const std::string& part, const std::set<Mark>& marks);
   Result<void> check_parts(const std::string& budget, const People& people) const;
   std::string head_file() const { return folder_ + "/head.json"; }

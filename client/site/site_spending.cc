@@ -85,6 +85,10 @@ Result<void> note(const SharedLedger& shared, const LockedBook& book, const std:
 }  // namespace
 
 Result<FileLock> take_up(const SharedLedger& shared) {
+  if (shared.log->size() == 0)
+    return refused("'" + shared.log->path() +
+                   "' is empty: the folder's log was removed, and what it had spent stays spent. Put the newest copy of the "
+                   "folder back, or begin anew in another folder");
   SOTTO_TRY(FileLock mine, shared.book->take_up(shared.log->image().id(), shared.log->path()));
   SOTTO_TRY_VOID(keep(shared));
   return mine;
