@@ -50,6 +50,12 @@ enum class EventType : std::uint16_t {
   kModelRegistered = 97,
   kModelPromoted = 98,
   kModelRolledBack = 99,
+  // the log of a site's book of patients
+  kBookCreated = 128,
+  kPatientsSeen = 129,
+  kRecordsSeen = 130,
+  kLogSpent = 131,
+  kLogSeen = 132,
 };
 
 // A field of an event: its name in JSON and where it is. Each event's fields() is the one place that encoding, decoding and

@@ -6,6 +6,7 @@
 
 #include <variant>
 
+#include "audit/log/book_events.h"
 #include "audit/log/coordinator_events.h"
 #include "audit/log/registry_events.h"
 #include "audit/log/site_events.h"
@@ -18,7 +19,8 @@ using Event =
                  ReportSent, ConfirmSigned, UnmaskAnswered, ResultAccepted, Sealed, BudgetBound, SpentElsewhere,
                  AuditMeasured, AttackMeasured, AttemptClosed, RunFinished, HeadSeen, ProgramRan, CoordinatorCreated,
                  SiteEnrolled, RunSubmitted, AttemptOpened, RoundOpened, SiteKeys, SiteShares, ReportReceived, Survivors,
-                 ConfirmReceived, RoundResult, RoundVoid, RegistryCreated, ModelRegistered, ModelPromoted, ModelRolledBack>;
+                 ConfirmReceived, RoundResult, RoundVoid, RegistryCreated, ModelRegistered, ModelPromoted, ModelRolledBack,
+                 BookCreated, PatientsSeen, RecordsSeen, LogSpent, LogSeen>;
 
 EventType type_of(const Event& event);
 // "reserved"; nullptr for a number that no event has.

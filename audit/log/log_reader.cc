@@ -18,6 +18,16 @@ bool all_zero(ByteSpan bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t b) { return b == 0; });
 }
 
+// A log of another version is named as that: its first line ends in the version's number.
+std::string not_a_log(ByteSpan file) {
+  constexpr std::string_view kFamily = "sotto/log/";
+  const std::string begins(file.begin(),
+                           file.begin() + static_cast<std::ptrdiff_t>(std::min(file.size(), kLogMagic.size())));
+  if (!begins.starts_with(kFamily)) return "the file does not start with the word of a Sotto log";
+  return "the file is a log of the format '" + begins.substr(0, begins.find('\n')) + "', and this program reads '" +
+         std::string(kLogMagic.substr(0, kLogMagic.size() - 1)) + "'; use the version of the program that wrote it";
+}
+
 LogDamage torn(std::uint64_t entry) { return {entry, "the file ends inside this entry", true}; }
 LogDamage bad(std::uint64_t entry, std::string why) { return {entry, std::move(why), false}; }
 
@@ -97,7 +107,7 @@ class FileScan {
     while (in.left().size() < kLogMagic.size() && !in.at_end()) SOTTO_TRY_VOID(in.grow());
     const ByteSpan magic = as_bytes(kLogMagic);
     if (in.left().size() < magic.size() || !std::equal(magic.begin(), magic.end(), in.left().begin())) {
-      return std::optional(bad(checker_.size(), "the file does not start with the word of a Sotto log"));
+      return std::optional(bad(checker_.size(), not_a_log(in.left())));
     }
     take(in, magic.size());
     for (;;) {
@@ -217,7 +227,7 @@ ParsedLog parse_log(ByteSpan file) {
   const ByteSpan magic = as_bytes(kLogMagic);
   const std::size_t shown = std::min(file.size(), magic.size());
   if (!std::equal(magic.begin(), magic.begin() + static_cast<std::ptrdiff_t>(shown), file.begin())) {
-    out.damage = all_zero(file) ? torn(0) : bad(0, "the file does not start with the word of a Sotto log");
+    out.damage = all_zero(file) ? torn(0) : bad(0, not_a_log(file));
     return out;
   }
   if (shown < magic.size()) {

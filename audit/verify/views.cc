@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "audit/checks/checks.h"
 #include "audit/log/proof.h"
@@ -13,13 +14,28 @@ namespace {
 
 struct View {
   std::string file;
-  std::string party;  // of its first entry
+  std::string party;                  // of its first entry
+  std::optional<PublicKeyBytes> key;  // that signs its heads; a book of patients has none
   LogImage image;
   std::vector<Event> events;
   std::optional<LogDamage> damage;
+  std::vector<SeenHead> heads;  // that lie beside it, whose signature holds
 
   std::string entry(std::size_t i) const { return file + ", entry " + std::to_string(i); }
 };
+
+// Of training alone and of a registry in FOLDER/head.json; of a run's folder in DIR/heads/NAME.json.
+void add_heads_beside(View& view) {
+  const auto folder = std::filesystem::path(view.file).parent_path();
+  const auto above = view.party == kCoordinatorParty ? folder / ".." : folder / "../..";
+  for (const auto& file : {folder / "head.json", above / "heads" / (view.party + ".json")}) {
+    const auto json = Json::read_file(file.string());
+    if (!json.ok()) continue;
+    auto head = head_from_json(*json);
+    if (head.ok() && head->key == *view.key && signature_holds(*head))
+      view.heads.push_back({std::move(head).value(), file.lexically_normal().string()});
+  }
+}
 
 Result<View> read_view(const std::string& path) {
   View out;
@@ -40,11 +56,19 @@ Result<View> read_view(const std::string& path) {
   if (out.events.empty()) return out;
   if (const auto* site = std::get_if<SiteCreated>(&out.events[0])) {
     out.party = site->site;
-  } else if (std::holds_alternative<CoordinatorCreated>(out.events[0])) {
+    out.key = site->identity;
+  } else if (const auto* coordinator = std::get_if<CoordinatorCreated>(&out.events[0])) {
     out.party = kCoordinatorParty;
+    out.key = coordinator->identity;
+  } else if (const auto* registry = std::get_if<RegistryCreated>(&out.events[0])) {
+    out.party = "registry";
+    out.key = registry->identity;
+  } else if (std::holds_alternative<BookCreated>(out.events[0])) {
+    out.party = "book of patients";
   } else if (!out.damage) {
     out.damage = LogDamage{0, "a log begins with its creation", false};
   }
+  if (out.key) add_heads_beside(out);
   return out;
 }
 
@@ -53,18 +77,96 @@ Finding whole(const View& view) {
   return "the log of '" + view.party + "', " + std::to_string(view.events.size()) + " entries, every hash fits";
 }
 
-// By party: every head that any of the logs holds.
-std::map<std::string, std::vector<SeenHead>> heads_in(const std::vector<View>& views) {
-  std::map<std::string, std::vector<SeenHead>> out;
+// By key: every head that any of the logs holds, or that lies beside one.
+std::map<PublicKeyBytes, std::vector<SeenHead>> heads_in(const std::vector<View>& views) {
+  std::map<PublicKeyBytes, std::vector<SeenHead>> out;
   for (const View& view : views) {
+    for (const SeenHead& head : view.heads) out[head.head.key].push_back(head);
     for (std::size_t i = 0; i < view.events.size(); ++i) {
       const auto* seen = std::get_if<HeadSeen>(&view.events[i]);
       if (!seen) continue;
       const auto head = decode_head(seen->head);
-      if (head.ok()) out[head->party].push_back({*head, view.entry(i)});
+      if (head.ok()) out[head->key].push_back({*head, view.entry(i)});
     }
   }
   return out;
+}
+
+// Two logs with one first entry: the entry from which on they differ; none where one is the other's beginning.
+std::optional<std::size_t> fork_of(const View& a, const View& b) {
+  const auto& left = a.image.records;
+  const auto& right = b.image.records;
+  for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i) {
+    if (left[i].hash != right[i].hash) return i;
+  }
+  return std::nullopt;
+}
+
+Json entry_proof(const View& view, std::size_t entry) {
+  const auto& tree = view.image.tree;
+  return to_json(Proof(InclusionProof{view.image.id(), entry, body_of(view.image.records[entry]), view.image.head(),
+                                      tree.inclusion_proof(entry, tree.size())}));
+}
+
+// Any two logs that begin alike, or whose heads one key signs, are one log. The signed heads are the proof where there are
+// any (check_heads); else that one entry is two things.
+void check_histories(const std::vector<View>& views, const std::set<PublicKeyBytes>& proven, Verdict& verdict) {
+  std::size_t pairs = 0;
+  std::string clash;
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    for (std::size_t j = i + 1; j < views.size(); ++j) {
+      const View& a = views[i];
+      const View& b = views[j];
+      const bool one_log = a.image.id() == b.image.id();
+      if (!one_log && (!a.key || a.key != b.key)) continue;
+      ++pairs;
+      const std::string who = "the log of '" + a.party + "' has two histories: ";
+      const auto fork = fork_of(a, b);
+      if (!fork) continue;
+      if (clash.empty())
+        clash = who + "from entry " + std::to_string(*fork) + " on " + a.file + " and " + b.file + " differ" +
+                (one_log ? "" : "; one key began both");
+      if (a.key && proven.contains(*a.key)) continue;
+      verdict.proofs.push_back(entry_proof(a, *fork));
+      verdict.proofs.push_back(entry_proof(b, *fork));
+    }
+  }
+  verdict.add("histories", clash.empty() ? Finding("no two of these logs are one log with two histories (" +
+                                                   std::to_string(pairs) + " of one owner compared)")
+                                         : Finding(invalid(clash)));
+}
+
+// Returns the keys that are proven to have signed two histories.
+std::set<PublicKeyBytes> check_heads(const std::vector<View>& views, Verdict& verdict) {
+  std::set<PublicKeyBytes> proven;
+  for (const auto& [key, heads] : heads_in(views)) {
+    std::vector<const View*> own;
+    for (const View& view : views) {
+      if (view.key == key) own.push_back(&view);
+    }
+    auto split = find_split(heads, nullptr);
+    for (const View* view : own) {
+      if (!split) split = find_split(heads, &view->image);
+    }
+    const std::string with =
+        own.empty() ? "; those of different sizes need its log, or a consistency proof" : ", each held against its log";
+    Finding finding = std::to_string(heads.size()) + " heads of its log in these logs, no two contradict each other" + with;
+    if (split) {
+      finding = invalid(*check_proof(*split));
+      verdict.proofs.push_back(to_json(Proof(std::move(*split))));
+      proven.insert(key);
+    }
+    for (const View* view : own) {
+      for (const auto& seen : heads) {
+        const auto prefix = check_prefix(seen.head, view->image);
+        const bool later = seen.head.log == view->image.id() && seen.head.size > view->image.tree.size() && own.size() > 1;
+        if (!prefix.ok() && !later && finding.ok())
+          finding = invalid(view->file + " is not what " + seen.where + " saw: " + prefix.error().message);
+      }
+    }
+    verdict.add("heads of " + heads.front().head.party, finding);
+  }
+  return proven;
 }
 
 // Byte strings that must be the same wherever they stand: the first that is not.
@@ -123,25 +225,7 @@ Result<Verdict> compare_views(const std::vector<std::string>& paths) {
     verdict.add("all that follows", invalid("not checked, because of the failures above"));
     return verdict;
   }
-  for (const auto& [party, heads] : heads_in(views)) {
-    const auto own = std::find_if(views.begin(), views.end(), [&, name = party](const View& v) { return v.party == name; });
-    const LogImage* log = own == views.end() ? nullptr : &own->image;
-    auto split = find_split(heads, log);
-    const std::string with =
-        log ? ", each held against its log" : "; those of different sizes need its log, or a consistency proof";
-    Finding finding = std::to_string(heads.size()) + " heads of its log in these logs, no two contradict each other" + with;
-    if (split) {
-      finding = invalid(*check_proof(*split));
-      verdict.proofs.push_back(to_json(Proof(std::move(*split))));
-    } else if (log) {
-      for (const auto& seen : heads) {
-        const auto prefix = check_prefix(seen.head, *log);
-        if (!prefix.ok() && finding.ok())
-          finding = invalid(own->file + " is not what " + seen.where + " saw: " + prefix.error().message);
-      }
-    }
-    verdict.add("heads of " + party, finding);
-  }
+  check_histories(views, check_heads(views, verdict), verdict);
   compare_events(views, verdict);
   verdict.ok = verdict.first_failed() == nullptr;
   return verdict;

@@ -156,5 +156,81 @@ TEST_CASE("the folders of honest parties agree", "[views]") {
   CHECK_FALSE(compare_views({run.path("sites/north"), "/nowhere"}).ok());
 }
 
+// A log of `party` in `folder`, then a copy of the folder in which it goes on in another way; heads beside both where asked.
+struct Forked {
+  TempFolder place;
+  std::vector<std::string> paths;
+  Forked(const Event& creation, const crypto::SigningKey* key, const std::string& party, bool same_size = true) {
+    namespace fs = std::filesystem;
+    const auto append = [&](const std::string& folder, const Event& event) {
+      auto log = EventLog::open(place.path(folder + "/log")).value();
+      REQUIRE(log.append(event, Time{}).ok());
+      if (!key) return;
+      const std::string head = to_json(sign_head(log.image(), party, *key)).dump(2);
+      REQUIRE(write_file_atomically(place.path(folder + "/head.json"), head).ok());
+    };
+    fs::create_directories(place.path("one"));
+    append("one", creation);
+    append("one", HeadSeen{});
+    fs::copy(place.path("one"), place.path("two"), fs::copy_options::recursive);
+    append("one", RunFinished{RunId("one"), {}});
+    append("two", RunFinished{RunId("two"), {}});
+    if (!same_size) append("two", RunFinished{RunId("three"), {}});
+    paths = {place.path("one"), place.path("two")};
+  }
+};
+
+TEST_CASE("two histories of one log are told apart, whatever kind of log it is, with the proof", "[views]") {
+  const auto key = key_of({}, "north");
+  const PublicKeyBytes identity = crypto::verify_key(key).value();
+  const std::vector<std::pair<Event, std::string>> kinds = {{SiteCreated{"alone", identity, {}}, "alone"},
+                                                            {SiteCreated{"north", identity, {}}, "north"},
+                                                            {CoordinatorCreated{identity, {}}, "coordinator"},
+                                                            {RegistryCreated{identity, {}}, "registry"}};
+  for (const auto& [creation, party] : kinds) {
+    for (const bool same_size : {true, false}) {
+      INFO(party << ", same size: " << same_size);
+      const Forked signed_by_one_key(creation, &key, party, same_size);
+      const auto verdict = compare_views(signed_by_one_key.paths);
+      REQUIRE(verdict.ok());
+      CHECK_FALSE(verdict->ok);
+      const std::string text = to_text(*verdict, std::nullopt);
+      CHECK(has(text, "FAIL  histories: the log of '" + party + "' has two histories: from entry 2 on"));
+      CHECK(has(text, "signed two histories"));
+      REQUIRE(verdict->proofs.size() == 1);
+      const auto proof = proof_from_json(verdict->proofs[0]);
+      REQUIRE(proof.ok());
+      CHECK(std::holds_alternative<SplitProof>(*proof));
+      CHECK(check_proof(*proof).ok());
+
+      const Forked without_heads(creation, nullptr, party, same_size);
+      const auto bare = compare_views(without_heads.paths);
+      CHECK_FALSE(bare->ok);
+      REQUIRE(bare->proofs.size() == 2);  // one entry that is two things
+      for (const Json& json : bare->proofs) CHECK(check_proof(*proof_from_json(json)).ok());
+    }
+  }
+  const Forked book(BookCreated{}, nullptr, "book");
+  CHECK(has(to_text(*compare_views(book.paths), std::nullopt), "the log of 'book of patients' has two histories"));
+}
+
+TEST_CASE("a copy that stopped earlier is no second history, and two logs that one key began are", "[views]") {
+  const auto key = key_of({}, "north");
+  const PublicKeyBytes identity = crypto::verify_key(key).value();
+  const TempFolder place;
+  for (const std::string folder : {"one", "begun-anew"}) {
+    std::filesystem::create_directories(place.path(folder));
+    auto log = EventLog::open(place.path(folder + "/log")).value();
+    REQUIRE(log.append(SiteCreated{"north", identity, digest_of(folder)}, Time{}).ok());
+  }
+  std::filesystem::copy(place.path("one"), place.path("older"), std::filesystem::copy_options::recursive);
+  {
+    auto log = EventLog::open(place.path("one/log")).value();
+    REQUIRE(log.append(RunFinished{RunId("one"), {}}, Time{}).ok());
+  }
+  CHECK(compare_views({place.path("one"), place.path("older")})->ok);
+  CHECK(has(to_text(*compare_views({place.path("one"), place.path("begun-anew")}), std::nullopt), "one key began both"));
+}
+
 }  // namespace
 }  // namespace sotto::audit
