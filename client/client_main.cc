@@ -10,6 +10,7 @@
 #include "client/data_commands.h"
 #include "client/federation/budget.h"
 #include "client/federation/enrol.h"
+#include "client/federation/migrate.h"
 #include "client/federation/operator_commands.h"
 #include "client/federation/site.h"
 #include "client/measure/attack.h"
@@ -48,6 +49,7 @@ struct Options {
   MergeCommand merge;
   ExportCommand exported;
   BudgetQuery budget;
+  MigrateRequest migrate;
   AttackCommand attack;
   BenefitCommand benefit;
   TaskCommand task;
@@ -130,6 +132,11 @@ void add_site_commands(Command& root, Options& o) {
         o.budget.json = o.json;
         return show_budget(o.budget);
       });
+  root.subcommand("migrate", "take a book of patients, or a folder that spends from one, over from an earlier version")
+      .option("folder", o.migrate.folder, "a book of patients, a site's folder, or a folder of 'train'", true)
+      .option("--config", o.migrate.config, "site.toml: where a folder of 'train' has its book")
+      .flag("--dry-run", o.migrate.dry_run, "say what would be done, and change nothing")
+      .on_run([&o] { return migrate(o.migrate); });
   root.subcommand("attack", "membership inference on this site's own patients, against the adapter of a run; stays here")
       .option("run", o.attack.run, "the run's name", true)
       .option("--dir", o.folder, "the site's folder")

@@ -92,6 +92,8 @@ std::vector<std::string> not_covered(const RunPlan& plan) {
       "in this report when it stands in the site's log, and trials elsewhere are not known to it.",
       "Availability, and sites that send harmful updates.",
       "A site that lies about its own sampling, noise or data.",
+      "A site whose machine was put back to an older snapshot, its book of patients and its folders together: what it spent "
+      "since is forgotten where neither the coordinator nor another site holds a newer head of its log.",
       "Stronger attacks than the one that was measured, if one was: a measured epsilon is a lower bound from one attack.",
       "What a program is that a party's log names: a party could name another build than it ran.",
       "What the logs themselves show: the constants above, times in whole seconds, and a site's other runs with what they "

@@ -139,7 +139,9 @@ Result<audit::Spending> spending_of(const SiteFolder& folder, const SiteConfig& 
   }
   if (parsed.image.records.empty()) return spending;
   SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
-  SOTTO_TRY(const auto other, book.elsewhere(config.policy.budget, parsed.image.id()));
+  SOTTO_TRY(const LockedBook open, book.lock());
+  SOTTO_TRY_VOID(open.check_continues(parsed.image, folder.log_path()));
+  const audit::Spent other = spent_elsewhere(open, spending, config.policy.budget, parsed.image.id());
   SOTTO_TRY_VOID(spending.apply(
       audit::SpentElsewhere{config.policy.budget, other.without_privacy ? 1U : 0U, other.events, other.own_share}));
   return spending;

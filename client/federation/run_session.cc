@@ -115,14 +115,15 @@ Result<void> RunSession::load_data() {
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
-  SOTTO_TRY_VOID(claim_patients(*context_.book, context_.ledger->spending().budget_of(plan.run), records));
   data_fingerprint_ = fingerprint_of(*context_.book, records);
   data::Split parts = data::split(std::move(records), hold_out_of(*context_.book, config));
+  SOTTO_TRY_VOID(claim_patients(*context_.book, context_.ledger->spending().budget_of(plan.run), parts));
   std::ranges::move(planted_of(make_canaries(plan, context_.folder->run_key())), std::back_inserter(parts.training));
   const auto unit = plan.unit;
   data_ = data::encode(std::move(parts.training), chat, {unit, plan.max_tokens});
   if (data_.examples.empty() && data_.refused > 0) return invalid("no record can be used: " + data_.refusal);
   if (!config.watch.general.empty()) {
+    SOTTO_TRY_VOID(check_outside(*context_.book, {"watch.general", config.watch.general}, true));
     SOTTO_TRY(watch_, ForgettingWatch::open(config.watch, plan, chat, context_.folder->run_folder(plan.run)));
   }
   // Only what the operator sees on the site's own terminal: these counts go into no message, log or report.
@@ -257,7 +258,8 @@ Event RunSession::train(const Train& action) {
   progress.finish();
   if (!update.ok())
     return refuse("training_failed", "the training engine failed; see this site's own log");  // its message may tell of data
-  if (const auto committed = context_.ledger->commit(plan.run, round, update->events(), wall_clock()); !committed.ok())
+  const SharedLedger shared{context_.book, context_.log, context_.ledger};
+  if (const auto committed = client::commit(shared, {plan.run, round, update->events(), {}}, wall_clock()); !committed.ok())
     return refuse("not_as_planned", committed.error().message);
   training_->tell_clipped();
 

@@ -231,8 +231,10 @@ class Site {
     return (sessions_[run] = std::move(session)).get();
   }
 
-  // A message that cannot be sent now is not lost: the coordinator asks again when the connection is back.
+  // A message that cannot be sent now is not lost: the coordinator asks again when the connection is back. Nothing leaves
+  // before the book of patients has seen the log as it stands.
   Result<void> send(const wire::ToCoordinator& message) {
+    SOTTO_TRY_VOID(keep({book_, log_, ledger_}));
     const auto sent = link_->send(wire::encode(message), 5000ms);
     if (!sent.ok())
       log(Level::kWarning, "not_sent", {{"message", wire::name_of(message)}, {"reason", sent.error().message}});
@@ -275,6 +277,7 @@ Result<void> run_site(const SiteFolder& folder, const SiteConfig& config, const 
   if (!event_log.recovered().empty()) log(Level::kWarning, "log_recovered", {{"what", event_log.recovered()}});
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
   SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
+  SOTTO_TRY(const auto mine, take_up({&book, &event_log, &ledger}));
   const auto& invite = folder.site().invite;
   SOTTO_TRY(auto link, wire::DealerLink::connect(invite.endpoint, invite.transport, folder.transport_key()));
   Site site(folder, config, hooks, {&event_log, &ledger, &book}, link);

@@ -67,6 +67,7 @@ Result<Scores> scores_of(const AttackCommand& command, const SiteConfig& config,
   SOTTO_TRY(auto records, read_site_records(config, plan.system_prompt));
   SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
   auto parts = data::split(std::move(records), hold_out_of(book, config));
+  SOTTO_TRY_VOID(check_held_out(book, parts.held_out));
   SOTTO_TRY(const TextModel text, TextModel::load(config.model));
   SOTTO_TRY(const auto chat, text.chat(plan.chat_template));
   SOTTO_TRY(auto model, model::LanguageModel::load(config.model,

@@ -32,6 +32,7 @@ Result<data::DataSet> held_out(const SiteConfig& config, const BenefitCommand& c
   SOTTO_TRY(auto records, read_site_records(config, command.system_prompt));
   SOTTO_TRY(const auto book, PatientBook::open(config.budget_folder));
   auto parts = data::split(std::move(records), hold_out_of(book, config));
+  SOTTO_TRY_VOID(check_held_out(book, parts.held_out));
   auto out =
       data::encode(std::move(parts.held_out), chat, {PrivacyUnit::kPatient, static_cast<std::size_t>(command.max_tokens)});
   if (out.units.size() < 2)

@@ -281,7 +281,9 @@ Result<RunMemory> decode_memory(ByteSpan bytes, const Digest& owner) {
   if (!std::ranges::equal(crypto::sha256(content), bytes.last(32)))
     return invalid("the run's state is damaged: its checksum does not fit; restore the file or leave the run");
   ByteReader in(content);
-  if (in.text() != kMagic) return invalid("the run's state was written by another version of this program");
+  if (const std::string format = in.text(); format != kMagic)
+    return invalid("the run's state has the format '" + format + "', and this program reads '" + kMagic +
+                   "'; end the run with the version of the program that began it, or leave the run");
   if (in.digest() != owner) return invalid("the run's state belongs to another run, roster or site");
   RunMemory m;
   m.next_round = RoundId(in.u32());

@@ -101,7 +101,8 @@ class SearchLedger {
     SOTTO_TRY_VOID(begin_own_log(*kept, key, random));
     SOTTO_TRY(auto ledger, audit::Ledger::open(*kept));
     SOTTO_TRY(auto book, PatientBook::open(config.budget_folder));
-    return SearchLedger(std::move(key), std::move(kept), std::move(ledger), std::move(book));
+    SOTTO_TRY(auto mine, take_up({&book, kept.get(), &ledger}));
+    return SearchLedger(std::move(key), std::move(kept), std::move(ledger), std::move(book), std::move(mine));
   }
 
   Result<void> reserve(const RunPlan& plan, const Policy& policy, const std::vector<privacy::DpEvent>& events) {
@@ -109,22 +110,28 @@ class SearchLedger {
     while (ledger_.spending().rounds().contains({run_, round_})) round_ = RoundId(round_.value() + 1);
     SOTTO_TRY_VOID(
         ledger_.bind({run_, policy.budget, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta}, wall_clock()));
-    return client::reserve({&book_, log_.get(), &ledger_},
-                           {run_, round_, events, audit::BudgetLimit{policy.epsilon_limit, policy.delta}}, wall_clock());
+    return client::reserve(shared(), {run_, round_, events, audit::BudgetLimit{policy.epsilon_limit, policy.delta}},
+                           wall_clock());
   }
 
   Result<void> commit(const std::string& folder, const std::vector<privacy::DpEvent>& events) {
-    SOTTO_TRY_VOID(ledger_.commit(run_, round_, events, wall_clock()));
+    SOTTO_TRY_VOID(client::commit(shared(), {run_, round_, events, {}}, wall_clock()));
     return write_own_head(folder, *log_, key_);
   }
 
  private:
-  SearchLedger(RunKey key, std::unique_ptr<audit::EventLog> log, audit::Ledger ledger, PatientBook book)
-      : key_(std::move(key)), log_(std::move(log)), ledger_(std::move(ledger)), book_(std::move(book)) {}
+  SearchLedger(RunKey key, std::unique_ptr<audit::EventLog> log, audit::Ledger ledger, PatientBook book, FileLock mine)
+      : key_(std::move(key)),
+        log_(std::move(log)),
+        ledger_(std::move(ledger)),
+        book_(std::move(book)),
+        mine_(std::move(mine)) {}
+  SharedLedger shared() { return {&book_, log_.get(), &ledger_}; }
   RunKey key_;
   std::unique_ptr<audit::EventLog> log_;
   audit::Ledger ledger_;
   PatientBook book_;
+  FileLock mine_;
   RunId run_;
   RoundId round_{0};
 };
@@ -148,7 +155,8 @@ Result<SearchCost> cost_of(const TrialRunner& tuner) {
     if (delta == 0) {
       delta = in.file.plan.delta;
       SOTTO_TRY(const auto book, PatientBook::open(in.config.budget_folder));
-      SOTTO_TRY(before, book.elsewhere(in.config.policy.budget, Digest{}));
+      SOTTO_TRY(const LockedBook open, book.lock());
+      before = open.elsewhere(in.config.policy.budget, Digest{});
     }
     auto fixed = event;
     fixed.count *= static_cast<std::uint64_t>(plan.trials);

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <thread>
 
+#include "client/site/book_version_1.h"
+#include "client/site/locked_book.h"
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
 #include "crypto/key_file.h"
@@ -15,116 +17,89 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Mark = std::array<std::uint8_t, 16>;
-
-Mark mark_of(const PatientKey& key, const std::string& patient) {
-  const Bytes data = ByteWriter().raw(as_bytes("sotto/patient/v1")).u8(0).raw(as_bytes(patient)).take();
-  const Digest hash = crypto::hmac_sha256(key.reveal(), data);
+Mark half_of(const Digest& hash) {
   Mark out{};
   std::copy_n(hash.begin(), out.size(), out.begin());
   return out;
 }
 
-Result<std::vector<Mark>> read_marks(const std::string& path) {
-  std::vector<Mark> out;
-  if (!file_exists(path)) return out;
-  SOTTO_TRY(const Bytes bytes, read_binary_file(path));
-  out.resize(bytes.size() / sizeof(Mark));
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(i * sizeof(Mark)), sizeof(Mark), out[i].begin());
-  }
-  if (bytes.size() % sizeof(Mark) != 0 || !std::is_sorted(out.begin(), out.end())) {
-    return invalid("'" + path + "' is damaged; restore it from a backup: it says which patients' budget was spent");
-  }
-  return out;
+Digest keyed(const PatientKey& key, std::string_view label, ByteSpan content) {
+  return crypto::hmac_sha256(key.reveal(), ByteWriter().raw(as_bytes(label)).u8(0).raw(content).view());
 }
 
-Result<void> write_marks(const std::string& path, const std::vector<Mark>& marks) {
-  Bytes bytes;
-  for (const Mark& m : marks) bytes.insert(bytes.end(), m.begin(), m.end());
-  return write_file_atomically(path, bytes, FileMode::kPrivate);
+// A folder without key may be made into a book only when nothing of a book is in it.
+Result<void> make_key(const std::string& folder, const std::string& key_file) {
+  for (const char* part : {"/log", "/head.json", "/spent"}) {
+    if (file_exists(folder + part))
+      return invalid("'" + folder +
+                     "' lacks its patients.key; restore it from a backup: without it no patient is recognised");
+  }
+  crypto::SystemRandom random;
+  return crypto::write_new_key<PatientKey>(key_file, random);
 }
 
 }  // namespace
 
-Result<PatientBook> PatientBook::open(const std::string& folder) {
-  SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
-  SOTTO_TRY_VOID(make_folder(folder + "/spent", FileMode::kPrivate));
-  const std::string key_file = folder + "/patients.key";
-  if (!file_exists(key_file)) {
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      if (entry.path().extension() == ".patients")
-        return invalid("'" + folder +
-                       "' lacks its patients.key; restore it from a backup: without it no patient is recognised");
-    }
-    crypto::SystemRandom random;
-    SOTTO_TRY_VOID(crypto::write_new_key<PatientKey>(key_file, random));
-  }
-  SOTTO_TRY(auto key, crypto::read_key<PatientKey>(key_file));
+Result<PatientBook> PatientBook::of_version_1(const std::string& folder) {
+  SOTTO_TRY(auto key, crypto::read_key<PatientKey>(folder + "/patients.key"));
   return PatientBook(folder, std::move(key));
 }
 
-Result<FileLock> PatientBook::lock() const {
+Result<PatientBook> PatientBook::remade_in(const std::string& folder) const {
+  SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
+  return PatientBook(folder, PatientKey::from(key_.reveal()));
+}
+
+Result<PatientBook> PatientBook::open(const std::string& folder) {
+  if (is_book_of_version_1(folder))
+    return refused("'" + folder +
+                   "' is a book of patients of version 1, and this program keeps version 2; run 'sotto-client " +
+                   "migrate " + folder + "' (with --dry-run it only says what it would do)");
+  if (fs::is_directory(folder + "/spent")) SOTTO_TRY_VOID(put_version_1_away(folder));
+  SOTTO_TRY_VOID(make_folder(folder, FileMode::kPrivate));
+  SOTTO_TRY_VOID(make_folder(folder + "/locks", FileMode::kPrivate));
+  const std::string key_file = folder + "/patients.key";
+  if (!file_exists(key_file)) SOTTO_TRY_VOID(make_key(folder, key_file));
+  SOTTO_TRY(auto key, crypto::read_key<PatientKey>(key_file));
+  PatientBook book(folder, std::move(key));
+  SOTTO_TRY([[maybe_unused]] const LockedBook checked, book.lock());
+  if (!file_exists(folder + "/spent"))
+    SOTTO_TRY_VOID(write_file_atomically(folder + "/spent", kBookVersion, FileMode::kPrivate));
+  return book;
+}
+
+Result<LockedBook> PatientBook::lock() const {
   using namespace std::chrono_literals;
   const auto deadline = std::chrono::steady_clock::now() + 10s;
   for (;;) {
     auto lock = FileLock::acquire(folder_ + "/lock");
-    if (lock.ok() || std::chrono::steady_clock::now() > deadline) return lock;
+    if (lock.ok()) return LockedBook::open(*this, std::move(lock).value());
+    if (std::chrono::steady_clock::now() > deadline) return lock.error();
     std::this_thread::sleep_for(20ms);
   }
 }
 
-Result<void> PatientBook::claim(const std::string& budget, const std::set<std::string>& patients) const {
-  std::vector<Mark> mine;
-  for (const auto& id : patients) mine.push_back(mark_of(key_, id));
-  std::sort(mine.begin(), mine.end());
-  for (const auto& entry : fs::directory_iterator(folder_)) {
-    if (entry.path().extension() != ".patients" || entry.path().stem() == budget) continue;
-    SOTTO_TRY(const auto others, read_marks(entry.path().string()));
-    const auto shared = std::count_if(mine.begin(), mine.end(),
-                                      [&](const Mark& m) { return std::binary_search(others.begin(), others.end(), m); });
-    if (shared > 0) {
-      return refused(std::to_string(shared) + " of these patients belong to the budget '" + entry.path().stem().string() +
-                     "' already, and a patient has one budget for good; set policy.budget = \"" +
-                     entry.path().stem().string() + "\", or take them out of this data");
-    }
-  }
-  SOTTO_TRY(const auto known, read_marks(file_of(budget)));
-  std::vector<Mark> all;
-  std::set_union(known.begin(), known.end(), mine.begin(), mine.end(), std::back_inserter(all));
-  return all == known ? Result<void>() : write_marks(file_of(budget), all);
+Result<FileLock> PatientBook::take_up(const Digest& log, const std::string& path) const {
+  auto lock = FileLock::acquire(folder_ + "/locks/" + to_hex(log));
+  if (lock.ok()) return lock;
+  return refused(
+      "'" + path +
+      "' is being worked with already, by a run in this folder or in a copy of it; let that one end. Of two copies "
+      "only the one that went on may go on: remove the other");
 }
 
-Result<audit::Spent> PatientBook::elsewhere(const std::string& budget, const Digest& own_log) const {
-  audit::Spent out;
-  std::set<fs::path> files;  // in one order, so that the same book gives the same events
-  for (const auto& entry : fs::directory_iterator(folder_ + "/spent")) {
-    if (entry.path().stem() == budget && entry.path().extension() != "." + to_hex(own_log)) files.insert(entry.path());
-  }
-  for (const auto& file : files) {
-    SOTTO_TRY(const Bytes bytes, read_binary_file(file.string()));
-    const auto event = audit::decode_event(audit::EventType::kSpentElsewhere, bytes);
-    if (!event.ok()) return invalid("'" + file.string() + "': " + event.error().message + "; restore it from a backup");
-    const auto& part = std::get<audit::SpentElsewhere>(*event);
-    out.add(audit::Spent{part.events, part.own_share, part.without_privacy != 0});
-  }
-  return out;
+Mark PatientBook::mark_of_patient(std::string_view id) const {
+  return half_of(keyed(key_, "sotto/patient/v1", as_bytes(id)));
 }
 
-Result<void> PatientBook::publish(const std::string& budget, const Digest& own_log, const audit::Spent& spent) const {
-  const audit::SpentElsewhere part{budget, spent.without_privacy ? 1U : 0U, audit::merged(spent.events),
-                                   audit::merged(spent.own_share)};
-  return write_file_atomically(folder_ + "/spent/" + budget + "." + to_hex(own_log), audit::encode(audit::Event(part)),
-                               FileMode::kPrivate);
-}
+Mark PatientBook::mark_of_record(ByteSpan content) const { return half_of(keyed(key_, "sotto/record/v1", content)); }
+
+Digest PatientBook::key_check() const { return crypto::hmac_sha256(key_.reveal(), as_bytes("sotto/book-key-check/v1")); }
 
 data::HoldOutKey PatientBook::hold_out_key() const {
   return data::HoldOutKey(crypto::hkdf_sha256<32>({}, key_.reveal(), as_bytes("sotto/hold-out-key/v1")));
 }
 
-Digest PatientBook::fingerprint(ByteSpan content) const {
-  return crypto::hmac_sha256(key_.reveal(),
-                             ByteWriter().raw(as_bytes("sotto/data-fingerprint/v1")).u8(0).raw(content).view());
-}
+Digest PatientBook::fingerprint(ByteSpan content) const { return keyed(key_, "sotto/data-fingerprint/v1", content); }
 
 }  // namespace sotto::client

@@ -1,19 +1,20 @@
-// The book of a site's patients and of what was spent from their budget: one folder, mode 0700, beside the site's
-// configuration. All site folders that joined with this configuration share it, whichever coordinator they joined.
-//   patients.key       32 bytes, made once: the key of the hashes of patient ids and data, and of the hold-out
-//   BUDGET.patients    sorted: the first 16 bytes of HMAC-SHA-256(key, "sotto/patient/v1" | 0 | id) of each patient of the
-//                      budget
-//   spent/BUDGET.LOG   what the site folder whose log has this id has spent of the budget: a spent_elsewhere event's bytes
-//   lock               held from reading the book to the reservation
-// A patient belongs to one budget for good: the same people in a new file, or under another budget's name, are found here.
-// What a folder spends is written before its reservation and stays when the folder is deleted, so a crash over-counts. Only
-// the sums that spent_elsewhere puts into a log leave the site. One thread.
+// The book of a site's patients and what was spent of their privacy: one folder, mode 0700, beside the site's configuration
+// and shared by every site folder that joined with it, whichever coordinator that belongs to, and by every folder of `train`.
+//   patients.key   32 bytes, made once: what patient ids and data are hashed with, and who is held out derives from
+//   log            an event log of its own (audit/log/book_events.h): who the patients are, and what each log has spent
+//   head.json      how far that log has come: one that is shorter, or another, was put in its place
+//   spent          a line that says which version the book has; programs of version 1 stop at it
+//   lock, locks/   held from reading the book to the reservation; held by whoever works with the log of that id
+// Nothing of the book leaves the site but the sums that spent_elsewhere puts into a log. One thread.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "audit/ledger/spending.h"
+#include "audit/log/event_log.h"
 #include "base/files.h"
 #include "crypto/secret.h"
 #include "data/records/hold_out.h"
@@ -21,33 +22,41 @@
 namespace sotto::client {
 
 using PatientKey = crypto::Secret<32, struct PatientKeyTag>;
+inline constexpr std::string_view kBookVersion =
+    "This book of patients has version 2: what was spent stands in 'log'. Programs of version 1 cannot read it.\n";
+
+using Mark = std::array<std::uint8_t, 16>;  // the first half of a keyed hash
+
+class LockedBook;
 
 class PatientBook {
  public:
-  // Makes the folder and the key when they are not there.
+  // Makes the folder and the key when they are not there. A book of version 1 is refused by name (client/site/book_version_1.h).
   static Result<PatientBook> open(const std::string& folder);
 
-  // Waits up to ten seconds for another folder's reservation to end.
-  Result<FileLock> lock() const;
+  // Waits up to ten seconds for another folder's reservation to end; reads the book anew and holds it against its head.
+  Result<LockedBook> lock() const;
+  // Held as long as somebody works with this log: a copy of its folder at the same time is refused.
+  Result<FileLock> take_up(const Digest& log, const std::string& path) const;
 
-  // These patients belong to `budget` from now on. Refused, without writing, when one of them belongs to another budget. The
-  // message, for the site's own terminal, says how many and names no id. The lock is held.
-  Result<void> claim(const std::string& budget, const std::set<std::string>& patients) const;
-
-  // What all logs but `own_log` have spent from the budget. Fails when a part cannot be read, because an unknown part is not
-  // zero.
-  Result<audit::Spent> elsewhere(const std::string& budget, const Digest& own_log) const;
-  Result<void> publish(const std::string& budget, const Digest& own_log, const audit::Spent& spent) const;
-
+  // First half of HMAC-SHA-256(key, "sotto/patient/v1" | 0 | id), and the same of what a record holds ("sotto/record/v1").
+  Mark mark_of_patient(std::string_view id) const;
+  Mark mark_of_record(ByteSpan content) const;
   // Who never trains: the same patients in every run of the site, federated or alone.
   data::HoldOutKey hold_out_key() const;
   // HMAC-SHA-256(key, "sotto/data-fingerprint/v1" | 0 | content). With it the site, and nobody else, can recognise its data
   // set.
   Digest fingerprint(ByteSpan content) const;
 
+  const std::string& folder() const { return folder_; }
+  // The same key over another folder: of a book that is being made from one of version 1.
+  Result<PatientBook> remade_in(const std::string& folder) const;
+  static Result<PatientBook> of_version_1(const std::string& folder);
+
  private:
+  friend class LockedBook;
   PatientBook(std::string folder, PatientKey key) : folder_(std::move(folder)), key_(std::move(key)) {}
-  std::string file_of(const std::string& budget) const { return folder_ + "/" + budget + ".patients"; }
+  Digest key_check() const;
   std::string folder_;
   PatientKey key_;
 };

@@ -14,7 +14,9 @@ constexpr std::string_view kLabel = "sotto/train-checkpoint/v2";
 
 Result<LocalCheckpoint> decode(ByteSpan bytes) {
   ByteReader in(bytes);
-  if (in.text() != kLabel) return invalid("it is no checkpoint of this version");
+  if (const std::string format = in.text(); format != kLabel)
+    return invalid("it is a checkpoint of the format '" + format + "', and this program reads '" + std::string(kLabel) +
+                   "': go on with the version of the program that began it");
   LocalCheckpoint c;
   c.at.plan = in.digest();
   c.at.steps = in.u64();

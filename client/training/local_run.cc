@@ -141,12 +141,11 @@ void LocalRun::begin(RoundId round) {
 // no guarantee to keep, and the adapter is not for release.
 Result<void> LocalRun::check_budget() {
   const RunPlan& plan = file().plan;
-  if (!plan.privacy || in_.setup->covered) return {};
+  if (!is_charged()) return {};
   const Policy& policy = in_.setup->config.policy;
   if (!in_.ledger->spending().binding_of(plan.run))
     SOTTO_TRY_VOID(in_.ledger->bind({plan.run, budget_, audit::to_string(plan.unit), policy.epsilon_limit, policy.delta},
                                     wall_clock()));
-  SOTTO_TRY_VOID(note_elsewhere({in_.book, in_.log, in_.ledger}, budget_, wall_clock()));
   std::vector<privacy::DpEvent> to_come;
   for (std::uint32_t r = 0; r < plan.rounds; ++r) {
     if (in_.ledger->spending().rounds().contains({plan.run, RoundId(r)})) continue;
@@ -154,8 +153,10 @@ Result<void> LocalRun::check_budget() {
               audit::planned_round(plan, plan.sites.front(), in_.training->dimension_in(RoundId(r)), RoundId(r)));
     to_come.insert(to_come.end(), planned.begin(), planned.end());
   }
+  const auto rest = audit::merged(to_come);
+  SOTTO_TRY_VOID(note_elsewhere(shared(), budget_, wall_clock(), rest));
   if (to_come.empty()) return {};
-  return in_.ledger->can_afford(audit::merged(to_come), {policy.epsilon_limit, policy.delta}, budget_);
+  return in_.ledger->can_afford(rest, {policy.epsilon_limit, policy.delta}, budget_);
 }
 
 // What the part of a run that was killed had reserved pays for the same steps once: not for those of another plan, nor again
@@ -166,7 +167,8 @@ Result<void> LocalRun::reserve(RoundId round) {
   const auto& rounds = in_.ledger->spending().rounds();
   if (const auto known = rounds.find({plan.run, round}); known != rounds.end()) {
     const auto& spent = known->second;
-    if (spent.state == audit::RoundSpend::State::kReserved && spent.planned.same_as(audit::RoundCost(planned))) return {};
+    if (spent.state == audit::RoundSpend::State::kReserved && spent.planned.same_as(audit::RoundCost(planned)))
+      return check_told();
     return refused("'" + in_.setup->out + "/log' counts round " + std::to_string(round.value()) + " of run '" +
                    plan.run.value() + "' already, " +
                    (spent.state == audit::RoundSpend::State::kReserved
@@ -174,10 +176,23 @@ Result<void> LocalRun::reserve(RoundId round) {
                         : "and the checkpoint beside it does not hold its result") +
                    "; name another folder with --out to begin anew (what was spent stays spent)");
   }
-  if (!plan.privacy || in_.setup->covered)
-    return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, wall_clock());
+  if (!is_charged()) return in_.ledger->reserve(plan.run, round, std::move(planned), std::nullopt, wall_clock());
   const audit::BudgetLimit limit{in_.setup->config.policy.epsilon_limit, in_.setup->config.policy.delta};
-  return client::reserve({in_.book, in_.log, in_.ledger}, {plan.run, round, std::move(planned), limit}, wall_clock());
+  return client::reserve(shared(), {plan.run, round, std::move(planned), limit}, wall_clock());
+}
+
+// A reservation pays for each of its steps once. Where the process told of more steps than the checkpoint holds, the
+// checkpoint was lost or put back.
+Result<void> LocalRun::check_told() const {
+  if (!is_charged()) return {};
+  SOTTO_TRY(const LockedBook book, in_.book->lock());
+  const std::uint64_t told = book.steps_told(in_.log->image().id(), file().plan.run);
+  if (told <= at_.steps) return {};
+  return refused(
+      "'" + in_.setup->out + "' has told of " + std::to_string(told) + " steps of run '" + file().plan.run.value() +
+      "', and the checkpoint in it holds " + std::to_string(at_.steps) +
+      ": taken again, the others would be a second release that nobody paid for. Put the newest checkpoint back, or "
+      "name another folder with --out to begin anew (what was spent stays spent)");
 }
 
 // Committed after the checkpoint that holds the round's last step: a kill between the two is made good by the next part.
@@ -188,7 +203,8 @@ Result<void> LocalRun::commit(RoundId round) {
     return refused("'" + in_.setup->out + "/log' does not know round " + std::to_string(round.value()) +
                    ", which the checkpoint beside it has: they are not of one run; name another folder with --out");
   if (spent->second.state == audit::RoundSpend::State::kReserved)
-    SOTTO_TRY_VOID(in_.ledger->commit(file().plan.run, round, at_.events, wall_clock()));
+    SOTTO_TRY_VOID(is_charged() ? client::commit(shared(), {file().plan.run, round, at_.events, {}}, wall_clock())
+                                : in_.ledger->commit(file().plan.run, round, at_.events, wall_clock()));
   at_.events.clear();
   return {};
 }
@@ -214,8 +230,15 @@ Result<void> LocalRun::evaluate() {
   return {};
 }
 
-// What the last steps came to: not before their checkpoint, for until then they may be taken again, with other noise.
-void LocalRun::tell() {
+// What the last steps came to: not before their checkpoint, for until then they may be taken again, with other noise; nor before
+// the book knows of them, for a checkpoint can be lost or put back.
+Result<void> LocalRun::tell() {
+  if (is_charged()) SOTTO_TRY_VOID(keep(shared(), file().plan.run, at_.steps));
+  say();
+  return {};
+}
+
+void LocalRun::say() {
   training_.tell_clipped();
   if (at_.evaluations.empty() || at_.evaluations.back().step != at_.steps) return;
   const Evaluation& found = at_.evaluations.back();
@@ -310,7 +333,7 @@ Result<LocalOutcome> LocalRun::go(const std::function<bool()>& stop) {
   if (!done) SOTTO_TRY_VOID(check_budget());
   if (at_.evaluations.empty() && at_.steps == 0) {
     SOTTO_TRY_VOID(evaluate());
-    tell();
+    SOTTO_TRY_VOID(tell());
   }
   Progress progress("training " + plan.run.value() + ", steps", total_steps(plan) - at_.steps);
   while (!done) {
@@ -329,9 +352,9 @@ Result<LocalOutcome> LocalRun::go(const std::function<bool()>& stop) {
     const bool last = at_.steps == total_steps(plan), stopping = stop && stop();
     if (round_over || last || stopping || at_.seconds - saved_seconds_ >= alone.checkpoint_s) {
       SOTTO_TRY_VOID(checkpoint());
-      tell();
+      if (round_over) SOTTO_TRY_VOID(commit(round));
+      SOTTO_TRY_VOID(tell());
     }
-    if (round_over) SOTTO_TRY_VOID(commit(round));
     if (stopping && !last) return stopped(plan, at_.steps);
     done = last || (round_over && must_stop());
   }

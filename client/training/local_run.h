@@ -61,7 +61,9 @@ class LocalRun {
   Result<void> reserve(RoundId round);
   Result<void> commit(RoundId round);
   Result<void> evaluate();
-  void tell();
+  Result<void> check_told() const;
+  Result<void> tell();
+  void say();
   Result<void> checkpoint();
   Error ran_away(const std::string& what) const;
   RoundId round() const;  // of the next step
@@ -71,6 +73,9 @@ class LocalRun {
   bool forgets(const Evaluation& evaluation) const;
   bool must_stop() const;
   const audit::PlanFile& file() const { return in_.setup->file; }
+  // Whether the site's budget pays: without privacy there is nothing to pay for, and a search has paid for its runs.
+  bool is_charged() const { return file().plan.privacy && !in_.setup->covered; }
+  SharedLedger shared() const { return {in_.book, in_.log, in_.ledger}; }
 
   LocalContext in_;
   std::string budget_;

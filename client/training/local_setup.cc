@@ -116,6 +116,21 @@ Result<void> can_be_moved(const TrainRequest& request, const SiteConfig& config)
   return {};
 }
 
+// What is told of these files is exact, and covered by nothing.
+Result<void> check_files_outside(const LocalSetup& in, const PatientBook& book) {
+  const auto& alone = in.file.alone;
+  std::vector<OutsideFile> files;
+  if (!in.public_text.empty()) files.push_back({"public text", in.public_text});
+  if (!alone.validation.empty()) files.push_back({"train.validation", alone.validation});
+  if (!alone.general.empty()) files.push_back({"train.general", alone.general});
+  for (const auto& source : alone.mixture) files.push_back({"train.mixture", source.file});
+  for (const auto& stage : alone.stages) {
+    for (const auto& source : stage.sources) files.push_back({"train.stage", source.file});
+  }
+  for (const auto& file : files) SOTTO_TRY_VOID(check_outside(book, file, in.file.plan.privacy));
+  return {};
+}
+
 }  // namespace
 
 Result<LocalSetup> set_up(const TrainRequest& request) {
@@ -136,6 +151,7 @@ Result<LocalSetup> set_up(const TrainRequest& request) {
                                         : "train-" + in.file.plan.run.value();
   SOTTO_TRY(in.recipe, recipe_of(in));
   in.covered = request.covered;
+  in.public_text = request.public_text;
   return in;
 }
 
@@ -175,8 +191,9 @@ Result<TrainData> read_train_data(const LocalSetup& in, const PatientBook& book,
   TrainData out;
   SOTTO_TRY(auto records, read_site_records(in.config, plan.system_prompt));
   out.fingerprint = fingerprint_of(book, records);
-  if (plan.privacy) SOTTO_TRY_VOID(claim_patients(book, in.config.policy.budget, records));
   data::Split parts = data::split(std::move(records), hold_out_of(book, in.config));
+  SOTTO_TRY_VOID(plan.privacy ? claim_patients(book, in.config.policy.budget, parts) : check_held_out(book, parts.held_out));
+  SOTTO_TRY_VOID(check_files_outside(in, book));
   std::ranges::move(planted_of(make_canaries(plan, key)), std::back_inserter(parts.training));
   out.training = data::encode(std::move(parts.training), chat, {plan.unit, plan.max_tokens});
   if (out.training.units.empty())

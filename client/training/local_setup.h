@@ -23,6 +23,7 @@ struct LocalSetup {
   std::optional<Digest> parent;
   std::optional<AdapterState> start;  // the parent's adapter
   std::optional<Covered> covered;     // by a search: nothing is charged
+  std::string public_text;            // trained on in place of the site's records; empty: those
 };
 
 Result<LocalSetup> set_up(const TrainRequest& request);

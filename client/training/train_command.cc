@@ -185,6 +185,12 @@ Result<Trained> lead(LocalContext context, TrainingTarget& tuning, const data::C
   SOTTO_TRY(auto ledger, audit::Ledger::open(event_log));
   context.ledger = &ledger;
   context.log = &event_log;
+  const SharedLedger shared{context.book, &event_log, &ledger};
+  const bool is_charged = in.file.plan.privacy && !in.covered;
+  std::optional<FileLock> mine;
+  if (is_charged) {
+    SOTTO_TRY(mine, take_up(shared));
+  }
   Findings findings;
   SOTTO_TRY(findings.forecast, forecast_of(context, random));
   tuning.training().share_with(context.group);
@@ -194,6 +200,7 @@ Result<Trained> lead(LocalContext context, TrainingTarget& tuning, const data::C
   if (tuning.adapter()) {
     SOTTO_TRY(findings.canaries, measure_canaries(context, AdapterState(*tuning.adapter()), chat, event_log));
   }
+  if (is_charged) SOTTO_TRY_VOID(keep(shared));
   SOTTO_TRY(Json summary, save(context, tuning, outcome, findings));
   return Trained{std::move(outcome), std::move(summary), in.out + "/" + tuning.name()};
 }

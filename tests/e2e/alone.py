@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from fixture import BIN, MODEL
+from fixture import BIN, MODEL, others
 
 PLAN = """
 run = "alone"
@@ -58,6 +58,21 @@ class Alone(unittest.TestCase):
 
     def summary(self):
         return json.loads((self.folder / "out/summary.json").read_text())
+
+    def others(self, count=40, name="others.jsonl"):
+        return others(self.folder / name, count)
+
+    def has_reserved(self):
+        """Whether a round stands reserved in the log, however it ends."""
+        log = self.folder / "out/log"
+        if not log.exists():
+            return False
+        shown = subprocess.run([str(BIN / "sotto-audit"), "ledger", "show", str(log), "--json"], text=True, capture_output=True).stdout
+        return '"reserved"' in shown
+
+    def spent(self):
+        """What the book of patients says of each log, newest last."""
+        return [e["event"] for e in self.audit("ledger", "show", self.folder / "site.budget/log", "--json", lines=True) if e["type"] == "log_spent"]
 
     def begin_anew(self):
         """As a site whose patients have spent nothing."""

@@ -50,6 +50,13 @@ epsilon_limit = {limit}
 """
 
 
+def others(path, count=40):
+    """Writes a file of records of people who are no patients of any site here."""
+    records = [json.loads(line) for line in (MODEL / "records.jsonl").read_text().splitlines()[:count]]
+    path.write_text("".join(json.dumps({**r, "patient_id": f"other-{i}", "input": r["input"] + " Seen elsewhere."}) + "\n" for i, r in enumerate(records)))
+    return path
+
+
 class Small(Federation):
     def __init__(self, sites=4, site_program=None, limits=None, more=""):
         self.temporary = Path(tempfile.mkdtemp(prefix="sotto-e2e-"))

@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from fixture import BIN, MODEL
+from fixture import BIN, MODEL, others
 
 PLAN = """
 run = "alone"
@@ -133,7 +133,7 @@ class Test(unittest.TestCase):
         self.assertIn("SIGNAL: the questions have moved away", signal_.stdout)
 
     def test_tuning_is_charged_trial_by_trial_or_stays_on_public_text(self):
-        (self.folder / "run.toml").write_text(PLAN + f'validation = "{MODEL}/records.jsonl"\n')
+        (self.folder / "run.toml").write_text(PLAN + f'validation = "{others(self.folder / "others.jsonl")}"\n')
         tune = 'plan = "run.toml"\nout = "{out}"\nkind = "grid"\n{more}\n[[parameter]]\nkey = "optimizer.learning_rate"\nvalues = ["1e-9", "0.05"]\n'
         (self.folder / "tune.toml").write_text(tune.format(out="charged", more=""))
         done = client("tune", self.folder / "tune.toml", "--json")
@@ -148,14 +148,14 @@ class Test(unittest.TestCase):
         self.assertEqual(over.returncode, 1)
         self.assertIn("this site allows", over.stderr)
         self.site(limit=100)
-        (self.folder / "public.toml").write_text(tune.format(out="public", more=f'public = "{MODEL}/records.jsonl"').replace('"grid"', '"halving"\ntrials = 2\nrungs = 2'))
+        (self.folder / "public.toml").write_text(tune.format(out="public", more=f'public = "{others(self.folder / "public.jsonl", 120)}"').replace('"grid"', '"halving"\ntrials = 2\nrungs = 2'))
         free = client("tune", self.folder / "public.toml", "--json")
         self.assertEqual(free.returncode, 0, free.stderr)
         self.assertEqual(json.loads(free.stdout)["epsilon_of_everything"], "none")
         self.assertFalse(list(self.folder.glob(".run-*")))  # the trials' plans are gone
 
     def test_a_search_that_tells_its_best_run_alone_is_charged_once_by_repeat_and_select(self):
-        (self.folder / "run.toml").write_text(PLAN + f'validation = "{MODEL}/records.jsonl"\n')
+        (self.folder / "run.toml").write_text(PLAN + f'validation = "{others(self.folder / "others.jsonl")}"\n')
         tune = 'plan = "run.toml"\nout = "{out}"\ntrials = 2\nrepeat = "geometric"\n{more}\n[[parameter]]\nkey = "lora.rank"\nvalues = ["1", "2"]\n[[parameter]]\nkey = "optimizer.learning_rate"\nlow = 0.001\nhigh = 0.1\n'
         (self.folder / "tune.toml").write_text(tune.format(out="once", more=""))
         done = client("tune", self.folder / "tune.toml", "--json")

@@ -41,8 +41,7 @@ class Test(Alone):
 
     def test_a_reservation_pays_for_its_own_steps_and_once(self):
         plan = self.plan(rounds=1, steps=250, train="checkpoint_s = 1000")
-        spent = self.folder / "site.budget/spent"
-        self.kill_when(plan, lambda: spent.exists() and any(spent.iterdir()))
+        self.kill_when(plan, self.has_reserved)
         self.assertFalse((self.folder / "out/checkpoint").exists())
         self.site(limit=1000)
         other = self.train(self.plan(privacy="noise_multiplier = 0.3", rounds=1, steps=250))
@@ -70,8 +69,7 @@ class Test(Alone):
 
     def test_a_killed_run_has_told_nothing_of_steps_that_are_taken_again(self):
         plan = self.plan(rounds=1, steps=250, more_privacy="count_clipped = true", train="checkpoint_s = 1000")
-        spent = self.folder / "site.budget/spent"
-        told = self.kill_when(plan, lambda: spent.exists() and any(spent.iterdir()))
+        told = self.kill_when(plan, self.has_reserved)
         self.assertNotIn("noised_fraction", told)
         done = self.train(plan)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -107,7 +105,7 @@ class Test(Alone):
     def test_a_run_of_correlated_noise_that_stopped_early_is_done_and_charged_whole(self):
         # Steps too short to change a float: the loss stays where it is, whatever is drawn.
         plan = self.plan(rounds=20, steps=1, rate=1e-12, more_privacy='sampling = "min_separation"\nnoise = "blt"',
-                         train=f'patience = 1\nvalidation = "{MODEL}/records.jsonl"')
+                         train=f'patience = 1\nvalidation = "{self.others()}"')
         for _ in range(2):
             done = self.train(plan)
             self.assertEqual(done.returncode, 0, done.stderr)

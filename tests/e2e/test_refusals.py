@@ -76,6 +76,12 @@ class Test(unittest.TestCase):
             shutil.copytree(backup, f.site_dir("west"))
             f.run_site("west")
             self.assertEqual(f.processes["west"].wait(60), 1)
+            self.assertIn("This folder is an older copy (a backup", f.tail("west"))  # the site's own book has seen more of its log
+            shutil.rmtree(f.site_dir("west"))
+            shutil.copytree(backup, f.site_dir("west"))
+            shutil.rmtree(f.folder / "configs/west.budget")  # .. and without it, too, the coordinator has
+            f.run_site("west")
+            self.assertEqual(f.processes["west"].wait(60), 1)
             self.assertIn("restored backup", f.tail("west"))
 
     def test_the_coordinator_is_killed_and_goes_on(self):

@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from fixture import MODEL, Small
+from fixture import MODEL, Small, others
 
 TASK = 'name = "coding"\ndomain = "medical"\nkind = "loss"\ndata = "items.jsonl"\nformat = "chat"\nprompt = "{instruction}\\n{input}"\n'
 DECLARED = 'outside_the_guarantee = "Made up for this evaluation; nobody is described."\n'
@@ -96,7 +96,7 @@ class Test(unittest.TestCase):
     def test_a_run_goes_on_from_an_ended_one_and_its_sites_watch_what_is_forgotten(self):
         with Small(3, more="[watch]\ngeneral = \"general.jsonl\"\nlimit = 100.0") as f:
             f.enrol()
-            (f.folder / "configs/general.jsonl").write_text("".join((MODEL / "records.jsonl").read_text().splitlines(True)[:12]))
+            others(f.folder / "configs/general.jsonl", 12)
             first = f.begin(run="first", rounds=1, epsilon=3)
             f.finish(first)
             for name in f.names:

@@ -56,7 +56,7 @@ class Test(Alone):
         done = self.train(self.plan(rounds=6, rate=0.05, train=validation), "--no-privacy")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("no guarantee", done.stdout)
-        self.assertEqual(list((self.folder / "site.budget/spent").iterdir()), [])  # nothing promised, nothing charged
+        self.assertEqual(self.spent(), [])  # nothing promised, nothing charged
         summary = self.summary()
         self.assertEqual((summary["privacy"], summary["epsilon"], summary["noise_multiplier"]), (False, "none", 0))
         losses = [e["loss"] for e in summary["evaluations"]]
@@ -113,7 +113,9 @@ class Test(Alone):
 
     def test_gpt2_is_trained_with_and_without_privacy_and_its_adapter_is_as_peft_has_it(self):
         model = self.gpt2()
-        validation = f'validation = "{self.folder}/short.jsonl"'
+        (self.folder / "others.jsonl").write_text("".join(
+            json.dumps({"patient_id": f"o{i}", "instruction": "", "input": "cd"[i % 2], "output": "yn"[i % 2]}) + "\n" for i in range(20)))
+        validation = f'validation = "{self.folder}/others.jsonl"'
         done = self.train(self.short_plan(train=validation), "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(6 < self.summary()["epsilon"] <= 8.0)
@@ -231,7 +233,7 @@ class Test(Alone):
         (self.folder / "site.toml").write_text(site)
         for arguments in ((), ("--no-privacy",)):
             self.begin_anew()
-            plan = self.plan(rate=1e38, train=f'validation = "{MODEL}/records.jsonl"')
+            plan = self.plan(rate=1e38, train=f'validation = "{self.others()}"')
             plan.write_text(plan.read_text().replace("[optimizer]", '[optimizer]\nkind = "sgd"'))
             done = self.train(plan, *arguments)
             self.assertEqual(done.returncode, 1)

@@ -65,7 +65,7 @@ class Test(unittest.TestCase):
         general = [{"patient_id": f"g{i}", "instruction": "Continue.", "input": f"The {word} is", "output": f"a {word} of the house"}
                    for i, word in enumerate(["door", "window", "table", "lamp", "garden", "roof", "chair", "floor", "stove", "shelf", "wall", "bell"])]
         (self.folder / "general.jsonl").write_text("".join(json.dumps(r) + "\n" for r in general))
-        adjacent = [{"patient_id": f"a{i}", "instruction": "Assign the ICD-10-CM code.", "input": r["input"], "output": r["output"]} for i, r in enumerate(records[::3])]
+        adjacent = [{"patient_id": f"a{i}", "instruction": "Assign the ICD-10-CM code.", "input": r["input"] + " Seen elsewhere.", "output": r["output"]} for i, r in enumerate(records[::3])]
         (self.folder / "adjacent.jsonl").write_text("".join(json.dumps(r) + "\n" for r in adjacent))
         questions = ["May I take two tablets at once?", "Shall I stop my medicine?", "Do I need to see a doctor?"]
         (self.folder / "safety.jsonl").write_text("".join(json.dumps({"id": str(i), "question": q}) + "\n" for i, q in enumerate(questions)))
