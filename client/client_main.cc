@@ -5,7 +5,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 #include "base/version.h"
 #include "client/data_commands.h"
 #include "client/federation/site_commands.h"

@@ -10,7 +10,7 @@
 #include "audit/report/report.h"
 #include "audit/run/run_folder.h"
 #include "base/log.h"
-#include "base/process.h"
+#include "base/program/process.h"
 #include "coordinator/folder/command_queue.h"
 #include "coordinator/runs/parent.h"
 #include "coordinator/runs/plan_report.h"

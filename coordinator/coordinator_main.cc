@@ -1,5 +1,5 @@
 // sotto-coordinator: the program of the operator of a consortium.
-#include "base/cli.h"
+#include "base/program/cli.h"
 #include "base/version.h"
 #include "coordinator/commands.h"
 #include "coordinator/doctor.h"

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 #include "lineage/model_registry.h"
 
 namespace sotto::lineage {

@@ -7,8 +7,8 @@
 #include "audit/report/report.h"
 #include "audit/verify/verify.h"
 #include "audit/verify/views.h"
-#include "base/cli.h"
 #include "base/number.h"
+#include "base/program/cli.h"
 #include "base/version.h"
 
 namespace sotto::audit {

@@ -6,7 +6,7 @@
 #include "audit/log/signed_head.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/process.h"
+#include "base/program/process.h"
 #include "base/version.h"
 #include "client/federation/clock_check.h"
 #include "client/federation/connection_watch.h"

@@ -1,6 +1,6 @@
 #include "client/federation/site_commands.h"
 
-#include "base/stop_signal.h"
+#include "base/program/stop_signal.h"
 #include "client/federation/site.h"
 #include "client/text/model_options.h"
 

@@ -1,7 +1,7 @@
 // The command lines of a site in a consortium: doctor, fingerprint, join, run, approve, refuse, status, budget, migrate.
 #pragma once
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 #include "client/federation/budget.h"
 #include "client/federation/enrol.h"
 #include "client/federation/migrate.h"

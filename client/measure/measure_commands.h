@@ -1,7 +1,7 @@
 // The command lines that measure: eval, compare, review, attack, benefit.
 #pragma once
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 #include "client/measure/attack.h"
 #include "client/measure/benefit.h"
 #include "client/measure/evaluate.h"

@@ -7,7 +7,7 @@
 
 #include "base/files.h"
 #include "base/number.h"
-#include "base/stop_signal.h"
+#include "base/program/stop_signal.h"
 #include "client/search/repeat_and_select.h"
 #include "crypto/kdf.h"
 #include "crypto/stream_random.h"

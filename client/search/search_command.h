@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "privacy/mechanism/event.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 
 namespace sotto::client {
 

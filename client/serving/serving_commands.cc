@@ -1,6 +1,6 @@
 #include "client/serving/serving_commands.h"
 
-#include "base/stop_signal.h"
+#include "base/program/stop_signal.h"
 
 namespace sotto::client {
 namespace {

@@ -1,7 +1,7 @@
 // The command lines that put a model to use: generate, chat, score, tokenize, chat-template; serve.
 #pragma once
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 #include "client/serving/conversation.h"
 #include "client/serving/serve.h"
 #include "client/serving/text_commands.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 
 namespace sotto::client {
 

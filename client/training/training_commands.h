@@ -1,7 +1,7 @@
 // The command lines of training at one site alone: train, replay.
 #pragma once
 
-#include "base/cli.h"
+#include "base/program/cli.h"
 #include "client/training/train_command.h"
 
 namespace sotto::client {

@@ -1,4 +1,4 @@
-#include "base/cli.h"
+#include "base/program/cli.h"
 
 #include <unistd.h>
 

@@ -1,5 +1,6 @@
 #include "audit/verify/verify.h"
 
+#include "audit/checks/checks.h"
 #include "audit/ledger/accounting.h"
 #include "audit/report/report.h"
 #include "privacy/mechanism/noise.h"
@@ -324,7 +325,7 @@ TEST_CASE("an adapter beside the logs must be the one that the last round made",
   run.write("adapter/adapter.bin", as_bytes("another adapter"));
   REQUIRE_FALSE(found().ok());
   CHECK(has(found().error().message, "it is not the adapter that the sites made"));
-  CHECK_FALSE(verify(*read_run_folder(run.folder.path())).ok);
+  CHECK_FALSE(verify(*read_run_folder(run.folder.path()), std::nullopt).ok);
 }
 
 TEST_CASE("run.json that says something else than the logs fails", "[verify]") {

@@ -114,7 +114,7 @@ void FakeSite::approve(const wire::RunOffer& offer) {
 }
 
 void FakeSite::say_hello_with_newer_head() {
-  SOTTO_CHECK(log_.append(audit::ProgramRan{RunId("x"), "test", {}}, now()).ok());
+  SOTTO_CHECK(log_.append(audit::ProgramRan{RunId("x"), "test", {}}, wall_clock()).ok());
   send(wire::Hello{name_, "test", head()});
 }
 

@@ -12,6 +12,7 @@
 #include "coordinator/folder/command_queue.h"
 #include "coordinator/runs/proposal.h"
 #include "crypto/hash.h"
+#include "crypto/statement.h"
 #include "tests/coordinator/server/fake_site.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_folder.h"
@@ -28,7 +29,8 @@ class Federation {
  public:
   explicit Federation(std::size_t sites) {
     auto link = wire::RouterLink::bind("tcp://127.0.0.1:0", wire::TransportKey::random(random_));
-    Addresses addresses{link->endpoint(), ""};
+    Addresses addresses;
+    addresses.listen = link->endpoint();
     link = unavailable("closed");  // frees the port
     folder_.emplace(CoordinatorFolder::create(files_.file("coordinator"), addresses, random_).value());
     start();

@@ -1,4 +1,4 @@
-#include "base/stop_signal.h"
+#include "base/program/stop_signal.h"
 
 #include <csignal>
 

@@ -1,4 +1,4 @@
-#include "base/process.h"
+#include "base/program/process.h"
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
