@@ -10,7 +10,7 @@ namespace sotto::privacy {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::size_t kPoints = 4096;
+constexpr std::size_t kPoints = 2048;
 constexpr double kCover = 1e-11;  // more than all round-off of the sums of positive terms below
 
 // How the lower end of a ratio's distribution is kept. For delta: outputs below `floor` become a ratio of 0, and of a sum's
