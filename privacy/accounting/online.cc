@@ -15,6 +15,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kGrowth = 4;  // a grid is made for so many times the steps that there are
+// Where adding is shown to be smaller, any order will do: a few over the range in which best orders lie.
 constexpr std::array<double, 8> kOrders = {1.5, 2, 3, 5, 8, 14, 24, 48};
 
 }  // namespace

@@ -14,7 +14,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Golden sections for the minimum of a function with one valley, in the logarithm of its argument.
 double least(double low, double high, const std::function<double(double)>& f) {
-  constexpr double kGolden = 0.6180339887498949;
+  constexpr double kGolden = 0.6180339887498949;  // (sqrt(5) - 1) / 2
   double a = std::log(low);
   double b = std::log(high);
   double x = b - kGolden * (b - a), y = a + kGolden * (b - a);
@@ -51,6 +51,7 @@ Extent extent_of(const LossOutline& outline, std::span<const LossSteps> steps) {
 
 double most_tilt(const Extent& extent) { return std::max(1e3 / extent.most, 1.0); }
 
+// Below it the tilted masses are the masses themselves, and 1 / (1 - e^(-2 tilt h)) in the round-off grows (privacy.md, 6.5).
 constexpr double kLeastTilt = 1e-3;
 
 // The gentlest tilt, up to the slope, with which round-off is a small share of delta: what the tilt is there for. A gentler
@@ -143,7 +144,7 @@ void lay_grid(const LossOutline& outline, const Extent& extent, const PldTarget&
   }
   plan.spread = 0.5 * aim / ((plan.slope + 1) * finer * finer * finer);
   const double fewest = whole ? 0x1p14 : 0x1p11;  // `whole` leaves a sixteenth for the bins' margins
-  constexpr double kMost = 0x1p20;
+  constexpr double kMost = 0x1p20;  // points: a transform of twice as many is some 64 MB and a second in extended precision
   step = std::max({std::min(step, width / fewest) / finer, width / kMost, widest / kMost});
   // Losses so large that their sums overflow have no grid.
   if (!(std::isfinite(plan.from) && std::isfinite(step) && width / step >= 2 && width / step <= 2 * kMost)) return;

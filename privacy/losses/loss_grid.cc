@@ -337,7 +337,7 @@ namespace {
 // Points from `first` to `last`, as far apart as the widths allow; one at every step about the offset, which was chosen for
 // that.
 std::vector<long> lay_points(const GridLoss& grid, long first, long last, const BinWidths& widths) {
-  constexpr long kDense = 8;
+  constexpr long kDense = 8;  // points about the offset at every step, where the bulk stands
   // The widths are for losses that decide epsilon by their spread. Where single rare losses decide it, each must be met to a
   // share of itself.
   constexpr double kFinestShare = 16;

@@ -32,6 +32,7 @@ LossOutline::Part outline_of(const LossSteps& steps, double mass_above, double f
     for (int i = 1; i < kEven; ++i) edges.push_back(part.range.from + i * bin);
   }
   for (int i = 1; i < kEdges / 2 && part.range.to > 0; ++i) edges.push_back(part.range.to * (1 - std::exp2(-0.5 * i)));
+  // Rare losses are told from small ones at a bin's edge: to one per cent.
   constexpr double kFine = 1.01;
   for (double edge = fine_from; edge > 0 && edge < part.range.to; edge *= kFine) edges.push_back(edge);
   std::sort(edges.begin(), edges.end());

@@ -14,7 +14,7 @@ namespace sotto::privacy {
 namespace {
 
 constexpr double kUnit = 0x1p-53;
-constexpr double kRoughWidth = 0.02;
+constexpr double kRoughWidth = 0.02;  // of the grid that only shows where epsilon is, as a share of max(1, epsilon)
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Suffix sums by Horner's rule, all terms positive: relative error below 6 roundings a point.
@@ -139,12 +139,12 @@ class ComposedLoss::Search {
     }
   }
 
-  static constexpr int kAttempts = 12;
+  static constexpr int kAttempts = 12;      // probes, then split, longer numbers and finer steps: more than any setting took
   static constexpr int kProbes = 6;         // from a factor of 10,000 to one of 1.2
   static constexpr double kWider = 4;       // brackets of very many different steps: half the points
   static constexpr double kFar = 1.5;       // between the ends of a bracket: grids for one do not serve the other
   static constexpr double kProgress = 0.8;  // an attempt that leaves more of the width was in vain
-  static constexpr std::size_t kLongest = 0x1p20;
+  static constexpr std::size_t kLongest = 0x1p20;  // composed_plan.cc makes no longer grid of the same width
 
   std::span<const LossSteps> steps_;
   PldTarget target_;
