@@ -81,7 +81,7 @@ Result<void> RunSession::take_up(const AdapterLayout& layout) {
     const auto event = context_.log->event(i);
     SOTTO_TRY_VOID(participant_->fits(event));
     const auto* end = std::get_if<audit::RunFinished>(&event);
-    finished_ = finished_ || (end && end->run == plan.run);
+    over_ = over_ || (end && end->run == plan.run);
   }
   return drive(OwnHead{record_.own_head()});
 }
@@ -98,7 +98,9 @@ Result<void> RunSession::on(wire::ToSite message) {
     return {};
   }
   if (const auto* done = std::get_if<wire::RunFinished>(&message)) return finish(*done);
-  if (finished_) {
+  // The run is over here: the result of an earlier round may come again, to be acknowledged, and nothing else.
+  const auto* result = std::get_if<wire::RoundResult>(&message);
+  if (over_ && !(result && result->header.round < participant_->next_round())) {
     log(Level::kWarning, "run_over", {{"run", offer_.plan.run.value()}});
     return {};
   }
@@ -274,6 +276,7 @@ Result<void> RunSession::finish(const wire::RunFinished& message) {
   }
   SOTTO_TRY_VOID(measure_canaries());
   SOTTO_TRY_VOID(record_.append(audit::RunFinished{run, message.adapter}));
+  over_ = true;
   SOTTO_TRY(Bytes bytes, audit::read_log_bytes(context_.log->path()));
   SOTTO_TRY_VOID(context_.send(wire::SiteRecord{run, std::move(bytes), record_.own_head()}));
   finished_ = true;

@@ -75,8 +75,9 @@ class RunSession {
   std::optional<Participant> participant_;
   std::optional<AdapterState> adapter_;  // last accepted; nullopt before the first
   std::vector<Event> pending_;
-  std::string halted_;  // why this run goes no further; empty while it does
-  bool finished_ = false;
+  std::string halted_;     // why this run goes no further; empty while it does
+  bool over_ = false;      // its end stands in the log
+  bool finished_ = false;  // and the record was sent
 };
 
 }  // namespace sotto::client
