@@ -120,7 +120,8 @@ TEST_CASE("text outside the guarantee is held against who trains, by the patient
 
 TEST_CASE("a book without its key recognises nobody, and says so", "[book]") {
   const Folder folder;
-  REQUIRE(folder.open().claim("patients", training(folder.book(), {"P1"})).ok());
+  const auto book = folder.book();
+  REQUIRE(folder.open().claim("patients", training(book, {"P1"})).ok());
   fs::remove(folder.path / "patients.key");
   const auto opened = PatientBook::open(folder.path.string());
   REQUIRE_FALSE(opened.ok());
