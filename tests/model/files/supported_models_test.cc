@@ -71,9 +71,11 @@ std::string page() {
       "* GGUF, versions 2 and 3: " +
       known_gguf_formats() +
       ". A model that is split over several GGUF files must be joined first.\n"
-      "* A head that differs from the embedding counts, also where config.json says `tie_word_embeddings`, as in transformers "
+      "* A head that differs from the embedding counts, also where config.json says `tie_word_embeddings`, as in "
+      "transformers "
       "5.\n"
-      "* A tensor that is neither used nor known to be harmless (rotary frequencies and causal masks with the values that are "
+      "* A tensor that is neither used nor known to be harmless (rotary frequencies and causal masks with the values that "
+      "are "
       "computed) is refused by its name; so are a number that is not finite, and an adapter beside a model's weights.\n"
       "* Tokens count wherever a folder names them: tokenizer.json, tokenizer_config.json, special_tokens_map.json and "
       "added_tokens.json, with the ids that transformers 5 gives them. Two files that give one token different ids are "
