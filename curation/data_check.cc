@@ -1,6 +1,7 @@
 #include "curation/data_check.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "data/files/distinct_files.h"
@@ -27,7 +28,7 @@ Json quantiles(std::vector<std::size_t> values) {
   if (values.empty()) return Json();
   std::ranges::sort(values);
   const auto at = [&](double q) {
-    return values[static_cast<std::size_t>(q * static_cast<double>(values.size() - 1) + 0.5)];
+    return values[static_cast<std::size_t>(std::llround(q * static_cast<double>(values.size() - 1)))];
   };
   return Json::object({{"min", values.front()},
                        {"median", at(0.5)},

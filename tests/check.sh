@@ -12,13 +12,15 @@ jobs=${JOBS:-$(nproc)}
 
 # sanitized PRESET WHAT: builds and tests it. What ctest prints is shown where a test fails; else one line says how many ran.
 sanitized() {
-  local preset=$1 what=$2 log=build/$1/check.log summary
+  local preset=$1 what=$2 log=build/$1/check.log count fixed=()
+  # GCC 12's runtimes cannot place their shadow where a kernel scatters addresses widely.
+  if setarch "$(uname -m)" -R true 2>/dev/null; then fixed=(setarch "$(uname -m)" -R); fi
   mkdir -p "build/$preset"
   cmake --preset "$preset" >"$log" 2>&1 || { cat "$log"; return 1; }
-  cmake --build --preset "$preset" -- -j "$jobs" >"$log" 2>&1 || { grep -v '^\[' "$log"; return 1; }
-  ctest --preset "$preset" -j "$jobs" >"$log" 2>&1 || { cat "$log"; return 1; }
-  summary=$(grep 'tests passed' "$log")
-  echo "$what: $summary"
+  "${fixed[@]}" cmake --build --preset "$preset" -- -j "$jobs" >"$log" 2>&1 || { grep -v '^\[' "$log"; return 1; }
+  "${fixed[@]}" ctest --preset "$preset" -j "$jobs" >"$log" 2>&1 || { cat "$log"; return 1; }
+  count=$(sed -n 's/^100% tests passed.* out of //p' "$log")
+  echo "$what: $count tests ran and passed"
 }
 
 case "${1:-}" in

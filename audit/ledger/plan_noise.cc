@@ -23,7 +23,7 @@ bool is_plain(const RunPlan& plan) {
 Result<double> noise_of_run(double target, const RunPlan& plan, SitePlan site) {
   constexpr double kLowest = 1e-2, kHighest = 1e6, kStep = 4, kWidth = 1 + 1e-4;
   // Covers the certificate of the true dimension, and the width of a bracket that is computed anew from other parts.
-  const double goal = target - std::max(1e-3, 2e-3 * target);
+  const double goal = target * (1 - 4e-3);
   const auto suffices = [&](double sigma) {
     site.noise_multiplier = sigma;
     const auto spent = planned_epsilon(plan, site, 1);

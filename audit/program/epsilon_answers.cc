@@ -62,24 +62,12 @@ Result<privacy::PrivacyProfile> profile_of(const privacy::Release& release, cons
   return privacy::PrivacyProfile::of({&release, 1}, relation.neighbours, delta);
 }
 
-// The epsilon that was asked for, once the whole curve is known: as narrow as it gets.
+// The epsilon that was asked for, once the whole curve is known.
 Result<privacy::DirectedBracket> epsilon_of(const privacy::Release& release, const privacy::Relation& relation,
                                             privacy::Delta delta, const privacy::PrivacyProfile& profile) {
   privacy::DirectedBracket out = profile.epsilon(delta);
-  const auto gaussian = privacy::gaussian_releases({&release, 1});
-  if (relation.group > 1 && !gaussian) {
+  if (relation.group > 1 && !privacy::gaussian_releases({&release, 1})) {
     SOTTO_TRY(out.bracket, privacy::epsilon_of_group({&release, 1}, relation.neighbours, relation.group, delta));
-    return out;
-  }
-  const privacy::PldTarget target{delta, kFineWidth};
-  if (gaussian) {
-    SOTTO_TRY(const auto here, privacy::pld_epsilon(gaussian->steps, target, relation, gaussian->max_divergence));
-    out.direction = here.direction;
-    out.bracket = {std::max(out.bracket.lower, here.bracket.lower), std::min(out.bracket.upper, here.bracket.upper)};
-  } else {
-    SOTTO_TRY(const auto here, privacy::bracket_of_releases({&release, 1}, relation.neighbours, target));
-    out.direction = here.direction;
-    out.bracket = {std::max(out.bracket.lower, here.epsilon.lower), std::min(out.bracket.upper, here.epsilon.upper)};
   }
   return out;
 }
@@ -167,6 +155,7 @@ Result<Json> answer(const EpsilonQuery& query) {
   if (rdp->at("epsilon_upper").as_double() < pld->at("epsilon_upper").as_double()) {
     pld->set("epsilon_upper", rdp->at("epsilon_upper")).set("accountant", "rdp");
   }
+  pld->set("curve", with_rdp(pld->at("curve"), {&release, 1}, neighbours));
   return pld;
 }
 
@@ -195,7 +184,9 @@ Result<Json> answer(const CalibrateQuery& query) {
   }
   out.set("epsilon_upper", privacy::epsilon_upper({&found, 1}, target));
   out.set("delta", delta.value()).set("accountant", privacy::to_string(accountant)).set("neighbours", query.neighbours);
-  return out.set("direction", privacy::to_string(direction)).set("curve", curve_of({&found, 1}, neighbours, delta, rdp));
+  Json curve = curve_of({&found, 1}, neighbours, delta, rdp);
+  if (accountant == privacy::Accountant::kBoth) curve = with_rdp(curve, {&found, 1}, neighbours);
+  return out.set("direction", privacy::to_string(direction)).set("curve", std::move(curve));
 }
 
 }  // namespace sotto::audit

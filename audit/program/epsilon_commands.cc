@@ -49,7 +49,7 @@ Result<std::vector<privacy::Release>> read_releases(const std::string& path, con
 Result<Json> composed_json(std::span<const privacy::Release> releases, privacy::Neighbours neighbours, privacy::Delta delta,
                            bool curve) {
   const auto rdp = privacy::epsilon_of_releases(releases, neighbours, delta);
-  auto pld = privacy::bracket_of_releases(releases, neighbours, privacy::PldTarget{delta, kFineWidth});
+  auto pld = privacy::bracket_of_releases(releases, neighbours, delta);
   if (pld.ok() && !std::isfinite(pld->epsilon.upper)) pld = refused("the privacy losses are too large for its grids");
   if (!rdp.ok() && !pld.ok()) return rdp.error();
   Json by_rdp = rdp.ok() ? Json::object({{"epsilon_upper", rdp->epsilon.value()},

@@ -10,8 +10,6 @@
 
 namespace sotto::audit {
 
-constexpr double kFineWidth = 1e-5;  // aimed at, of a bracket that a person asks for
-
 // Gaussian steps and how their units are sampled: the members of docs/accountant.md that flags name.
 struct SampledSteps {
   static constexpr double kNotGiven = -0x1p1000;  // no number that anybody types

@@ -47,6 +47,19 @@ Json curve_of(std::span<const privacy::Release> releases, privacy::Neighbours ne
   return known ? curve_json(*profile) : curve_by_rdp(releases, neighbours);
 }
 
+Json with_rdp(const Json& curve, std::span<const privacy::Release> releases, privacy::Neighbours neighbours) {
+  Json out = Json::array();
+  for (const Json& point : curve.items()) {
+    Json copy = point;
+    const auto bound = privacy::epsilon_of_releases(releases, neighbours, privacy::Delta(point.at("delta").as_double()));
+    if (bound.ok() && bound->epsilon.value() < point.at("epsilon_upper").as_double()) {
+      copy.set("epsilon_upper", bound->epsilon.value());
+    }
+    out.push(std::move(copy));
+  }
+  return out;
+}
+
 Json trade_off_json(const privacy::PrivacyProfile& profile) {
   Json out = Json::array();
   for (const double rate : {0.001, 0.01, 0.05, 0.1, 0.25, 0.5}) {

@@ -18,6 +18,9 @@ Json curve_by_rdp(std::span<const privacy::Release> releases, privacy::Neighbour
 // RDP.
 Json curve_of(std::span<const privacy::Release> releases, privacy::Neighbours neighbours, privacy::Delta delta, bool by_rdp);
 
+// The curve with RDP's upper ends where those are smaller: what accountant 'both' proves.
+Json with_rdp(const Json& curve, std::span<const privacy::Release> releases, privacy::Neighbours neighbours);
+
 Json trade_off_json(const privacy::PrivacyProfile& profile);
 // The largest true-positive rate less false-positive rate, and in plain words.
 Json advantage_json(const privacy::PrivacyProfile& profile);

@@ -35,7 +35,7 @@ class EndOfSteps {
     if (group_ == nullptr) return;
     try {
       group_->broadcast(as_bytes("end"));
-    } catch (const Failure&) {  // they are gone
+    } catch (const Failure&) {  // NOLINT(bugprone-empty-catch): they are gone
     }
   }
 
@@ -65,7 +65,7 @@ Result<Evaluation> evaluation_of(const model::LanguageModel& model, const data::
 }  // namespace
 
 LocalRun::LocalRun(LocalContext context, RandomSource& random)
-    : in_(std::move(context)),
+    : in_(context),
       budget_(in_.setup->config.policy.budget),
       random_(&random),
       training_(file().plan, SiteIndex(0), *in_.training, in_.data->training, *in_.run_key),

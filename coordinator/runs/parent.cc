@@ -53,7 +53,7 @@ Result<AdapterState> adapter_with(const CoordinatorFolder& folder, const History
                                   const AdapterLayout& layout) {
   for (const auto& run : history.runs()) {
     if (!run.finished || !run.adapter || !trains_lora(run.plan.trained)) continue;
-    const auto adapter = adapter_of(folder, run);
+    auto adapter = adapter_of(folder, run);
     if (!adapter.ok() || lineage::weights_of(*adapter) != weights) continue;
     if (adapter->layout != layout) return refused("the parent's adapter lies on other modules than the sites' model has");
     return adapter;

@@ -62,6 +62,7 @@ void FileBytes::drop_pages(ByteSpan part) const {
   const auto from = reinterpret_cast<std::uintptr_t>(part.data()), to = from + part.size();
   const auto first = (from + page - 1) / page * page, end = to / page * page;
   // Advice only: a kernel that does not take it changes nothing.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): an address inside of the mapping
   if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
 }
 

@@ -1,11 +1,10 @@
 // A frozen language model with, optionally, a LoRA adapter on it: scoring, evaluation, generation. (Training:
 // adapter_trainer.h.) The only public face of the tensor library: no header of this part mentions it. Movable; one thread at
-// a time. Numbers. kFp32: everything in fp32 (the parity path). kBf16: the layers' matrix products take bf16 inputs and give
-// bf16 outputs, and so do the head's two products of a training step; embeddings, norms, rotary angles, softmax, residual
-// stream, LoRA, the head elsewhere, loss and gradients with respect to A and B stay fp32. So the logits and losses that are
-// told are always fp32: log-softmax over fp32 logits, summed in fp64. What a record gives does not depend on what else is in
-// the call: tokens of several records share matrix products, and each row of such a product is computed alike wherever it
-// stands and whatever the others hold (packing.h).
+// a time. Numbers. kFp32: everything in fp32 (the parity path). kBf16: the matrix products of the layers and of the output
+// head take bf16 inputs and give bf16 outputs; embeddings, norms, rotary angles, softmax, residual stream, LoRA, losses and
+// gradients with respect to A and B stay fp32. A log-probability is a log-softmax in fp32, summed in fp64. What a record
+// gives does not depend on what else is in the call: tokens of several records share matrix products, and each row of such a
+// product is computed alike wherever it stands and whatever the others hold (packing.h).
 #pragma once
 
 #include <cstdint>

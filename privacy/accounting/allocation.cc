@@ -10,7 +10,8 @@ namespace sotto::privacy {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::size_t kPoints = 4096;
+// Points of a sum's grid. A sum costs their square; the bracket's width goes with their inverse square (0.05 % here).
+constexpr std::size_t kPoints = 2048;
 constexpr double kCover = 1e-11;  // more than all round-off of the sums of positive terms below
 
 // How the lower end of a ratio's distribution is kept. For delta: outputs below `floor` become a ratio of 0, and of a sum's
@@ -20,6 +21,7 @@ struct LowEnd {
   bool to_zero;
   double lowest() const { return to_zero ? 1e-22 : 0; }
 };
+// P(x < -8) is 6e-16, below every delta's digits. Orders far below 0 weigh low ratios up: there the floor is -30.
 constexpr LowEnd kForDelta{-8, true};
 constexpr LowEnd kForMoments{-30, false};
 constexpr double kDropped = 1e-250;  // a point's mass below this: far below every tail and round-off that is covered

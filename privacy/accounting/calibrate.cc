@@ -14,7 +14,17 @@
 namespace sotto::privacy {
 namespace {
 
-constexpr double kPrecision = 1e-7;
+constexpr double kPrecision = 1e-7;            // of a parameter, relative
+constexpr double kAllocationPrecision = 1e-5;  // each trial is a tenth of a second
+constexpr double kStartPrecision = 1e-3;       // of an answer that only begins another search
+constexpr double kFinestPrecision =
+    1e-14;  // where epsilon is so steep that the first leaves more than kUnused of the target
+constexpr double kUnused = 2e-3;
+// How far a search goes at once towards the other side of the target.
+constexpr double kLeastFactor = 1 + 1e-3;
+constexpr double kMostFactor = 16;
+// Steps are whole; of many, the last digits are below what a bracket can tell.
+constexpr double kStepPrecision = 1e-5;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Left free for the discrete mechanism's certificate (below 1e-20 for any plan) and for rounding.
@@ -30,19 +40,35 @@ struct Trial {
 };
 Trial trial(const Excess& excess, double at) { return {at, excess(at)}; }
 
+// The least and the largest value that a search tries, and whether larger values cost less.
+struct Range {
+  double least = 0;
+  double most = 0;
+  double start = 1;
+  double unit = 0;    // whole multiples of this, if any
+  bool root = false;  // epsilon may grow with no more than the root of it
+  bool larger_costs_less = false;
+  double precision = kPrecision;
+};
+
 // Narrows the gap between a parameter that keeps the target and one that does not, by regula falsi in logarithms (Illinois),
 // and by halving where epsilon is 0 or infinite. Returns the one that keeps it. Parameters are multiples of `unit`, if any.
-double narrow(Trial keeps, Trial breaks, double unit, const Excess& excess) {
+double narrow(Trial keeps, Trial breaks, const Range& range, const Excess& excess) {
+  const double unit = range.unit;
   double keeps_weight = keeps.excess;
   double breaks_weight = breaks.excess;
   int stale = 0;  // how often the same side moved
   for (int i = 0; i < 200; ++i) {
     const double gap = std::log(breaks.at / keeps.at);
-    if (unit > 0 ? std::abs(breaks.at - keeps.at) <= unit : std::abs(gap) <= kPrecision) break;
+    const bool close = keeps.excess >= -kUnused || std::abs(gap) <= kFinestPrecision;
+    if (unit > 0 ? std::abs(breaks.at - keeps.at) <= std::max(unit, kStepPrecision * keeps.at)
+                 : std::abs(gap) <= range.precision && close)
+      break;
     double share = 0.5;
     if (std::isfinite(keeps_weight) && std::isfinite(breaks_weight) && stale < 4) {
       share = keeps_weight / (keeps_weight - breaks_weight);
-      const double margin = std::min(0.4 * kPrecision / std::abs(gap), 0.25);  // step over the root, to close the other side
+      const double margin =
+          std::min(0.4 * range.precision / std::abs(gap), 0.25);  // step over the root, to close the other side
       share = std::clamp(share, margin, 1 - margin);
     }
     double at = keeps.at * std::exp(share * gap);
@@ -67,15 +93,6 @@ double narrow(Trial keeps, Trial breaks, double unit, const Excess& excess) {
   return keeps.at;
 }
 
-// The least and the largest value that a search tries, and whether larger values cost less.
-struct Range {
-  double least = 0;
-  double most = 0;
-  double start = 1;
-  double unit = 0;  // whole multiples of this, if any
-  bool larger_costs_less = false;
-};
-
 // The release's own place of a parameter.
 class Place {
  public:
@@ -84,17 +101,17 @@ class Place {
     Sampling& sampling = release.sampling;
     switch (parameter) {
       case Parameter::kNoise: return noise_of(release);
-      case Parameter::kSteps: return Place(&release.count, {1, 0x1p40, 1, 1, false});
+      case Parameter::kSteps: return Place(&release.count, {1, 0x1p40, 1, 1, true, false});
       case Parameter::kRate: break;
     }
     if (!sampling.kind) return invalid("nothing is sampled here, so that there is no sampling rate to look for");
     switch (*sampling.kind) {
       case SamplingKind::kPoisson:
-      case SamplingKind::kTruncatedPoisson: return Place(&sampling.rate, {1e-12, 1, 1, 0, false});
+      case SamplingKind::kTruncatedPoisson: return Place(&sampling.rate, {1e-12, 1, 1, 0, false, false});
       case SamplingKind::kFixedSize:
-        return Place(&sampling.batch_size, {1, static_cast<double>(sampling.population), 1, 1, false});
+        return Place(&sampling.batch_size, {1, static_cast<double>(sampling.population), 1, 1, false, false});
       case SamplingKind::kRandomAllocation:
-        return Place(&sampling.epoch_selected, {1, static_cast<double>(sampling.epoch_steps), 1, 1, false});
+        return Place(&sampling.epoch_selected, {1, static_cast<double>(sampling.epoch_steps), 1, 1, true, false});
       case SamplingKind::kMinSeparation:
         return invalid("units that take part at a distance are not sampled, so that there is no sampling rate to look for");
     }
@@ -115,14 +132,15 @@ class Place {
   Place(std::uint64_t* whole, const Range& range) : whole_(whole), range_(range) {}
 
   static Result<Place> noise_of(Release& release) {
-    constexpr Range kMultiplier = {1e-3, 1e6, 1, 0, true};
+    constexpr Range kMultiplier = {1e-3, 1e6, 1, 0, false, true};
     if (auto* m = std::get_if<GaussianNoise>(&release.mechanism)) return Place(&m->noise_multiplier, kMultiplier);
     if (auto* m = std::get_if<GaussianMixtureNoise>(&release.mechanism)) return Place(&m->noise_multiplier, kMultiplier);
     if (auto* m = std::get_if<TreeAggregation>(&release.mechanism)) return Place(&m->noise_multiplier, kMultiplier);
     if (auto* m = std::get_if<MatrixMechanism>(&release.mechanism)) return Place(&m->noise_multiplier, kMultiplier);
     if (auto* m = std::get_if<LaplaceNoise>(&release.mechanism)) return Place(&m->scale, kMultiplier);
-    if (auto* m = std::get_if<DiscreteGaussianNoise>(&release.mechanism)) return Place(&m->stddev, {0.05, 1e15, 8, 0, true});
-    if (auto* m = std::get_if<SkellamNoise>(&release.mechanism)) return Place(&m->variance, {0.01, 1e30, 16, 0, true});
+    if (auto* m = std::get_if<DiscreteGaussianNoise>(&release.mechanism))
+      return Place(&m->stddev, {0.05, 1e15, 8, 0, false, true});
+    if (auto* m = std::get_if<SkellamNoise>(&release.mechanism)) return Place(&m->variance, {0.01, 1e30, 16, 0, true, true});
     return unsupported("mechanism '" + std::string(name_of(release.mechanism)) +
                        "' has no noise to look for in this version");
   }
@@ -136,13 +154,15 @@ class Place {
 double charge(const Release& release, const PrivacyTarget& target) {
   const std::span<const Release> one(&release, 1);
   double out = kInfinity;
-  if (target.accountant != Accountant::kPld)
-    out = epsilon_upper(one, {target.epsilon, target.delta, Accountant::kRdp, target.neighbours});
-  if (target.accountant == Accountant::kRdp || out <= reachable(target.epsilon)) return out;
-  const auto pld = bracket_of_releases(one, target.neighbours, target.delta);
-  if (!pld.ok()) return out;
-  const Bracket& e = pld->epsilon;
-  return std::min(out, target.accountant == Accountant::kBoth ? e.upper + (e.upper - e.lower) : e.upper);
+  if (target.accountant != Accountant::kRdp) {
+    const auto pld = bracket_of_releases(one, target.neighbours, target.delta);
+    if (pld.ok()) {
+      const Bracket& e = pld->epsilon;
+      out = target.accountant == Accountant::kBoth ? e.upper + (e.upper - e.lower) : e.upper;
+    }
+  }
+  if (target.accountant == Accountant::kPld || out <= reachable(target.epsilon)) return out;
+  return std::min(out, epsilon_upper(one, {target.epsilon, target.delta, Accountant::kRdp, target.neighbours}));
 }
 
 Error out_of_reach(const PrivacyTarget& target, Parameter parameter, const Range& range) {
@@ -160,23 +180,29 @@ Result<double> search(const PrivacyTarget& target, Parameter parameter, const Ra
                       const Excess& excess) {
   const double cheap = range.larger_costs_less ? range.most : range.least;
   const double dear = range.larger_costs_less ? range.least : range.most;
-  const auto towards = [&](double from, double end) {
-    const double next = end > from ? std::min(from * factor, end) : std::max(from / factor, end);
-    return range.unit > 0 ? std::clamp(std::round(next), range.least, range.most) : next;
+  // As far as the miss asks for, and a little more: epsilon grows at least with the root of a parameter.
+  const auto towards = [&](const Trial& from, double end) {
+    const double miss = std::abs(from.excess);
+    const double by =
+        std::isfinite(miss) ? std::clamp(std::exp(range.root ? 2.2 * miss : 1.1 * miss), kLeastFactor, kMostFactor) : factor;
+    const double next = end > from.at ? std::min(from.at * by, end) : std::max(from.at / by, end);
+    if (range.unit == 0) return next;
+    const double whole = end > from.at ? std::max(std::round(next), from.at + 1) : std::min(std::round(next), from.at - 1);
+    return std::clamp(whole, range.least, range.most);
   };
   Trial keeps = trial(excess, range.start);
   Trial breaks = keeps;
   while (!(keeps.excess <= 0)) {
     breaks = keeps;
     if (keeps.at == cheap) return out_of_reach(target, parameter, range);
-    keeps = trial(excess, towards(keeps.at, cheap));
+    keeps = trial(excess, towards(keeps, cheap));
   }
   while (!(breaks.excess > 0)) {
     keeps = breaks;
     if (keeps.at == dear) return keeps.at;
-    breaks = trial(excess, towards(keeps.at, dear));
+    breaks = trial(excess, towards(keeps, dear));
   }
-  return narrow(keeps, breaks, range.unit, excess);
+  return narrow(keeps, breaks, range, excess);
 }
 
 Release gaussian_release(double sigma, double rate, double steps) {
@@ -224,7 +250,9 @@ double epsilon_upper(const GaussianSteps& steps, Delta delta, Accountant account
   return epsilon_upper({&run, 1}, {Epsilon(0), delta, accountant});
 }
 
-Result<Release> calibrate(const PrivacyTarget& target, Release release, Parameter parameter) {
+namespace {
+
+Result<Release> calibrate(const PrivacyTarget& target, Release release, Parameter parameter, double precision) {
   if (!(release.count >= 1)) return invalid("steps is 0; give the number of steps that the run will take");
   SOTTO_TRY(const Place place, Place::of(release, parameter));
   Range range = place.range();
@@ -234,10 +262,12 @@ Result<Release> calibrate(const PrivacyTarget& target, Release release, Paramete
     const auto pld = bracket_of_releases({&release, 1}, target.neighbours, target.delta);
     if (target.accountant == Accountant::kRdp || !pld.ok()) return rdp.error();
   }
+  range.precision = precision;
+  if (release.sampling.kind == SamplingKind::kRandomAllocation) range.precision = std::max(precision, kAllocationPrecision);
   double factor = 2;
-  if (target.accountant != Accountant::kRdp &&
-      range.unit == 0) {  // RDP's answer is not far from what is looked for, as a rule
-    const auto near = calibrate({target.epsilon, target.delta, Accountant::kRdp, target.neighbours}, release, parameter);
+  if (target.accountant != Accountant::kRdp) {  // RDP's answer is not far from what is looked for, as a rule
+    const auto near =
+        calibrate({target.epsilon, target.delta, Accountant::kRdp, target.neighbours}, release, parameter, kStartPrecision);
     if (near.ok()) {
       Release copy = *near;
       range.start = Place::of(copy, parameter)->get();
@@ -251,6 +281,12 @@ Result<Release> calibrate(const PrivacyTarget& target, Release release, Paramete
             }));
   place.set(found);
   return release;
+}
+
+}  // namespace
+
+Result<Release> calibrate(const PrivacyTarget& target, Release release, Parameter parameter) {
+  return calibrate(target, std::move(release), parameter, kPrecision);
 }
 
 Result<NoiseMultiplier> calibrate_noise(Epsilon epsilon, Delta delta, SamplingRate rate, std::uint64_t steps,

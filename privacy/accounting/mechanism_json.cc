@@ -11,7 +11,7 @@
 namespace sotto::privacy {
 namespace {
 
-constexpr double kLargestCount = 0x1p53;
+constexpr double kLargestCount = 0x1p53;  // the last whole number up to which doubles hold every one
 
 // Checked reads of one object's members, which remember what was asked for: the rest is refused.
 class Members {

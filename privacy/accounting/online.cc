@@ -15,6 +15,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kGrowth = 4;  // a grid is made for so many times the steps that there are
+// Where adding is shown to be smaller, any order will do: a few over the range in which best orders lie.
 constexpr std::array<double, 8> kOrders = {1.5, 2, 3, 5, 8, 14, 24, 48};
 
 }  // namespace
@@ -26,7 +27,8 @@ class OnlineProfile::Course {
       : delta_(delta), neighbours_(neighbours), direction_(direction) {}
 
   Result<void> append(const Release& release) {
-    SOTTO_TRY(ReleaseLoss loss, loss_of(release, neighbours_, direction_, delta_.value()));
+    KnownAllocations known;
+    SOTTO_TRY(ReleaseLoss loss, loss_of(release, neighbours_, direction_, delta_.value(), known));
     if (loss.lower != nullptr) return unsupported("epsilon after each release is not in this version for random allocation");
     const auto count = static_cast<std::uint64_t>(std::min(release.count, 0x1p62)) * loss.times;
     losses_.push_back(std::move(loss.upper));
@@ -39,12 +41,21 @@ class OnlineProfile::Course {
 
   Bracket epsilon() {
     if (!product_ || total_ > planned_) plan();
-    for (; taken_ < steps_.size(); ++taken_) take(taken_);
+    take_all();
+    if (!product_) return {0, kInfinity};  // losses that no grid holds
     // P and Q are within the log-ratio of the pair's: as in release_losses.cc.
     const double relative = log_ratio_ > 0 ? 2 * log_ratio_ + 0x1p-51 : 0;
     if (relative > 0.5) return {0, kInfinity};
     Bracket out = at(ComposedLoss::of(*product_, plan_), relative);
-    if (out.upper - out.lower > kWidest * std::max(1.0, out.upper)) {  // once more, for these steps alone
+    if (is_wide(out) && total_ > kStale * planned_for_) {  // a grid for what there is by now, and what may come
+      plan();
+      take_all();
+      if (!product_) return out;
+      out = at(ComposedLoss::of(*product_, plan_), relative);
+    }
+    // Once more, for these steps alone. Many different ones cost as much as all rounds before: not after every round.
+    if (is_wide(out) && (steps_.size() <= kFewDifferent || total_ > kStale * composed_for_)) {
+      composed_for_ = total_;
       const Bracket exact = at(ComposedLoss::compose(steps_, PldTarget{delta_}), relative);
       out = {std::max(out.lower, exact.lower), std::min(out.upper, exact.upper)};
     }
@@ -58,8 +69,10 @@ class OnlineProfile::Course {
  private:
   static constexpr double kFew = 64;  // steps need a finer grid, which is short
   static constexpr double kWidthOfFew = 3e-5;
-  static constexpr double kWidest = 1e-3;    // a bracket, times max(1, epsilon)
-  static constexpr double kMoreSteps = 1e4;  // outlines reach as far as so many more steps ask for
+  static constexpr double kStale = 1.2;             // growth after which a grid is made anew for a narrower bracket
+  static constexpr std::size_t kFewDifferent = 64;  // steps that may be composed anew at any time
+  static constexpr double kWidest = 1e-3;           // a bracket, times max(1, epsilon)
+  static constexpr double kMoreSteps = 1e4;         // outlines reach as far as so many more steps ask for
 
   Bracket at(const ComposedLoss& composed, double relative) const {
     return {composed.epsilon(Delta(std::min(delta_.value() * (1 + relative), 1 - 0x1p-53))).lower,
@@ -72,6 +85,7 @@ class OnlineProfile::Course {
     const ComposedPlan now = plan_composition(outline_, steps_, target);
     plan_ = plan_composition(outline_.times(kGrowth), steps_, target);
     planned_ = kGrowth * total_;
+    planned_for_ = total_;
     taken_ = 0;
     product_.reset();
     if (plan_.length == 0 || now.length == 0) return;
@@ -81,8 +95,15 @@ class OnlineProfile::Course {
     product_.emplace(plan_);
   }
 
-  void take(std::size_t i) {
-    product_->multiply(steps_[i], outline_.parts()[i], static_cast<double>(steps_[i].count) / planned_);
+  static bool is_wide(const Bracket& epsilon) {
+    return epsilon.upper - epsilon.lower > kWidest * std::max(1.0, epsilon.upper);
+  }
+
+  void take_all() {
+    for (; product_ && taken_ < steps_.size(); ++taken_) {
+      const double share = static_cast<double>(steps_[taken_].count) / planned_;
+      product_->multiply(steps_[taken_], outline_.parts()[taken_], share);
+    }
   }
 
   Delta delta_;
@@ -95,6 +116,7 @@ class OnlineProfile::Course {
   std::optional<LossSpectrum<double>> product_;
   std::size_t taken_ = 0;
   double total_ = 0, planned_ = 0, log_ratio_ = 0;
+  double planned_for_ = 0, composed_for_ = 0;  // steps that there were
 };
 
 OnlineProfile::OnlineProfile(Delta delta, Neighbours neighbours)

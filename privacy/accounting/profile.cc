@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "privacy/accounting/release_losses.h"
@@ -39,19 +41,18 @@ struct Merged {
 
 Merged merge(std::span<const GaussianSteps> steps) {
   Merged out;
+  std::map<std::pair<double, double>, std::size_t> places;  // in `sampled`, by noise and rate
   double squares = 0;
   for (const GaussianSteps& step : steps) {
     if (step.rate.always()) {
       squares += static_cast<double>(step.steps) / (step.sigma.value() * step.sigma.value());
       continue;
     }
-    const auto same = std::find_if(out.sampled.begin(), out.sampled.end(), [&](const GaussianSteps& other) {
-      return other.sigma == step.sigma && other.rate == step.rate;
-    });
-    if (same == out.sampled.end()) {
+    const auto [same, is_new] = places.try_emplace({step.sigma.value(), step.rate.value()}, out.sampled.size());
+    if (is_new) {
       out.sampled.push_back(step);
     } else {
-      same->steps += step.steps;
+      out.sampled[same->second].steps += step.steps;
     }
   }
   out.mu = std::sqrt(squares);
@@ -130,6 +131,24 @@ bool rdp_of_adding_is_below(const Merged& merged, Delta delta, double tilt, doub
   return false;
 }
 
+// What pld_epsilon answers, and the compositions that it follows from.
+struct Here {
+  std::optional<ComposedLoss> remove, add;  // add: none where its RDP shows that it is smaller, or where both are equal
+  DirectedBracket epsilon;
+};
+Here compose_here(const Merged& merged, const Relation& relation, Delta delta, double max_divergence) {
+  Here out;
+  out.remove = losses_of(merged, relation, Direction::kRemove).compose({delta});
+  const Bracket remove = epsilon_of(*out.remove, delta, max_divergence);
+  out.epsilon = {remove, Direction::kRemove};
+  if (relation.neighbours == Neighbours::kReplace) return out;
+  if (relation.group == 1 && rdp_of_adding_is_below(merged, delta, out.remove->tilt(), max_divergence, remove.lower))
+    return out;
+  out.add = losses_of(merged, relation, Direction::kAdd).compose({delta});
+  out.epsilon = worse_of(remove, epsilon_of(*out.add, delta, max_divergence));
+  return out;
+}
+
 Bracket gaussian_epsilon(double mu, double delta) {
   const auto upper = [mu](double e) { return gaussian_delta(mu, e).upper; };
   const auto lower = [mu](double e) { return gaussian_delta(mu, e).lower; };
@@ -178,13 +197,20 @@ Result<PrivacyProfile> PrivacyProfile::of(std::span<const GaussianSteps> steps, 
     out.mu_ = merged.mu * distance(relation);
     return out;
   }
+  Here here = compose_here(merged, relation, delta, max_divergence);
+  out.made_for_ = delta;
+  out.epsilon_there_ = here.epsilon;
   for (const Direction direction : {Direction::kRemove, Direction::kAdd}) {
     if (direction == Direction::kAdd && relation.neighbours == Neighbours::kReplace) continue;
     const Losses losses = losses_of(merged, relation, direction);
     out.directions_.emplace_back();
-    const PldTarget at{delta, PldTarget{}.width, reach(delta)};
-    out.directions_.back().upper.push_back(losses.compose(at));
-    if (delta.value() < kMiddle) out.directions_.back().upper.push_back(losses.compose({Delta(kMiddle)}));
+    auto& composed = out.directions_.back().upper;
+    auto& there = direction == Direction::kRemove ? here.remove : here.add;
+    if (there) composed.push_back(*std::move(there));
+    // Of very many different steps a grid takes seconds: one for smaller deltas is left out.
+    if (reach(delta) < 1 && losses.losses.size() <= kManySteps)
+      composed.push_back(losses.compose({delta, PldTarget{}.width, reach(delta)}));
+    if (delta.value() < kMiddle) composed.push_back(losses.compose({Delta(kMiddle)}));
   }
   return out;
 }
@@ -194,8 +220,9 @@ Result<PrivacyProfile> PrivacyProfile::of(std::span<const Release> releases, Nei
     return of(gaussian->steps, {neighbours, 1}, delta, gaussian->max_divergence);
   }
   PrivacyProfile out;
+  KnownAllocations known;
   for (const Direction direction : {Direction::kRemove, Direction::kAdd}) {
-    SOTTO_TRY(const DirectedLosses losses, losses_of(releases, neighbours, direction, delta));
+    SOTTO_TRY(const DirectedLosses losses, losses_of(releases, neighbours, direction, delta, known));
     out.max_divergence_ = losses.log_ratio;
     Composed composed;
     for (const double aim : {delta.value(), std::sqrt(delta.value() * kMiddle), kMiddle}) {
@@ -205,6 +232,9 @@ Result<PrivacyProfile> PrivacyProfile::of(std::span<const Release> releases, Nei
     }
     out.directions_.push_back(std::move(composed));
   }
+  SOTTO_TRY(const ReleasesBracket there, bracket_of_releases(releases, neighbours, delta));
+  out.made_for_ = delta;
+  out.epsilon_there_ = {there.epsilon, there.direction};
   return out;
 }
 
@@ -224,7 +254,12 @@ Bracket PrivacyProfile::epsilon(Delta delta, Direction direction) const {
 }
 
 DirectedBracket PrivacyProfile::epsilon(Delta delta) const {
-  return worse_of(epsilon(delta, Direction::kRemove), epsilon(delta, Direction::kAdd));
+  if (made_for_ && delta == *made_for_) return epsilon_there_;
+  DirectedBracket out = worse_of(epsilon(delta, Direction::kRemove), epsilon(delta, Direction::kAdd));
+  // A larger delta has no larger epsilon.
+  if (made_for_ && delta > *made_for_) out.bracket.upper = std::min(out.bracket.upper, epsilon_there_.bracket.upper);
+  if (made_for_ && delta < *made_for_) out.bracket.lower = std::max(out.bracket.lower, epsilon_there_.bracket.lower);
+  return out;
 }
 
 Bracket PrivacyProfile::delta(double epsilon) const {
@@ -244,6 +279,7 @@ Bracket PrivacyProfile::delta(double epsilon) const {
     for (const ComposedLoss& composed : direction.upper) upper = std::min(upper, composed.delta(above).upper * up);
     out.upper = std::max(out.upper, upper);
   }
+  if (made_for_ && epsilon >= epsilon_there_.bracket.upper) out.upper = std::min(out.upper, made_for_->value());
   return out;
 }
 
@@ -296,23 +332,15 @@ std::optional<double> PrivacyProfile::zero_concentrated() const {
   return *mu_ * *mu_ / 2 * (1 + 256 * kUnit);
 }
 
-Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, const PldTarget& target, const Relation& relation,
+Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, Delta delta, const Relation& relation,
                                     double max_divergence) {
   SOTTO_TRY_VOID(check(relation));
-  const Delta delta = target.delta;
   const Merged merged = merge(steps);
   if (merged.sampled.empty()) {
     SOTTO_TRY(const PrivacyProfile profile, PrivacyProfile::of(steps, relation, delta, max_divergence));
     return profile.epsilon(delta);
   }
-  const ComposedLoss composed = losses_of(merged, relation, Direction::kRemove).compose(target);
-  const Bracket remove = epsilon_of(composed, delta, max_divergence);
-  if (relation.neighbours == Neighbours::kReplace) return DirectedBracket{remove, Direction::kRemove};
-  if (relation.group == 1 && rdp_of_adding_is_below(merged, delta, composed.tilt(), max_divergence, remove.lower)) {
-    return DirectedBracket{remove, Direction::kRemove};
-  }
-  const ComposedLoss other = losses_of(merged, relation, Direction::kAdd).compose(target);
-  return worse_of(remove, epsilon_of(other, delta, max_divergence));
+  return compose_here(merged, relation, delta, max_divergence).epsilon;
 }
 
 Result<AllRelations> pld_all_relations(std::span<const GaussianSteps> steps, Delta delta, std::uint64_t group_size,

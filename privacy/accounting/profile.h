@@ -67,16 +67,16 @@ class PrivacyProfile {
     const std::vector<ComposedLoss>& from_below() const { return lower.empty() ? upper : lower; }
   };
   std::vector<Composed> directions_;  // remove and add, or one of them when they are equal
+  // The delta that the profile was made for, and epsilon there: pld_epsilon's and bracket_of_releases', so that every
+  // question about these steps has one answer.
+  std::optional<Delta> made_for_;
+  DirectedBracket epsilon_there_;
   double max_divergence_ = 0;
 };
 
 // Only the epsilon, and faster: the other direction is composed only when its RDP does not show that it is smaller.
-Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, const PldTarget& target,
-                                    const Relation& relation = {}, double max_divergence = 0);
-inline Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, Delta delta, const Relation& relation = {},
-                                           double max_divergence = 0) {
-  return pld_epsilon(steps, PldTarget{delta}, relation, max_divergence);
-}
+Result<DirectedBracket> pld_epsilon(std::span<const GaussianSteps> steps, Delta delta, const Relation& relation = {},
+                                    double max_divergence = 0);
 
 // Every relation at once.
 struct AllRelations {

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "privacy/accounting/allocation.h"
 #include "privacy/accounting/profile.h"
 #include "privacy/accounting/release_rdp.h"
 #include "privacy/losses/gaussian_loss.h"
@@ -46,6 +45,7 @@ struct LossOf {
   Neighbours neighbours;
   Direction direction;
   double delta;
+  KnownAllocations& known;
   double distance = distance_of(release, neighbours);
 
   bool replace() const { return neighbours == Neighbours::kReplace; }
@@ -60,7 +60,7 @@ struct LossOf {
     ReleaseLoss out;
     out.times = sampling.epoch_selected;
     const double tail = delta * 5e-10 / (release.count * static_cast<double>(out.times));
-    const AllocationAtoms epoch = allocation_atoms(sigma, sampling.epoch_steps / sampling.epoch_selected, tail);
+    const AllocationAtoms& epoch = known.of(sigma, sampling.epoch_steps / sampling.epoch_selected, tail);
     const auto listed = [](const std::vector<AllocationAtom>& all) {
       std::vector<LossAtom> list;
       for (const AllocationAtom& atom : all) list.push_back({atom.with, atom.without});
@@ -182,14 +182,14 @@ Bracket bracket_near(std::span<const LossSteps> steps, PldTarget target, double 
   return out;
 }
 
-Result<Bracket> compose_direction(std::span<const Release> releases, Neighbours neighbours, Direction direction,
-                                  const PldTarget& asked) {
-  SOTTO_TRY(const DirectedLosses losses, losses_of(releases, neighbours, direction, asked.delta));
+Result<Bracket> compose_direction(std::span<const Release> releases, Neighbours neighbours, Direction direction, Delta delta,
+                                  KnownAllocations& known) {
+  SOTTO_TRY(const DirectedLosses losses, losses_of(releases, neighbours, direction, delta, known));
   const double log_ratio = losses.log_ratio;
   // P and Q are within the log-ratio b of the pair's, all steps together: delta(epsilon) <= e^b delta'(epsilon - 2 b).
   const double relative = log_ratio > 0 ? 2 * log_ratio + 0x1p-51 : 0;
   if (relative > 0.5) return refused("the certificate's log-ratio over all steps is too large for a bracket");
-  const PldTarget target{asked.delta, std::min(asked.width, losses.width), 1, losses.refine};
+  const PldTarget target{delta, losses.width, 1, losses.refine};
   Bracket out = bracket_near(losses.upper, target, relative);
   if (!losses.lower.empty()) out.lower = bracket_near(losses.lower, target, relative).lower;
   if (log_ratio > 0) {
@@ -201,22 +201,29 @@ Result<Bracket> compose_direction(std::span<const Release> releases, Neighbours 
 
 }  // namespace
 
-Result<ReleaseLoss> loss_of(const Release& release, Neighbours neighbours, Direction direction, double delta) {
+const AllocationAtoms& KnownAllocations::of(double sigma, std::uint64_t steps, double tail) {
+  const auto [place, is_new] = known_.try_emplace({sigma, steps, tail});
+  if (is_new) place->second = allocation_atoms(sigma, steps, tail);
+  return place->second;
+}
+
+Result<ReleaseLoss> loss_of(const Release& release, Neighbours neighbours, Direction direction, double delta,
+                            KnownAllocations& known) {
   const auto* statement = std::get_if<ApproximateDp>(&release.mechanism);
   if (statement == nullptr || statement->delta == 0 || release.sampling.kind) {
     const auto curve = rdp_curve(release, neighbours);  // what is refused there is refused here, in the same words
     if (!curve.ok()) return curve.error();
   }
-  return std::visit(LossOf{release, neighbours, direction, delta}, release.mechanism);
+  return std::visit(LossOf{release, neighbours, direction, delta, known}, release.mechanism);
 }
 
-Result<DirectedLosses> losses_of(std::span<const Release> releases, Neighbours neighbours, Direction direction,
-                                 Delta delta) {
+Result<DirectedLosses> losses_of(std::span<const Release> releases, Neighbours neighbours, Direction direction, Delta delta,
+                                 KnownAllocations& known) {
   DirectedLosses out;
   bool two_sided = false;
   bool fine = releases.size() <= 16;  // a few can afford it
   for (const Release& release : releases) {
-    SOTTO_TRY(ReleaseLoss loss, loss_of(release, neighbours, direction, delta.value()));
+    SOTTO_TRY(ReleaseLoss loss, loss_of(release, neighbours, direction, delta.value(), known));
     out.owned.push_back(std::move(loss));
     const ReleaseLoss& kept = out.owned.back();
     const auto count = static_cast<std::uint64_t>(std::min(release.count, 0x1p62)) * kept.times;
@@ -246,21 +253,21 @@ std::optional<GaussianReleases> gaussian_releases(std::span<const Release> relea
   return out;
 }
 
-Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours,
-                                            const PldTarget& target) {
+Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours, Delta delta) {
   if (releases.empty()) return ReleasesBracket{};
   if (const auto gaussian = gaussian_releases(releases)) {
-    SOTTO_TRY(const DirectedBracket found, pld_epsilon(gaussian->steps, target, {neighbours, 1}, gaussian->max_divergence));
+    SOTTO_TRY(const DirectedBracket found, pld_epsilon(gaussian->steps, delta, {neighbours, 1}, gaussian->max_divergence));
     return ReleasesBracket{found.bracket, found.direction};
   }
-  SOTTO_TRY(const Bracket remove, compose_direction(releases, neighbours, Direction::kRemove, target));
-  SOTTO_TRY(const Bracket add, compose_direction(releases, neighbours, Direction::kAdd, target));
+  KnownAllocations known;
+  SOTTO_TRY(const Bracket remove, compose_direction(releases, neighbours, Direction::kRemove, delta, known));
+  SOTTO_TRY(const Bracket add, compose_direction(releases, neighbours, Direction::kAdd, delta, known));
   ReleasesBracket out;
   out.epsilon = {std::max(remove.lower, add.lower), std::max(remove.upper, add.upper)};
   out.direction = remove.upper >= add.upper ? Direction::kRemove : Direction::kAdd;
   if (!std::isfinite(out.epsilon.upper)) {
     // Bounded losses at a delta below every grid's resolution: RDP's bound is one, too.
-    SOTTO_TRY(const EpsilonBound rdp, epsilon_of_releases(releases, neighbours, target.delta));
+    SOTTO_TRY(const EpsilonBound rdp, epsilon_of_releases(releases, neighbours, delta));
     out.epsilon.upper = std::max(rdp.epsilon.value(), out.epsilon.lower);
   }
   return out;

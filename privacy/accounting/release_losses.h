@@ -2,11 +2,15 @@
 // pair: docs/accountant.md. Pure functions; any thread.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <vector>
 
+#include "privacy/accounting/allocation.h"
 #include "privacy/accounting/mechanism.h"
 #include "privacy/losses/pld.h"
 #include "privacy/renyi/rdp.h"
@@ -20,9 +24,19 @@ struct ReleaseLoss {
   std::uint64_t times = 1;  // the pair counts so often for each release
 };
 
+// Random allocations whose atoms are known: both directions of a release ask for the same.
+class KnownAllocations {
+ public:
+  const AllocationAtoms& of(double sigma, std::uint64_t steps, double tail);
+
+ private:
+  std::map<std::tuple<double, std::uint64_t, double>, AllocationAtoms> known_;
+};
+
 // `delta` is what the composition will be asked at: losses that are computed by cutting tails cut less than a billionth of
 // it. Refused by name: mechanisms, samplings and relations that have no dominating pair here.
-Result<ReleaseLoss> loss_of(const Release& release, Neighbours neighbours, Direction direction, double delta);
+Result<ReleaseLoss> loss_of(const Release& release, Neighbours neighbours, Direction direction, double delta,
+                            KnownAllocations& known);
 
 // All releases' losses in one direction, ready to compose.
 struct DirectedLosses {
@@ -33,7 +47,8 @@ struct DirectedLosses {
   double width = 0;              // PldTarget's
   bool refine = true;            // the same
 };
-Result<DirectedLosses> losses_of(std::span<const Release> releases, Neighbours neighbours, Direction direction, Delta delta);
+Result<DirectedLosses> losses_of(std::span<const Release> releases, Neighbours neighbours, Direction direction, Delta delta,
+                                 KnownAllocations& known);
 
 // Poisson-sampled Gaussian noise of the usual distance, and nothing else: what profile.h composes as such.
 struct GaussianReleases {
@@ -46,10 +61,7 @@ struct ReleasesBracket {
   Bracket epsilon;                           // of the dominating pairs, in the worse direction
   Direction direction = Direction::kRemove;  // the one with the larger upper end
 };
-Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours,
-                                            const PldTarget& target);
-inline Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours, Delta delta) {
-  return bracket_of_releases(releases, neighbours, PldTarget{delta});
-}
+// The one answer to what these releases spend: ledgers, plans, calibration and every command take it from here.
+Result<ReleasesBracket> bracket_of_releases(std::span<const Release> releases, Neighbours neighbours, Delta delta);
 
 }  // namespace sotto::privacy

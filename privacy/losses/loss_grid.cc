@@ -337,7 +337,10 @@ namespace {
 // Points from `first` to `last`, as far apart as the widths allow; one at every step about the offset, which was chosen for
 // that.
 std::vector<long> lay_points(const GridLoss& grid, long first, long last, const BinWidths& widths) {
-  constexpr long kDense = 8;
+  constexpr long kDense = 8;  // points about the offset at every step, where the bulk stands
+  // The widths are for losses that decide epsilon by their spread. Where single rare losses decide it, each must be met to a
+  // share of itself.
+  constexpr double kFinestShare = 16;
   std::vector<long> points = {first};
   while (points.back() < last) {
     const long k = points.back();
@@ -345,7 +348,7 @@ std::vector<long> lay_points(const GridLoss& grid, long first, long last, const 
     if (!widths.from.empty() && std::abs(k) > kDense) {
       const double loss = grid.offset + static_cast<double>(k) * grid.step;
       const double here = widths.at(loss);
-      const double wide = std::min({here, widths.at(loss + here), 0x1p20 * grid.step});
+      const double wide = std::min({here, widths.at(loss + here), 0x1p20 * grid.step, std::abs(loss) / kFinestShare});
       bin = std::max(1L, static_cast<long>(wide / grid.step));
       bin = bin == 1 ? 1 : bin & ~1L;  // its middle is exact
       if (k < 0) bin = std::min(bin, -kDense - k);

@@ -20,6 +20,7 @@ inline constexpr double kAllRare = -std::numeric_limits<double>::infinity();
 class LossOutline {
  public:
   struct Part {
+    const PrivacyLoss* loss = nullptr;
     std::vector<double> losses;
     std::vector<double> masses;
     double count = 0;
@@ -37,6 +38,10 @@ class LossOutline {
   LossOutline times(double factor) const;  // so many times the steps
 
   const std::vector<Part>& parts() const { return parts_; }
+  // A few hundred parts that stand for all: each has the count of those that it stands for. Sums over many different steps
+  // are taken over these.
+  const std::vector<Part>& sample() const { return sample_; }
+  std::vector<LossSteps> sampled_steps() const;
   double steps() const;
   double cumulant(double lambda) const;
   double cumulant(double lambda, double rare_from) const;
@@ -45,7 +50,8 @@ class LossOutline {
   double variance(double lambda) const;                             // K''
 
  private:
-  std::vector<Part> parts_;
+  void take(Part part);
+  std::vector<Part> parts_, sample_;
 };
 
 // How the composition is computed.

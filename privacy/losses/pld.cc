@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
-#include "base/check.h"
 #include "privacy/losses/fft.h"
 #include "privacy/losses/loss_grid.h"
 #include "privacy/losses/loss_outline.h"
@@ -14,8 +14,7 @@ namespace sotto::privacy {
 namespace {
 
 constexpr double kUnit = 0x1p-53;
-constexpr double kRoughWidth = 0.02;
-constexpr int kAttempts = 5;
+constexpr double kRoughWidth = 0.02;  // of the grid that only shows where epsilon is, as a share of max(1, epsilon)
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Suffix sums by Horner's rule, all terms positive: relative error below 6 roundings a point.
@@ -38,54 +37,127 @@ void sum_from_the_right(const std::vector<Real>& masses, long start, double tilt
 
 }  // namespace
 
-ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTarget& target) {
-  LossOutline outline(steps, target.delta.value());
-  // A coarse grid shows where epsilon is.
-  const ComposedPlan rough = plan_composition(outline, steps, {target.delta, kRoughWidth});
-  KnownEpsilon known{compose<double>(steps, outline, rough).epsilon(target.delta).upper};
-  // Grids for smooth losses are fine at once. Where rare large losses stand beside a narrow bulk, small and rare losses are
-  // told apart, or a finer grid or longer numbers are tried, whichever the bracket's width comes from.
-  ComposedLoss best;
-  double least = kInfinity;
-  bool longer = false;
-  int vain = 0;  // attempts that brought nothing
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const bool any = known.epsilon > 0 && std::isfinite(known.epsilon);
-    const ComposedPlan plan =
-        any ? plan_composition(outline, steps, target, known) : plan_composition(outline, steps, target);
-    ComposedLoss found = longer ? compose<long double>(steps, outline, plan) : compose<double>(steps, outline, plan);
-    const Bracket bracket = found.epsilon(target.delta);
-    const Bracket exact = found.without_round_off(target.delta);
-    const double width = bracket.upper - bracket.lower;
-    vain = attempt == 0 || width < 0.8 * least ? 0 : vain + 1;
-    if (attempt == 0 || width < least) {
-      best = std::move(found);
-      least = width;
-    }
-    if (!any || !target.refine || vain > 1 || !std::isfinite(width) || is_narrow(bracket)) break;
-    known.epsilon = exact.upper;
-    const bool by_round_off = exact.upper - exact.lower < width / 2;
-    if (!known.split && target.reach == 1) {
-      known.split = true;
-      outline = LossOutline(steps, target.delta.value(), known.epsilon * kLeastRare);
-    } else if (by_round_off && !longer) {
-      longer = true;
-    } else {
-      known.finer *= 4;
-    }
-  }
-  return best;
+namespace {
+
+// The product of all steps on the plan's grid. `parts` are the steps' outlines, one by one.
+template <class Real>
+ComposedLoss on_grid(std::span<const LossSteps> steps, std::span<const LossOutline::Part> parts, const ComposedPlan& plan) {
+  double total = 0;
+  for (const LossOutline::Part& part : parts) total += part.count;
+  LossSpectrum<Real> product(plan);
+  for (std::size_t i = 0; i < steps.size(); ++i) product.multiply(steps[i], parts[i], parts[i].count / total);
+  return ComposedLoss::of(product, plan);
 }
 
-template <class Real>
-ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const LossOutline& outline, const ComposedPlan& plan) {
-  if (plan.length == 0) return {};
-  LossSpectrum<Real> product(plan);
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    const LossOutline::Part& part = outline.parts()[i];
-    product.multiply(steps[i], part, part.count / outline.steps());
+Bracket both(const Bracket& a, const Bracket& b) { return {std::max(a.lower, b.lower), std::min(a.upper, b.upper)}; }
+
+}  // namespace
+
+// Tries grids until the bracket is narrow. Grids for smooth losses are fine at once. Where rare large losses stand beside a
+// narrow bulk, small and rare losses are told apart, or a finer grid or longer numbers are tried, whichever the bracket's
+// width comes from. Every grid's bracket holds, so that what is known is where all of them agree.
+class ComposedLoss::Search {
+ public:
+  Search(std::span<const LossSteps> steps, const PldTarget& target)
+      : steps_(steps), target_(target), outline_(steps, target.delta.value() * target.reach) {
+    if (steps.size() > kManySteps) target_.width *= kWider;
   }
-  return of(product, plan);
+
+  ComposedLoss run() {
+    known_.epsilon = about();
+    for (int attempt = 0; attempt < kAttempts && !done_; ++attempt) try_next();
+    ComposedLoss out = std::move(found_.front());
+    for (std::size_t i = 1; i < found_.size(); ++i) out.others_.push_back(std::move(found_[i]));
+    return out;
+  }
+
+ private:
+  static double width(const Bracket& b) { return b.upper - b.lower; }
+
+  // Where epsilon is, by a coarse grid; of many different steps, those of the sample alone.
+  double about() {
+    const ComposedPlan rough = plan_composition(outline_, steps_, {target_.delta, kRoughWidth});
+    if (rough.length == 0) return kInfinity;
+    if (steps_.size() > outline_.sample().size()) {
+      return on_grid<double>(outline_.sampled_steps(), outline_.sample(), rough).on_this_grid(target_.delta).upper;
+    }
+    keep(on_grid<double>(steps_, outline_.parts(), rough));
+    return bracket_.upper;
+  }
+
+  void keep(ComposedLoss found) {
+    const Bracket here = found.on_this_grid(target_.delta);
+    const Bracket before = bracket_;
+    bracket_ = both(bracket_, here);
+    if (here.lower >= before.lower && here.upper <= before.upper) found_.clear();  // nothing is left for the others to say
+    if (found_.empty() || here.lower > before.lower || here.upper < before.upper) found_.push_back(std::move(found));
+  }
+
+  void try_next() {
+    const bool any = known_.epsilon > 0 && std::isfinite(known_.epsilon);
+    const ComposedPlan plan =
+        any ? plan_composition(outline_, steps_, target_, known_) : plan_composition(outline_, steps_, target_);
+    done_ = !any || !target_.refine;
+    if (plan.length == 0) {
+      if (found_.empty()) found_.push_back({});
+      done_ = true;
+      return;
+    }
+    ComposedLoss found =
+        longer_ ? on_grid<long double>(steps_, outline_.parts(), plan) : on_grid<double>(steps_, outline_.parts(), plan);
+    const Bracket here = found.on_this_grid(target_.delta);
+    const Bracket exact = found.without_round_off(target_.delta);
+    const double before = width(bracket_);
+    keep(std::move(found));
+    const double now = width(bracket_);
+    if (done_ || !std::isfinite(now) || is_narrow(bracket_, steps_.size() > kManySteps ? kWider : 1)) {
+      done_ = true;
+      return;
+    }
+    const bool in_vain = now > kProgress * before;
+    next(plan, here, exact, in_vain);
+  }
+
+  void next(const ComposedPlan& plan, const Bracket& here, const Bracket& exact, bool in_vain) {
+    // A bracket that says little of where epsilon is: halve it by a grid for its middle.
+    if (bracket_.upper > kFar * std::max(bracket_.lower, kLeastEpsilon) && probes_ < kProbes) {
+      ++probes_;
+      known_.epsilon = std::sqrt(bracket_.upper * std::max(bracket_.lower, kLeastEpsilon));
+      return;
+    }
+    known_.epsilon = std::min(exact.upper, bracket_.upper);
+    const bool by_round_off = width(exact) < width(here) / 2;
+    if (!split_tried_ && target_.reach == 1) {
+      known_.split = split_tried_ = true;
+      outline_ = LossOutline(steps_, target_.delta.value() * target_.reach, known_.epsilon * kLeastRare);
+    } else if (by_round_off && !longer_) {
+      longer_ = true;
+    } else {
+      // A grid that is as fine as grids get, or that a finer one did not help, is the last.
+      done_ = in_vain && (known_.finer > 1 || longer_ || plan.length >= kLongest);
+      known_.finer *= 4;
+    }
+  }
+
+  static constexpr int kAttempts = 12;      // probes, then split, longer numbers and finer steps: more than any setting took
+  static constexpr int kProbes = 6;         // from a factor of 10,000 to one of 1.2
+  static constexpr double kWider = 4;       // brackets of very many different steps: half the points
+  static constexpr double kFar = 1.5;       // between the ends of a bracket: grids for one do not serve the other
+  static constexpr double kProgress = 0.8;  // an attempt that leaves more of the width was in vain
+  static constexpr std::size_t kLongest = 0x1p20;  // composed_plan.cc makes no longer grid of the same width
+
+  std::span<const LossSteps> steps_;
+  PldTarget target_;
+  LossOutline outline_;
+  std::vector<ComposedLoss> found_;
+  Bracket bracket_{0, kInfinity};
+  KnownEpsilon known_;
+  int probes_ = 0;
+  bool split_tried_ = false, longer_ = false, done_ = false;
+};
+
+ComposedLoss ComposedLoss::compose(std::span<const LossSteps> steps, const PldTarget& target) {
+  return Search(steps, target).run();
 }
 
 template <class Real>
@@ -118,6 +190,7 @@ ComposedLoss ComposedLoss::of(const LossSpectrum<Real>& product, const ComposedP
 }
 
 template ComposedLoss ComposedLoss::of(const LossSpectrum<double>&, const ComposedPlan&);
+template ComposedLoss ComposedLoss::of(const LossSpectrum<long double>&, const ComposedPlan&);
 
 // The contribution of finite losses above epsilon, with every error on the safe side.
 double ComposedLoss::finite_part(const Side& side, double epsilon, bool upper) const {
@@ -150,15 +223,25 @@ double ComposedLoss::lower_delta(double epsilon) const {
   return std::min(1.0, (finite_part(lower_, epsilon + shift_, false) + lower_.infinite) * (1 - 8 * kUnit));
 }
 
-Bracket ComposedLoss::delta(double epsilon) const { return {lower_delta(epsilon), upper_delta(epsilon)}; }
+Bracket ComposedLoss::delta(double epsilon) const {
+  Bracket out = {lower_delta(epsilon), upper_delta(epsilon)};
+  for (const ComposedLoss& other : others_) out = both(out, other.delta(epsilon));
+  return out;
+}
+
+Bracket ComposedLoss::epsilon(Delta delta) const {
+  Bracket out = on_this_grid(delta);
+  for (const ComposedLoss& other : others_) out = both(out, other.on_this_grid(delta));
+  return out;
+}
 
 Bracket ComposedLoss::without_round_off(Delta delta) const {
   ComposedLoss exact = *this;
   exact.round_off_ = 0;
-  return exact.epsilon(delta);
+  return exact.on_this_grid(delta);
 }
 
-Bracket ComposedLoss::epsilon(Delta delta) const {
+Bracket ComposedLoss::on_this_grid(Delta delta) const {
   if (upper_.rest.empty()) return {0, kInfinity};
   const double least = std::max(0.0, from_ + shift_);
   const double most = from_ + static_cast<double>(upper_.rest.size() - 1) * step_ + shift_;

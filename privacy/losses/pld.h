@@ -5,6 +5,7 @@
 // Values; any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -14,7 +15,6 @@
 
 namespace sotto::privacy {
 
-class LossOutline;
 struct ComposedPlan;
 template <class Real>
 class LossSpectrum;
@@ -29,6 +29,9 @@ struct Bracket {
   double upper = 0;  // +inf where the losses allow no finite bound
 };
 
+// Of more different steps, answers are a little wider, so that they come in bounded time: one transform a step.
+inline constexpr std::size_t kManySteps = 2048;
+
 // What the grid is made for. Every bracket holds at any delta; it is narrow near `delta`.
 struct PldTarget {
   Delta delta{1e-5};
@@ -37,10 +40,16 @@ struct PldTarget {
   bool refine = true;   // other grids are tried when the bracket is wide; for atoms they do not help
 };
 
-// A bracket of this width, times max(1, epsilon), is good enough; a wider one is worth another grid.
-inline constexpr double kNarrowBracket = 5e-4;
-inline bool is_narrow(const Bracket& epsilon) {
-  return epsilon.upper - epsilon.lower <= kNarrowBracket * (epsilon.upper > 1 ? epsilon.upper : 1);
+// A bracket that is no wider than either is good enough; a wider one is worth another grid. Epsilons below kLeastEpsilon are
+// as good as 0 and are met to within kNarrowShare of that.
+inline constexpr double kNarrowBracket = 5e-4;  // of max(1, epsilon)
+inline constexpr double kNarrowShare = 3e-3;    // of epsilon
+inline constexpr double kLeastEpsilon = 5e-4;
+inline bool is_narrow(const Bracket& epsilon, double times = 1) {
+  const double upper = epsilon.upper;
+  const double allowed =
+      upper > 1 ? kNarrowBracket * upper : std::min(kNarrowBracket, kNarrowShare * std::max(upper, kLeastEpsilon));
+  return upper - epsilon.lower <= allowed * times;
 }
 
 // The composition of all steps, in one direction.
@@ -71,8 +80,8 @@ class ComposedLoss {
     double outside = 0;     // tilted mass on either side of the window
   };
   ComposedLoss() = default;
-  template <class Real>
-  static ComposedLoss compose(std::span<const LossSteps> steps, const LossOutline& outline, const ComposedPlan& plan);
+  class Search;
+  Bracket on_this_grid(Delta delta) const;
   Bracket without_round_off(Delta delta) const;  // what exact arithmetic would make of this grid
   double finite_part(const Side& side, double epsilon, bool upper) const;
   double upper_delta(double epsilon) const;
@@ -83,6 +92,7 @@ class ComposedLoss {
   double shift_ = 0;            // the true loss is within this of the grid's
   double round_off_ = 0;        // l2 norm of the error of all masses
   Side upper_, lower_;
+  std::vector<ComposedLoss> others_;  // other grids' brackets of the same: all of them hold
 };
 
 }  // namespace sotto::privacy

@@ -21,7 +21,7 @@ Clipping flat_clipping(ClipNorm clip) { return {ClippingKind::kFlat, clip.l2(), 
 
 double next_threshold(double threshold, double clip_fraction, double quantile, double start) {
   SOTTO_CHECK(threshold > 0 && start > 0 && std::isfinite(clip_fraction));
-  constexpr double kRate = 0.2;
+  constexpr double kRate = 0.2;  // the rate of Andrew et al. 2021 (arXiv 1905.03871), section 2
   const double kept = 1 - std::clamp(clip_fraction, 0.0, 1.0);
   return std::clamp(threshold * std::exp(-kRate * (kept - quantile)), start * 1e-6, start * 1e6);
 }

@@ -11,9 +11,9 @@
 namespace sotto::privacy {
 namespace {
 
-constexpr int kFraction = 32;  // binary digits of a coefficient
-constexpr int kGuard = 12;     // binary digits that an exponential's sum has beyond the grid
-constexpr double kUnit = 0x1p-32;
+constexpr int kFraction = 32;      // binary digits of a coefficient
+constexpr int kGuard = 12;         // binary digits that an exponential's sum has beyond the grid
+constexpr double kUnit = 0x1p-32;  // coefficients are multiples of it, alike for noise and accountant (privacy.md, 4.4)
 using Wide = __int128;
 
 // value * factor / 2^digits, to the nearest.
@@ -162,6 +162,7 @@ NoisySum CorrelatedNoise::add_noise(ClippedSum&& sum, NoiseMultiplier sigma, Ran
   const DpEvent event = planned_event(sampling, correlation_, sigma, sum.grid_);
   // Of 4,096 units; times kGuard and kMostBltSteps it has 63 bits. To cut is a contraction, so neighbours' sums stay as
   // near; to stop would tell that a sum is so long.
+  // Sums are cut here, alike in both data sets, so that no combination leaves 64 bits (privacy.md, 4.4).
   constexpr std::int64_t kLargestSum = std::int64_t{1} << 38;
   std::vector<std::int64_t> sums = std::move(sum.values_);
   for (std::int64_t& value : sums) value = std::clamp(value, -kLargestSum, kLargestSum);

@@ -10,6 +10,7 @@
 namespace sotto::privacy {
 namespace {
 
+// 1,024 buckets of Walker's table: 16 to 32 of them to one standard deviation (privacy.md, 4.1).
 constexpr unsigned kColumnBits = 10;
 constexpr std::size_t kBuckets = std::size_t{1} << kColumnBits;
 constexpr std::size_t kLast = kBuckets - 1;                // stands for itself and all behind it
@@ -95,6 +96,7 @@ bool DiscreteGaussian::keeps(std::uint64_t m, std::uint64_t weight, std::uint64_
   const double kept =
       std::ldexp(static_cast<double>(scale_) / static_cast<double>(weight) * std::exp(-x * x / 2), static_cast<int>(shift));
   // `kept` is off by less than 2^-34 of itself: x^2 / 2 < 2^15 wherever it does not vanish.
+  // Assumed of exp and the operations before it, which can lose 2^-34: section 4.1 of privacy.md.
   constexpr double kError = 0x1p-30;
   const int bits = static_cast<int>(64 - bits_);
   if (std::ldexp(static_cast<double>(drawn) + 1, -bits) < kept * (1 - kError)) return true;

@@ -92,7 +92,7 @@ namespace {
 
 // What a gradient of this norm is multiplied by, to be at most `bound` long where a gradient of norm `threshold` still fits.
 double clip_factor(ClippingKind kind, double norm, double threshold, double bound) {
-  constexpr double kGamma = 0.01;
+  constexpr double kGamma = 0.01;  // the stability constant of Bu et al. 2022 (arXiv 2206.07136)
   if (kind == ClippingKind::kAutomatic) return bound / (norm + kGamma);
   return norm > threshold ? bound / norm : bound / threshold;
 }

@@ -43,12 +43,15 @@ class Composition {
 // Where a function with one valley is smallest, between `low` and `high`, from the inner point `x` of value `fx`: parabolas
 // through the three best points, golden sections where they do not help (Brent 1973, chapter 5).
 double valley(double low, double x, double high, double fx, const std::function<double(double)>& f) {
-  constexpr double kTolerance = 1e-5;
-  constexpr double kGolden = 0.3819660112501051;
+  constexpr double kTolerance = 1e-5;  // of ln(order - 1): epsilon is flat at its best order, and moves by its square
+  constexpr double kGolden = 0.3819660112501051;  // (3 - sqrt(5)) / 2
+  // Brent needs some 20. At a kink (a curve known at whole orders, chords between) parabolas may step on one end for ever: any
+  // order gives a bound, so that the search may stop.
+  constexpr int kMostSteps = 100;
   double w = x, v = x, fw = fx, fv = fx;
   double move = 0;
   double before_last = high - low;
-  while (std::max(high - x, x - low) > 2 * kTolerance) {
+  for (int step = 0; step < kMostSteps && std::max(high - x, x - low) > 2 * kTolerance; ++step) {
     const double r = (x - w) * (fx - fv);
     const double q = (x - v) * (fx - fw);
     const double p = (x - v) * q - (x - w) * r;

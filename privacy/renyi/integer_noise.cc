@@ -8,8 +8,8 @@
 namespace sotto::privacy {
 namespace {
 
-constexpr double kLogTail = 700;  // -ln of the mass left out
-constexpr std::int64_t kNoEnd = std::int64_t{1} << 40;
+constexpr double kLogTail = 700;                        // -ln of the mass left out
+constexpr std::int64_t kNoEnd = std::int64_t{1} << 40;  // no range that is searched for comes near it
 
 Result<void> in_range(const char* name, double value, double low, double high) {
   if (value >= low && value <= high) return {};

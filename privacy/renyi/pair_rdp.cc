@@ -11,7 +11,8 @@ namespace sotto::privacy {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kMostOutputs = 3e5;
+constexpr double kMostOutputs =
+    3e5;  // nodes of a table: a few milliseconds an order. Above, the unsampled bound answers (privacy.md, 5)
 constexpr double kHuge = 1e250;
 constexpr double kNegligible = 45;  // what is exp(-45) of the sum falls off like a Gaussian from there
 

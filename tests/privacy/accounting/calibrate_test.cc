@@ -173,6 +173,70 @@ TEST_CASE("noise calibrated by both accountants covers a run's own events, one b
   CHECK(proven_epsilon(std::span<const DpEvent>(&together, 1), delta)->upper() == before);
 }
 
+namespace {
+
+// Points that nobody chose: the same every time.
+class Draws {
+ public:
+  double between(double low, double high) {  // evenly in the logarithm
+    state_ = state_ * 6364136223846793005U + 1442695040888963407U;
+    return low * std::pow(high / low, static_cast<double>(state_ >> 11) * 0x1p-53);
+  }
+
+ private:
+  std::uint64_t state_ = 20;
+};
+
+}  // namespace
+
+TEST_CASE("at random points, what was calibrated spends no more than was asked, and at least 99 in 100 of it",
+          "[privacy][pld]") {
+  Draws draws;
+  for (int i = 0; i < 24; ++i) {
+    const Delta delta(draws.between(1e-10, 1e-4));
+    const PrivacyTarget target{Epsilon(draws.between(2e-3, 10)), delta, i % 2 == 0 ? Accountant::kPld : Accountant::kBoth};
+    const double sigma = draws.between(0.6, 20);
+    const double rate = draws.between(1e-4, 0.2);
+    const auto steps = std::floor(draws.between(1, 1e5));
+    const Parameter parameter = i % 3 == 0 ? Parameter::kNoise : i % 3 == 1 ? Parameter::kRate : Parameter::kSteps;
+    const auto found =
+        calibrate(target, {GaussianNoise{sigma}, {SamplingKind::kPoisson, rate}, std::nullopt, steps}, parameter);
+    INFO(i << ": epsilon " << target.epsilon.value() << ", delta " << delta.value() << ", sigma " << sigma << ", q " << rate
+           << ", " << steps << " steps");
+    if (!found.ok()) {
+      CHECK(found.error().code == ErrorCode::kRefused);  // one step already exceeds it
+      continue;
+    }
+    const double spent = epsilon_upper({&*found, 1}, target);
+    CHECK(spent <= target.epsilon.value());
+    Release more = *found;
+    if (parameter == Parameter::kSteps) more.count += 1 + std::floor(found->count * 0.02);
+    if (parameter == Parameter::kRate && found->sampling.rate == 1) continue;
+    if (parameter == Parameter::kSteps) {
+      CHECK(epsilon_upper({&more, 1}, target) > target.epsilon.value() * 0.997);
+    } else {
+      CHECK(spent >= 0.99 * target.epsilon.value());
+    }
+  }
+}
+
+TEST_CASE("random allocation is calibrated by privacy losses, within epsilon and near it", "[privacy][pld]") {
+  Sampling allocated{SamplingKind::kRandomAllocation};
+  allocated.epoch_steps = 100;
+  const PrivacyTarget target{Epsilon(2), Delta(1e-5), Accountant::kPld};
+  const Release found = calibrate(target, {GaussianNoise{1}, allocated, std::nullopt, 10}, Parameter::kNoise).value();
+  const double spent = epsilon_upper({&found, 1}, target);
+  CHECK(spent <= 2);
+  CHECK(spent >= 0.998 * 2);
+}
+
+TEST_CASE("the best order is found where a curve is known at whole orders alone", "[privacy]") {
+  Sampling allocated{SamplingKind::kRandomAllocation};
+  allocated.epoch_steps = 100;
+  const Release run{GaussianNoise{2}, allocated, std::nullopt, 10};  // at this delta the order lies at a kink
+  CHECK(epsilon_upper({&run, 1}, {Epsilon(1), Delta(1e-9), Accountant::kRdp}) == Approx(0.987).margin(0.002));
+}
+
 TEST_CASE("what has no such parameter, or no accountant, is refused when calibrated", "[privacy]") {
   const PrivacyTarget target{Epsilon(1), Delta(1e-5)};
   CHECK(calibrate(target, {GaussianNoise{1}, {}, std::nullopt, 1}, Parameter::kRate).error().code == ErrorCode::kInvalid);

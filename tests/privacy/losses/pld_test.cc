@@ -182,6 +182,56 @@ TEST_CASE("rare large losses among other steps and of replaced units have a narr
   CHECK(b.upper < more.lower);
 }
 
+TEST_CASE("small epsilons have a bracket of less than one per cent, with many steps and rare losses too", "[privacy][pld]") {
+  struct Case {
+    double sigma, rate;
+    std::uint64_t steps;
+    double delta;
+  };
+  for (const Case& c : {Case{12.2541, 3.48147e-06, 3059427, 7.37e-9}, Case{1.14141, 2.78401e-4, 41, 5.95e-8},
+                        Case{0.699314, 2.53676e-6, 517, 1.59e-8}, Case{1.03391, 1.24922e-4, 1232, 1.6e-6},
+                        Case{3.04397, 6.94618e-6, 851211, 7.19e-5}, Case{3.45171, 1.00339e-6, 4973718, 3.21e-11},
+                        Case{1.10436, 6.97365e-6, 865, 4.64e-11}}) {
+    const GaussianLoss loss = GaussianLoss::sampled(NoiseMultiplier(c.sigma), SamplingRate(c.rate), Direction::kRemove);
+    const Bracket b = epsilon(loss, c.steps, c.delta);
+    INFO("sigma " << c.sigma << ", q " << c.rate << ", " << c.steps << " steps, delta " << c.delta << ": " << b.lower
+                  << " to " << b.upper);
+    CHECK(b.lower > 1e-3);
+    CHECK(b.upper - b.lower <= 0.01 * b.upper);
+  }
+}
+
+TEST_CASE("an epsilon of next to nothing is not taken for one of several, whatever Renyi divergence says",
+          "[privacy][pld]") {
+  // A unit is hardly ever drawn. RDP says 2; the truth is below the rate.
+  const GaussianLoss loss = GaussianLoss::sampled(NoiseMultiplier(0.433073), SamplingRate(5.28674e-6), Direction::kRemove);
+  CHECK(epsilon(loss, 4, 1.46e-5).upper < 1e-3);
+}
+
+TEST_CASE("ten thousand different steps have a narrow bracket, which holds that of steps a little louder and quieter",
+          "[privacy][pld]") {
+  std::vector<Release> different, louder, quieter;
+  constexpr int kSteps = 10000;
+  constexpr int kKinds = 50;  // of the steps that bound the others from both sides
+  for (int i = 0; i < kSteps; ++i) {
+    const double place = static_cast<double>(i) / kSteps;
+    const double from = std::floor(place * kKinds) / kKinds;
+    const auto step = [](double at, double noise_at) {
+      return Release{GaussianNoise{5 + 2 * noise_at}, {SamplingKind::kPoisson, 0.01 + 0.005 * at}, std::nullopt, 1};
+    };
+    different.push_back(step(place, place));
+    louder.push_back(step(from, from + 1.0 / kKinds));
+    quieter.push_back(step(from + 1.0 / kKinds, from));
+  }
+  const auto bracket = [](const std::vector<Release>& all) {
+    return bracket_of_releases(all, Neighbours::kAddRemove, Delta(1e-5))->epsilon;
+  };
+  const Bracket b = bracket(different);
+  CHECK(b.upper - b.lower <= 0.01 * b.upper);
+  CHECK(bracket(louder).upper <= b.upper);  // more noise and a smaller rate
+  CHECK(bracket(quieter).lower >= b.lower);
+}
+
 TEST_CASE("epsilon after each of many different rounds meets the composition of all of them", "[privacy][pld]") {
   for (const double delta : {1e-5, 1e-8}) {
     OnlineProfile profile{Delta(delta)};
