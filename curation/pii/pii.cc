@@ -202,11 +202,13 @@ Result<void> PiiFinder::add(PiiKind kind, const std::string& pattern, bool (*val
 
 Result<void> PiiFinder::add_dates() {
   const std::string month = kMonth, time = kTime, year = "(?:[0-9]{4}|'?[0-9]{2})";
-  SOTTO_TRY_VOID(add(PiiKind::kDate, "[0-9]{4}([/.-])[0-9]{1,2}\\1[0-9]{1,2}" + time, date_valid));
-  SOTTO_TRY_VOID(add(
-      PiiKind::kDate,
-      "[0-9]{1,2}([/.-])[0-9]{1,2}\\1(?:[0-9]{4}|[0-9]{2})(?! ?(?:units?|mg|mcg|ml|mL|tablets?|tabs?|IU|puffs?)\\b)" + time,
-      date_valid));
+  for (const std::string mark : {"/", "\\.", "-"}) {
+    SOTTO_TRY_VOID(add(PiiKind::kDate, "[0-9]{4}" + mark + "[0-9]{1,2}" + mark + "[0-9]{1,2}" + time, date_valid));
+    SOTTO_TRY_VOID(add(PiiKind::kDate,
+                       "[0-9]{1,2}" + mark + "[0-9]{1,2}" + mark +
+                           "(?:[0-9]{4}|[0-9]{2})(?! ?(?:units?|mg|mcg|ml|mL|tablets?|tabs?|IU|puffs?)(?![A-Za-z]))" + time,
+                       date_valid));
+  }
   SOTTO_TRY_VOID(add(PiiKind::kDate, "[0-9]{8}(?:T[0-9]{4,6}Z?)?", compact_date_valid));
   SOTTO_TRY_VOID(add(PiiKind::kDate,
                      month + "[. -]{1,2}[0-9]{1,2}(?:st|nd|rd|th)?(?:,? ?|-)[0-9]{4}" + time +
