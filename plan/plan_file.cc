@@ -187,7 +187,10 @@ void fill_in(const ConfigReader& config, const FileWords& words, PlanFile& file)
   if (step.clipping == privacy::ClippingKind::kAdaptive) step.count_clipped = true;
   if (config.has("aggregation.colluders")) file.colluders = plan.colluders;
   if (config.has("aggregation.min_sites")) file.min_sites = plan.min_sites;
-  if (config.has("aggregation.step")) file.ring_step = plan.ring.step;
+  if (config.has("aggregation.step")) {  // a proposal puts it back; without one it is none of the plan's business
+    file.ring_step = plan.ring.step;
+    plan.ring.step = RingPlan{}.step;
+  }
 }
 
 std::vector<PublicSource> read_sources(ConfigReader& config, const char* key, const std::filesystem::path& folder) {

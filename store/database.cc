@@ -27,9 +27,10 @@ using Statement = std::unique_ptr<sqlite3_stmt, Finalizer>;
 // kInvalid: the file is damaged or of another kind; kUnavailable: it may be another time (locked, disk full).
 Error error_of(sqlite3* db, const std::string& path) {
   const int code = sqlite3_errcode(db);
-  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return invalid("index '" + path + "': " + sqlite3_errmsg(db));
-  return unavailable("index '" + path + "': " + sqlite3_errmsg(db) +
-                     "; if it stays so, stop 'sotto-coordinator serve' and delete the file: it is rebuilt from the log");
+  const bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+  return {damaged ? ErrorCode::kInvalid : ErrorCode::kUnavailable,
+          "index '" + path + "': " + sqlite3_errmsg(db) +
+              "; if it stays so, stop 'sotto-coordinator serve' and delete the file: it is rebuilt from the log"};
 }
 
 int bind(sqlite3_stmt* statement, int place, const Value& value) {

@@ -88,7 +88,7 @@ bool signature_holds(const SignedHead& head) {
 
 Result<void> check_prefix(const SignedHead& head, const LogImage& log) {
   const std::string what = "the head that '" + head.party + "' signed over " + std::to_string(head.size) + " entries";
-  if (log.records.empty()) return invalid(what + ": the log is empty");
+  if (log.tree.size() == 0) return invalid(what + ": the log is empty");
   if (log.id() != head.log) return invalid(what + " is of another log: entry 0 differs");
   if (head.size > log.tree.size()) {
     return invalid(what + ": the log has only " + std::to_string(log.tree.size()) + "; entries from " +

@@ -44,7 +44,7 @@ std::string TrialRunner::file_of(const std::string& name) const {
 
 Result<LocalSetup> TrialRunner::set_up_with(const Settings& settings) const {
   SOTTO_TRY(const auto file, PlanBeside::write(file_of("cost"), text_with(settings)));
-  return set_up({file_of("cost"), "", "", 0, false, false});
+  return set_up({file_of("cost"), "", "", std::nullopt, false, false});
 }
 
 Result<void> TrialRunner::run(Trial& trial, std::int64_t rung, const std::optional<Covered>& covered) {

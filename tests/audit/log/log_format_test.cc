@@ -53,7 +53,12 @@ std::vector<Event> one_of_each() {
           RegistryCreated{d, d},
           ModelRegistered{d, "coding", "{}"},
           ModelPromoted{d, "coding", "anna", "{}"},
-          ModelRolledBack{"coding", d, d, "anna", "wrong codes"}};
+          ModelRolledBack{"coding", d, d, "anna", "wrong codes"},
+          BookCreated{d, d},
+          PatientsSeen{"patients", "training", Bytes(32, 7)},
+          RecordsSeen{Bytes(16, 9)},
+          LogSpent{"patients", d, 12, d, 0, {some_event()}, {}},
+          LogSeen{d, 12, d, run, 4}};
 }
 
 TEST_CASE("every event survives encoding, has a name and a JSON view", "[events]") {

@@ -162,7 +162,7 @@ TEST_CASE("a run goes from invites to a record that every party signed", "[coord
   REQUIRE(folder.ok());
   CHECK_FALSE(folder->coordinator.damage);
   REQUIRE(folder->coordinator.head);
-  CHECK(folder->coordinator.head->size == folder->coordinator.image.records.size());
+  CHECK(folder->coordinator.head->size == folder->coordinator.size());
   REQUIRE(folder->sites.size() == 3);
   for (const auto& site : folder->sites) {
     CHECK_FALSE(site.damage);
