@@ -75,8 +75,9 @@ Descriptor::~Descriptor() {
 Result<NewFile> NewFile::create(const std::string& path, FileMode mode) {
   const std::filesystem::path whole(path);
   const std::string parent = whole.parent_path().empty() ? "." : whole.parent_path().string();
-  SOTTO_TRY(auto folder, open_folder(parent));
-  return create_in(std::move(folder), parent, whole.filename().string(), mode);
+  auto folder = open_folder(parent);
+  if (!folder.ok()) return Error{folder.error().code, "cannot write '" + path + "': " + folder.error().message};
+  return create_in(std::move(folder).value(), parent, whole.filename().string(), mode);
 }
 
 Result<NewFile> NewFile::create_in(Descriptor folder, const std::string& shown, const std::string& name, FileMode mode) {

@@ -322,6 +322,7 @@ TEST_CASE("an adapter beside the logs must be the one that the last round made",
   const Published run;
   const auto found = [&] { return check_adapter_file(*read_run_folder(run.folder.path())); };
   CHECK(*found() == "not delivered");
+  REQUIRE(make_folder(run.folder.path("adapter")).ok());
   run.write("adapter/adapter.bin", as_bytes("another adapter"));
   REQUIRE_FALSE(found().ok());
   CHECK(has(found().error().message, "it is not the adapter that the sites made"));
