@@ -226,10 +226,10 @@ class Test(Alone):
         (broken / "model.safetensors").write_bytes(weights)
         site = (self.folder / "site.toml").read_text()
         (self.folder / "site.toml").write_text(site.replace(str(MODEL) + '"\n', str(broken) + '"\n', 1))
-        for arguments, words in (((), "the model's weights are not; check the model's files"), (("--no-privacy",), "no record has a finite gradient")):
+        for arguments in ((), ("--no-privacy",)):
             done = self.train(self.plan(), *arguments)
             self.assertEqual(done.returncode, 1)
-            self.assertIn(words, done.stderr)
+            self.assertIn("model.layers.0.mlp.down_proj.weight has a number that is not finite", done.stderr)
         (self.folder / "site.toml").write_text(site)
         for arguments in ((), ("--no-privacy",)):
             self.begin_anew()
