@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace sotto::client {
 namespace {
@@ -42,8 +43,13 @@ class Counted {
 
   Events list() const {
     Events out;
+    std::set<Bytes> told;  // epochs and runs
     for (const Item& item : items_) {
       if (item.count == 0) continue;
+      if (is_step_of_more(item.events.front())) {
+        if (told.insert(whole_of(item.events.front())).second) add_steps(out, whole_of(item.events.front()));
+        continue;
+      }
       if (item.events.front().trials.kind == privacy::TrialsKind::kNone) {
         out.push_back(item.events.front());
         out.back().count = item.count;
@@ -55,6 +61,27 @@ class Counted {
   }
 
  private:
+  // A step of an epoch or of a run is accounted with its fellows, in their order, and never stands for several.
+  static bool is_step_of_more(const privacy::DpEvent& event) { return event.epoch_step > 0 || event.run_step > 0; }
+  static Bytes whole_of(privacy::DpEvent event) {
+    event.epoch_step = std::min<std::uint64_t>(event.epoch_step, 1);
+    event.run_step = std::min<std::uint64_t>(event.run_step, 1);
+    return privacy::encode(event);
+  }
+  // The first of each step in order, then the second of each, and so on: epochs as they ran.
+  void add_steps(Events& out, const Bytes& whole) const {
+    std::map<std::uint64_t, const Item*> steps;
+    std::uint64_t most = 0;
+    for (const Item& item : items_) {
+      const auto& event = item.events.front();
+      if (item.count == 0 || !is_step_of_more(event) || whole_of(event) != whole) continue;
+      steps[event.epoch_step + event.run_step] = &item;
+      most = std::max(most, item.count);
+    }
+    for (std::uint64_t copy = 0; copy < most; ++copy)
+      for (const auto& [step, item] : steps)
+        if (item->count > copy) out.push_back(item->events.front());
+  }
   static Bytes key_of(const Events& item) {
     ByteWriter out;
     for (const auto& event : item) out.bytes(privacy::encode(event));

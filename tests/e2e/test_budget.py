@@ -51,7 +51,7 @@ class Test(unittest.TestCase):
         self.assertIn(why, f.coordinator("card", told["model"][:8]).stdout)
         self.assertIn("in use", f.coordinator("lineage").stdout)
         checks = json.loads(f.coordinator("doctor", "--json").stdout)
-        self.assertEqual([c["check"] for c in checks["checks"]], ["keys", "log", "models", "sites", "address", "disk"])
+        self.assertEqual([c["check"] for c in checks["checks"]], ["keys", "log", "models", "sites", "address", "disk", "limits"])
 
     def alone(self, f):
         """Training without any coordinator meets what the federated runs have spent."""

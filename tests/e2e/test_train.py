@@ -17,7 +17,13 @@ class Test(Alone):
         done = self.train(self.plan(), "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         summary = self.summary()
-        self.assertEqual(json.loads(done.stdout), summary)
+        told = json.loads(done.stdout)
+        own = told.pop("for_this_site_alone")  # what follows from the true records stays apart
+        self.assertEqual(told, summary)
+        self.assertEqual(own, json.loads((self.folder / "out/site-only.json").read_text()))
+        for name in ("seconds", "peak_memory_bytes", "forecast", "validation_records"):
+            self.assertIn(name, own)
+            self.assertNotIn(name, (self.folder / "out/summary.json").read_text())
         self.assertEqual(summary["steps"], 4)
         self.assertTrue(6 < summary["epsilon"] <= 8.0, summary)
         self.assertTrue((self.folder / "out/adapter/adapter_model.safetensors").exists())
