@@ -73,7 +73,7 @@ class Test(Alone):
         size = (self.folder / "out/log").stat().st_size
         while (self.folder / "out/log").stat().st_size == size and first.poll() is None:
             time.sleep(0.02)
-        elsewhere = lambda: client("train", plan, "--out", copy)
+        elsewhere = lambda: client("train", plan, "--yes", "--out", copy)
         self.refused(elsewhere(), "is being worked with already")
         self.assertEqual(first.wait(240), 0)
         self.refused(elsewhere(), "or a copy of it went on")
@@ -86,7 +86,7 @@ class Test(Alone):
         self.stop_when(plan, lambda: checkpoint.read_bytes() != early)
         late = checkpoint.read_bytes()
         for kept in (None, early):
-            checkpoint.unlink()
+            checkpoint.unlink(missing_ok=True)
             if kept:
                 checkpoint.write_bytes(kept)
             self.refused(self.train(plan), "has told of", "would be a second release that nobody paid for")
@@ -143,13 +143,15 @@ class Test(Alone):
         """A copy of a stored folder, at this machine's paths."""
         shutil.copytree(FOLDERS / version / kind, self.folder / kind)
         for path in (self.folder / kind).rglob("*"):
+            if path.suffix == ".key":
+                path.chmod(0o600)  # git keeps no such modes
             if path.suffix in (".toml", ".json") and path.is_file():
                 path.write_text(path.read_text().replace("MODEL", str(MODEL)).replace("CONFIG", str(self.folder / kind / "north.toml")))
         return self.folder / kind
 
     def test_folders_of_version_1_are_refused_by_name_and_migrated_with_all_that_was_spent(self):
         train = self.stored("version-1", "train")
-        run = lambda *more: client("train", train / "run.toml", "--out", train / "out", *more)
+        run = lambda *more: client("train", train / "run.toml", "--yes", "--out", train / "out", *more)
         before = contents(train)
         self.refused(run(), "is a book of patients of version 1", "sotto-client migrate")
         dry = client("migrate", train / "out", "--config", train / "site.toml", "--dry-run")
@@ -166,18 +168,20 @@ class Test(Alone):
         kept = contents(train / "site.budget/version-1")
         self.assertEqual({k: v for k, v in before.items() if ".patients" in k or "/spent/" in k}, {"site.budget/" + k: v for k, v in kept.items()})
         self.assertIn("nothing is to be done", client("migrate", train / "site.budget").stdout)
-        other = client("train", train / "run.toml", "--out", train / "other")  # the same patients, elsewhere
+        other = client("train", train / "run.toml", "--yes", "--out", train / "other")  # the same patients, elsewhere
         self.assertEqual(other.returncode, 0, other.stderr)
         summary = json.loads((train / "other/summary.json").read_text())
         self.assertGreater(summary["epsilon_with_earlier_runs"], summary["epsilon"])
         site = train / "site.toml"
         text = site.read_text()
         site.write_text(text.replace("epsilon_limit = 10", "epsilon_limit = 8"))
-        self.refused(run(), "this site allows 8")  # what the other folder spent counts here
+        third = lambda *more: client("train", train / "run.toml", "--yes", "--out", train / "third", *more)
+        self.refused(third(), "this site allows 8")  # what the other folders spent counts here
         site.write_text(text.replace("epsilon_limit = 10", "epsilon_limit = 100"))
-        done = run("--json")
+        # The run that version 1 began does not go on: its checkpoint does not say which records it began with.
+        self.refused(run(), "belongs to another plan, or to other records", "what was spent stays spent")
+        done = third("--json")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("training_resumed", done.stderr)
         self.assertGreater(json.loads(done.stdout)["epsilon_with_earlier_runs"], 8)
 
     def test_a_log_of_version_1_that_lacks_what_its_book_counts_is_refused(self):
@@ -193,7 +197,7 @@ class Test(Alone):
         done = client("migrate", site / "north")
         self.assertEqual(done.returncode, 0, done.stderr)
         told = json.loads(client("budget", "--dir", site / "north", "--json").stdout)
-        self.assertAlmostEqual(told["spent"], 7.999648829704027, places=6)
+        self.assertAlmostEqual(told["spent"], 7.99965, delta=1e-4)  # the accountant's bracket is that wide
         self.assertEqual((told["spent_elsewhere"], told["runs"][0]["run"]), (0, "small"))
 
 

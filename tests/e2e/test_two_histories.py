@@ -3,6 +3,7 @@ goes on: no site answers it again, and whoever holds a site's log beside the coo
 import hashlib
 import json
 import struct
+import subprocess
 import unittest
 
 from fixture import BIN, Small, wait_until
@@ -53,6 +54,13 @@ class Test(unittest.TestCase):
         log = f.coordinator_dir / "log"
         log.write_bytes(rewritten(log.read_bytes()))
         f.command("sotto-audit", "ledger", "verify", log)  # nothing in the file itself is wrong
+        honest = subprocess.run([BIN / "sotto-coordinator", "serve", "--dir", f.coordinator_dir], text=True, capture_output=True, timeout=60)
+        self.assertEqual(honest.returncode, 1)  # its list of sites says something else: who cheats has to change that, too
+        self.assertIn("the file was changed by hand", honest.stderr)
+        registry = f.coordinator_dir / "registry.json"
+        sites = json.loads(registry.read_text())
+        next(s for s in sites["sites"] if s["name"] == "north")["declared_size"] = 21
+        registry.write_text(json.dumps(sites))
         f.serve()
 
     def proven(self, f):
